@@ -1,0 +1,18 @@
+# layer(NAME DIR header-prefix... ) makes one static library of a folder. Its sources see only the headers of the layers that it names:
+# each layer's headers are published through a folder of links that holds nothing else, so that a forbidden include does not compile.
+function(layer name)
+	cmake_parse_arguments(L "" "DIR;PREFIX" "SOURCES;USES;LIBS" ${ARGN})
+	set(view ${CMAKE_BINARY_DIR}/include/${name})
+	get_filename_component(parent ${view}/${L_PREFIX} DIRECTORY)
+	file(MAKE_DIRECTORY ${parent})
+	file(CREATE_LINK ${CMAKE_SOURCE_DIR}/${L_DIR} ${view}/${L_PREFIX} SYMBOLIC)
+	if(L_SOURCES)
+		add_library(${name} STATIC ${L_SOURCES})
+		target_include_directories(${name} PUBLIC ${view})
+		target_link_libraries(${name} PUBLIC ${L_USES} ${L_LIBS} PRIVATE wb_warnings)
+	else()
+		add_library(${name} INTERFACE)
+		target_include_directories(${name} INTERFACE ${view})
+		target_link_libraries(${name} INTERFACE ${L_USES} ${L_LIBS})
+	endif()
+endfunction()

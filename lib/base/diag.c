@@ -1,0 +1,47 @@
+/* Diagnostics as data: see diag.h. */
+#include "base/diag.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void diags_add(struct diags *d, enum diag_severity severity, const char *service, const char *label,
+			   const char *remedy, const char *fmt, ...)
+{
+	char *message = NULL;
+	va_list ap;
+	va_start(ap, fmt);
+	if (vasprintf(&message, fmt, ap) < 0)
+		abort();
+	va_end(ap);
+	VEC_PUSH(&d->v, ((struct diag){.severity = severity,
+								   .service = xstrdup(service),
+								   .label = xstrdup(label),
+								   .message = message,
+								   .remedy = xstrdup(remedy)}));
+}
+
+void diags_append(struct diags *d, const struct diags *from)
+{
+	for (size_t i = 0; i < from->v.n; i++) {
+		const struct diag *s = &from->v.at[i];
+		diags_add(d, s->severity, s->service, s->label, s->remedy, "%s", s->message);
+	}
+}
+
+void diags_deinit(struct diags *d)
+{
+	for (size_t i = 0; i < d->v.n; i++) {
+		free(d->v.at[i].service);
+		free(d->v.at[i].label);
+		free(d->v.at[i].message);
+		free(d->v.at[i].remedy);
+	}
+	VEC_DEINIT(&d->v);
+}
+
+const char *diag_severity_name(enum diag_severity s)
+{
+	static const char *const names[] = {"info", "warning", "error"};
+	return names[s];
+}

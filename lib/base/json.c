@@ -1,0 +1,140 @@
+/* JSON over jansson: see json.h. */
+#include "base/json.h"
+
+#include "base/alloc.h"
+#include "base/text.h"
+
+#include <string.h>
+
+void json_splitter_init(struct json_splitter *s, bool list, size_t max_value_bytes)
+{
+	*s = (struct json_splitter){.list = list, .value = BUF_INIT(max_value_bytes)};
+}
+
+void json_splitter_deinit(struct json_splitter *s)
+{
+	buf_deinit(&s->value);
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* Between values: what may stand there, and what opens the next one. */
+static void between(struct json_splitter *s, char c)
+{
+	if (is_space(c))
+		return;
+	if (s->list && !s->started) {
+		s->started = true;
+		if (c != '[')
+			s->broken = "the answer is not a JSON array";
+	} else if (s->list && s->closed) {
+		s->broken = "bytes after the end of the array";
+	} else if (s->list && c == ']') {
+		s->closed = true;
+	} else if (c == '{' || c == '[') {
+		buf_clear(&s->value);
+		buf_add_char(&s->value, c);
+		s->depth = 1;
+	} else if (!(s->list && c == ',')) {
+		s->broken = "an element is not an object";
+	}
+}
+
+/* Inside a value: true when `c` closed it. */
+static bool inside(struct json_splitter *s, char c)
+{
+	if (s->in_string) {
+		if (s->escaped)
+			s->escaped = false;
+		else if (c == '\\')
+			s->escaped = true;
+		else if (c == '"')
+			s->in_string = false;
+		return false;
+	}
+	if (c == '"')
+		s->in_string = true;
+	else if (c == '{' || c == '[')
+		s->depth++;
+	else if (c == '}' || c == ']')
+		return --s->depth == 0;
+	return false;
+}
+
+int json_splitter_feed(struct json_splitter *s, const char *bytes, size_t len, json_value_fn *fn, void *ctx, struct err *e)
+{
+	for (size_t i = 0; i < len && !s->broken;) {
+		if (s->depth == 0) {
+			between(s, bytes[i++]);
+			continue;
+		}
+		size_t from = i;
+		bool whole = false;
+		while (i < len && !whole)
+			whole = inside(s, bytes[i++]);
+		buf_add(&s->value, bytes + from, i - from);
+		if (s->value.overflow)
+			s->broken = "one element is larger than allowed";
+		else if (whole)
+			fn(ctx, s->value.data, s->value.len);
+	}
+	return s->broken ? err_set(e, ERR_TRANSIENT, "%s", s->broken) : 0;
+}
+
+int json_splitter_end(const struct json_splitter *s, struct err *e)
+{
+	if (s->broken)
+		return err_set(e, ERR_TRANSIENT, "%s", s->broken);
+	if (s->list && !s->closed)
+		return err_set(e, ERR_TRANSIENT, "the answer ended in the middle of the array");
+	return 0;
+}
+
+json_t *json_parse(const char *bytes, size_t len, struct err *e)
+{
+	json_error_t je;
+	json_t *j = json_loadb(bytes, len, JSON_ALLOW_NUL, &je);
+	if (!j && !text_is_utf8(bytes, len)) {
+		AUTO_FREE char *copy = xmalloc(len + 1);
+		memcpy(copy, bytes, len);
+		text_mend_utf8(copy, len);
+		j = json_loadb(copy, len, JSON_ALLOW_NUL, &je);
+	}
+	if (!j)
+		err_set(e, ERR_INPUT, "not valid JSON at byte %d: %.200s", je.position, je.text);
+	return j;
+}
+
+const char *json_get_str(const json_t *j, const char *key, const char *otherwise)
+{
+	const json_t *v = json_object_get(j, key);
+	if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v))
+		return otherwise;
+	return json_string_value(v);
+}
+
+int64_t json_get_int(const json_t *j, const char *key, int64_t otherwise)
+{
+	const json_t *v = json_object_get(j, key);
+	return json_is_integer(v) ? json_integer_value(v) : otherwise;
+}
+
+json_t *json_walk(const json_t *j, const char *path)
+{
+	char step[64];
+	while (*path) {
+		size_t n = strcspn(path, ".");
+		if (n >= sizeof step)
+			return NULL;
+		memcpy(step, path, n);
+		step[n] = '\0';
+		j = json_object_get(j, step);
+		if (!j)
+			return NULL;
+		path += n + (path[n] == '.');
+	}
+	return (json_t *)j;
+}

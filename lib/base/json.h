@@ -1,0 +1,48 @@
+/* JSON over jansson: a splitter that cuts streams into whole values, and readers that cannot fail. Leaf layer, pure.
+ *
+ * jansson's json_t is also the tree that YAML is emitted from (yaml_emit.h). */
+#ifndef WB_BASE_JSON_H
+#define WB_BASE_JSON_H
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+
+#include <jansson.h>
+
+static inline void json_cleanup(json_t **j)
+{
+	json_decref(*j);
+}
+#define AUTO_JSON CLEANUP(json_cleanup) json_t
+
+/* Cuts a byte stream into JSON values without holding more than one of them, so that an answer of 100 MB costs the memory of its
+ * largest element. In `list` mode the stream is one array and its elements come out; otherwise it is a sequence of objects with
+ * anything in between ignored but white space (the Engine's event stream). Whether a value is valid is left to the parser. */
+struct json_splitter {
+	struct buf value;
+	int depth;
+	bool list, in_string, escaped, started, closed;
+	const char *broken; /* why the stream cannot be read further, NULL while it can */
+};
+
+typedef void json_value_fn(void *ctx, const char *bytes, size_t len);
+
+void json_splitter_init(struct json_splitter *s, bool list, size_t max_value_bytes);
+/* Calls `fn` for each value that becomes whole. Returns 0, or -1 once the stream is broken (and for all later calls). */
+int json_splitter_feed(struct json_splitter *s, const char *bytes, size_t len, json_value_fn *fn, void *ctx, struct err *e);
+/* In list mode: 0 when the array was closed, -1 when the stream ended in the middle. */
+int json_splitter_end(const struct json_splitter *s, struct err *e);
+void json_splitter_deinit(struct json_splitter *s);
+
+/* One whole value. Bytes that are not UTF-8 are read as '?'. NULL with `e` set when it is no JSON. */
+json_t *json_parse(const char *bytes, size_t len, struct err *e);
+
+/* Readers for members that may be missing or of another type: the default then. Strings are borrowed from `j`. A string with a NUL
+ * inside reads as the default. */
+const char *json_get_str(const json_t *j, const char *key, const char *otherwise);
+int64_t json_get_int(const json_t *j, const char *key, int64_t otherwise);
+/* Walks "a.b.c"; NULL where a step is missing. */
+json_t *json_walk(const json_t *j, const char *path);
+
+#endif

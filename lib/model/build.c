@@ -1,0 +1,328 @@
+/* Builds what should run out of what was seen: see desired.h.
+ *
+ * The order is: merge the parts by key; carry over or build each service; give alerts of different services that would carry the same name
+ * different ones, which may build a few services once more. */
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "model/desired.h"
+#include "model/reconciler.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void service_unref(struct desired_service *s)
+{
+	if (!s || --s->refs)
+		return;
+	for (size_t i = 0; i < MAX_RECONCILERS; i++) {
+		json_decref(s->rendered[i].tree);
+		free(s->rendered[i].text);
+	}
+	diags_deinit(&s->diags);
+	arena_deinit(&s->arena);
+	obs_service_unref(s->obs);
+	free(s);
+}
+
+void desired_free(struct desired *d)
+{
+	if (!d)
+		return;
+	for (size_t i = 0; i < d->n; i++)
+		service_unref(d->services[i]);
+	free(d->services);
+	diags_deinit(&d->diags);
+	arena_deinit(&d->arena);
+	free(d);
+}
+
+struct desired_service *desired_find(const struct desired *d, const char *key)
+{
+	size_t lo = 0, hi = d ? d->n : 0;
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		int c = strcmp(d->services[mid]->obs->key, key);
+		if (!c)
+			return d->services[mid];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+void desired_mark_stale(struct desired *d, const struct digest *rules, size_t n)
+{
+	for (size_t i = 0; i < d->n; i++)
+		for (size_t k = 0; k < d->services[i]->n_checks; k++)
+			for (size_t r = 0; r < n; r++)
+				if (digest_equal(&d->services[i]->checks[k].digest, &rules[r]))
+					d->services[i]->stale = true;
+}
+
+/* -- scrape form -- */
+
+static const char *first_shared_network(const struct build_ctx *c, const struct obs_service *s)
+{
+	for (size_t i = 0; i < c->networks->n; i++)
+		if (obs_service_on_network(s, c->networks->at[i]))
+			return c->networks->at[i];
+	return NULL;
+}
+
+static struct scrape_choice choose(const struct build_ctx *c, enum scrape_layout layout, struct desired_service *s, const struct want_scrape *w)
+{
+	struct arena *a = &s->arena;
+	if (w->by_name)
+		return (struct scrape_choice){.form = FORM_NAME, .why = "scrapeType=static_configs: the service's name is the target"};
+	if (layout == LAYOUT_DNS)
+		return (struct scrape_choice){.form = FORM_DNS, .why = "scrape-layout is dns: Prometheus resolves the tasks' name itself"};
+	if (w->network && obs_service_on_network(s->obs, w->network))
+		return (struct scrape_choice){FORM_ADDRESSES, w->network, arena_printf(a, "task addresses on network %s, by scrapeNetwork", w->network)};
+	if (w->network) {
+		const char *label = label_name(a, "scrapeNetwork", w->index);
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label, "Attach the service to that network or name one that it is on.",
+			"the service is not on network \"%.100s\"; its tasks are looked up by name instead", w->network);
+		return (struct scrape_choice){.form = FORM_DNS, .why = "the network that scrapeNetwork names is not one of the service's"};
+	}
+	const char *shared = first_shared_network(c, s->obs);
+	if (shared)
+		return (struct scrape_choice){FORM_ADDRESSES, shared, arena_printf(a, "task addresses on network %s, shared with Prometheus", shared)};
+	return (struct scrape_choice){.form = FORM_DNS,
+		.why = c->networks->n ? "the service is on no network that Prometheus shares, so its tasks are looked up by name; attach it to one, or name "
+								"one with com.df.scrapeNetwork"
+							  : "no network is known that Prometheus shares with the service, so its tasks are looked up by name; set `networks` or "
+								"com.df.scrapeNetwork"};
+}
+
+/* -- one service -- */
+
+static const char *collision_name(struct desired_service *s, const struct want_alert *w)
+{
+	char hex[DIGEST_HEX + 1];
+	struct digest d = digest_of(s->obs->key, strlen(s->obs->key));
+	digest_hex(&d, hex);
+	return arena_printf(&s->arena, "%s_%.6s", w->base_name, hex);
+}
+
+/* Within one service the index tells two alerts of one name apart. */
+static const char *own_name(struct desired_service *s, size_t i)
+{
+	const struct want_alert *w = &s->wants.alerts[i];
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(s->wants.alerts[k].base_name, w->base_name) == 0) {
+			diags_add(&s->diags, DIAG_WARNING, s->obs->key, label_name(&s->arena, "alertName", w->index), "Give each alert a name of its own.",
+				"\"%.100s\" is the name of another alert of this service; the index was added to it", w->name);
+			return arena_printf(&s->arena, "%s_%s", w->base_name, w->index);
+		}
+	return w->base_name;
+}
+
+static struct desired_service *service_new(const struct build_ctx *c, const struct desired *d, struct obs_service *obs, const bool *collides)
+{
+	struct desired_service *s = xcalloc(1, sizeof *s);
+	s->refs = 1;
+	s->obs = obs_service_ref(obs);
+	labels_parse(&s->arena, obs, c->set, &s->wants, &s->diags);
+	size_t n_scrapes = s->wants.n_scrapes, n_alerts = s->wants.n_alerts;
+	s->choices = ARENA_ARRAY(&s->arena, struct scrape_choice, n_scrapes);
+	for (size_t i = 0; i < n_scrapes; i++)
+		s->choices[i] = choose(c, d->layout, s, &s->wants.scrapes[i]);
+	s->alert_names = ARENA_ARRAY(&s->arena, const char *, n_alerts);
+	s->collides = ARENA_ARRAY(&s->arena, bool, n_alerts);
+	for (size_t i = 0; i < n_alerts; i++) {
+		s->collides[i] = collides && collides[i];
+		s->alert_names[i] = s->collides[i] ? collision_name(s, &s->wants.alerts[i]) : own_name(s, i);
+	}
+	if (!n_scrapes && !n_alerts && !s->diags.v.n)
+		diags_add(&s->diags, DIAG_WARNING, obs->key, "", "Add " LABEL_PREFIX "scrapePort or alert labels.",
+			"the service is opted in but asks for nothing");
+	s->checks = ARENA_ARRAY(&s->arena, struct rule_check, n_alerts);
+	for (size_t i = 0; i < c->n_reconcilers; i++)
+		c->reconcilers[i]->render(c, d, s, i);
+	return s;
+}
+
+/* -- collisions -- */
+
+struct named {
+	const char *name;
+	size_t service, alert;
+	int64_t created_ms;
+};
+
+static int named_cmp(const void *pa, const void *pb)
+{
+	const struct named *a = pa, *b = pb;
+	int c = strcmp(a->name, b->name);
+	if (c)
+		return c;
+	if (a->created_ms != b->created_ms)
+		return a->created_ms < b->created_ms ? -1 : 1;
+	return a->service != b->service ? (a->service < b->service ? -1 : 1) : (a->alert > b->alert) - (a->alert < b->alert);
+}
+
+static bool same_base_names(const struct desired_service *a, const struct desired_service *b)
+{
+	if (!a || a->wants.n_alerts != b->wants.n_alerts)
+		return false;
+	for (size_t i = 0; i < a->wants.n_alerts; i++)
+		if (strcmp(a->wants.alerts[i].base_name, b->wants.alerts[i].base_name) != 0)
+			return false;
+	return true;
+}
+
+/* For each service the alerts whose name an older service has; one flat array, `at[service]` points into it. */
+static const bool **find_collisions(struct arena *a, const struct desired *d)
+{
+	size_t n = 0;
+	const bool **at = ARENA_ARRAY(a, const bool *, d->n);
+	for (size_t i = 0; i < d->n; i++)
+		n += d->services[i]->wants.n_alerts;
+	bool *flat = ARENA_ARRAY(a, bool, n + 1);
+	struct named *all = ARENA_ARRAY(a, struct named, n + 1);
+	n = 0;
+	for (size_t i = 0; i < d->n; i++) {
+		const struct desired_service *s = d->services[i];
+		at[i] = flat + n;
+		for (size_t k = 0; k < s->wants.n_alerts; k++)
+			all[n++] = (struct named){s->wants.alerts[k].base_name, i, k, s->obs->created_ms};
+	}
+	qsort(all, n, sizeof *all, named_cmp);
+	size_t first = 0;
+	for (size_t i = 1; i < n; i++) {
+		if (strcmp(all[i].name, all[first].name) != 0)
+			first = i;
+		else if (all[i].service != all[first].service)
+			((bool *)at[all[i].service])[all[i].alert] = true;
+	}
+	return at;
+}
+
+static void report_collisions(struct desired_service *s)
+{
+	for (size_t i = 0; i < s->wants.n_alerts; i++)
+		if (s->collides[i])
+			diags_add(&s->diags, DIAG_WARNING, s->obs->key, label_name(&s->arena, "alertName", s->wants.alerts[i].index),
+				"Rename the service or the alert, or set alert-names to underscore.",
+				"an older service has an alert of the same name %.100s; this one runs as %.120s", s->wants.alerts[i].base_name, s->alert_names[i]);
+}
+
+static void settle_collisions(const struct build_ctx *c, struct desired *d)
+{
+	AUTO_ARENA a = ARENA_INIT;
+	const bool **collides = find_collisions(&a, d);
+	for (size_t i = 0; i < d->n; i++) {
+		struct desired_service *s = d->services[i];
+		if (memcmp(s->collides, collides[i], s->wants.n_alerts * sizeof(bool)) == 0)
+			continue;
+		d->services[i] = service_new(c, d, s->obs, collides[i]);
+		report_collisions(d->services[i]);
+		d->n_built++;
+		service_unref(s);
+	}
+}
+
+/* -- all services -- */
+
+static size_t count_opted_in(struct obs_part *const *parts, size_t n_parts)
+{
+	size_t n = 0;
+	for (size_t p = 0; p < n_parts; p++)
+		for (size_t i = 0; parts[p] && i < parts[p]->n; i++)
+			n += parts[p]->services[i]->opted_in;
+	return n;
+}
+
+static struct digest context_digest(const struct build_ctx *c, enum scrape_layout layout)
+{
+	struct digest_ctx h;
+	digest_init(&h);
+	digest_add(&h, &layout, sizeof layout);
+	for (size_t i = 0; i < c->networks->n; i++)
+		digest_add_str(&h, c->networks->at[i]);
+	return digest_final(&h);
+}
+
+/* The part whose next service has the smallest key, SIZE_MAX at the end. Earlier parts win ties. */
+static size_t smallest(struct obs_part *const *parts, size_t n_parts, const size_t *at)
+{
+	size_t best = SIZE_MAX;
+	for (size_t p = 0; p < n_parts; p++) {
+		if (!parts[p] || at[p] == parts[p]->n)
+			continue;
+		if (best == SIZE_MAX || strcmp(parts[p]->services[at[p]]->key, parts[best]->services[at[best]]->key) < 0)
+			best = p;
+	}
+	return best;
+}
+
+/* Adds the service, carried over where that is allowed. Returns whether the names of alerts may have changed. */
+static bool add_service(const struct build_ctx *c, struct desired *d, struct obs_service *obs, bool same_context, struct desired_service *old)
+{
+	if (old && same_context && !old->stale && old->obs == obs) {
+		old->refs++;
+		d->services[d->n++] = old;
+		return false;
+	}
+	bool same_shape = old && same_context;
+	struct desired_service *s = service_new(c, d, obs, NULL);
+	if (same_shape && same_base_names(old, s) && memcmp(old->collides, s->collides, s->wants.n_alerts * sizeof(bool)) != 0) {
+		struct desired_service *again = service_new(c, d, obs, old->collides);
+		report_collisions(again);
+		service_unref(s);
+		s = again;
+	}
+	d->services[d->n++] = s;
+	d->n_built++;
+	return !same_shape || !same_base_names(old, s) || old->obs->created_ms != obs->created_ms;
+}
+
+struct desired *desired_build(const struct build_ctx *c, struct obs_part *const *parts, size_t n_parts, const struct desired *previous)
+{
+	struct desired *d = xcalloc(1, sizeof *d);
+	AUTO_FREE size_t *at = xcalloc(n_parts, sizeof *at);
+	size_t max = count_opted_in(parts, n_parts), old = 0;
+	d->set = c->set;
+	d->layout = (enum scrape_layout)c->set->scrape_layout;
+	if (d->layout == LAYOUT_AUTO)
+		d->layout = max > AUTO_JOBS_MAX ? LAYOUT_POOLED : LAYOUT_JOBS;
+	d->context = context_digest(c, d->layout);
+	d->services = xcalloc(max, sizeof *d->services);
+	bool same_context = previous && digest_equal(&previous->context, &d->context), renamed = !previous;
+	const struct obs_service *last = NULL;
+	for (size_t p; (p = smallest(parts, n_parts, at)) != SIZE_MAX;) {
+		struct obs_service *obs = parts[p]->services[at[p]++];
+		if (!obs->opted_in)
+			continue;
+		if (last && strcmp(last->key, obs->key) == 0) {
+			diags_add(&d->diags, DIAG_WARNING, obs->key, "", "Remove the service from one of the two.",
+				"sources %s and %s both know this service; that of %s is used", last->orchestrator, obs->orchestrator, last->orchestrator);
+			continue;
+		}
+		last = obs;
+		while (previous && old < previous->n && strcmp(previous->services[old]->obs->key, obs->key) < 0) {
+			renamed |= previous->services[old]->wants.n_alerts > 0;
+			old++;
+		}
+		bool known = previous && old < previous->n && strcmp(previous->services[old]->obs->key, obs->key) == 0;
+		renamed |= add_service(c, d, obs, same_context, known ? previous->services[old++] : NULL);
+	}
+	renamed |= previous && old < previous->n;
+	if (renamed)
+		settle_collisions(c, d);
+	for (size_t p = 0; p < n_parts; p++)
+		if (parts[p])
+			diags_append(&d->diags, &parts[p]->diags);
+	return d;
+}
+
+struct bundle *desired_assemble(const struct build_ctx *c, const struct desired *d)
+{
+	struct bundle *b = bundle_new();
+	for (size_t i = 0; i < c->n_reconcilers; i++)
+		c->reconcilers[i]->assemble(d, i, b);
+	bundle_seal(b);
+	return b;
+}

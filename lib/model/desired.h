@@ -1,0 +1,90 @@
+/* What should run: each opted-in service with its labels parsed and its pieces rendered, and all of them together. Pure.
+ *
+ * The unit of work is one service. A desired_service is immutable once built and is carried over into the next generation while what was
+ * observed of it, the context and the verdicts on it stay the same: a change costs what changed, plus a merge over pointers. */
+#ifndef WB_MODEL_DESIRED_H
+#define WB_MODEL_DESIRED_H
+
+#include "model/bundle.h"
+#include "model/labels.h"
+#include "model/observed.h"
+#include "model/verdicts.h"
+
+enum { MAX_RECONCILERS = 8, AUTO_JOBS_MAX = 100 };
+
+enum scrape_form {
+	FORM_ADDRESSES, /* task addresses on a network that Prometheus shares */
+	FORM_DNS,		/* tasks.NAME, resolved by Prometheus */
+	FORM_NAME,		/* the service's name, by scrapeType=static_configs */
+};
+
+/* How one scrape is done, decided from labels, networks and layout. */
+struct scrape_choice {
+	enum scrape_form form;
+	const char *network; /* FORM_ADDRESSES: whose addresses */
+	const char *why;	 /* one sentence for explain */
+};
+
+/* One alert rule that a checker should see before it is stored. */
+struct rule_check {
+	struct digest digest; /* of `rule` */
+	const char *label;	  /* com.df.alertIf.2 */
+	const char *expr;
+	const char *rule;  /* the rule as YAML mapping, as it stands in the file */
+	bool needs_promtool; /* has templates, which format_query does not read */
+};
+
+/* What one reconciler made of one service. */
+struct rendered {
+	json_t *tree;  /* owned; NULL where there is none */
+	char *text;	   /* owned; NULL where there is none */
+	size_t len;
+	struct digest digest;
+};
+
+struct desired_service {
+	unsigned refs;
+	bool stale; /* to be built again although nothing observed changed */
+	struct obs_service *obs;
+	struct arena arena;
+	struct wants wants;
+	struct scrape_choice *choices; /* one for each of wants.scrapes */
+	const char **alert_names;	   /* one for each of wants.alerts: the rule's name */
+	bool *collides;				   /* one for each of wants.alerts */
+	struct rule_check *checks;	   /* the rules that were rendered */
+	size_t n_checks;
+	struct rendered rendered[MAX_RECONCILERS];
+	struct diags diags;
+};
+
+struct build_ctx {
+	const struct settings *set;
+	const struct string_list *networks; /* that Prometheus shares, the preferred one first */
+	const struct verdicts *verdicts;
+	const struct reconciler *const *reconcilers;
+	size_t n_reconcilers;
+};
+
+struct desired {
+	struct arena arena;
+	struct digest context;			  /* of all that is not the services' own */
+	enum scrape_layout layout;		  /* never LAYOUT_AUTO */
+	const struct settings *set;		  /* borrowed */
+	struct desired_service **services; /* sorted by key */
+	size_t n;
+	size_t n_built; /* how many were not carried over */
+	struct diags diags; /* of no single service's making, and those of shadowed ones */
+};
+
+/* Turns observations into services with rendered pieces. Of services with the same key in several parts the first part's counts and the
+ * other becomes a diag. `previous` may be NULL. The caller owns the result; `parts` are only read. */
+struct desired *desired_build(const struct build_ctx *c, struct obs_part *const *parts, size_t n_parts, const struct desired *previous);
+void desired_free(struct desired *d);
+/* Has each service that holds one of these rules built again the next time. */
+void desired_mark_stale(struct desired *d, const struct digest *rules, size_t n);
+struct desired_service *desired_find(const struct desired *d, const char *key);
+
+/* Lets each reconciler make its files. The bundle borrows from `d`. */
+struct bundle *desired_assemble(const struct build_ctx *c, const struct desired *d);
+
+#endif

@@ -1,0 +1,335 @@
+/* The labels that people put on services: see labels.h. */
+#include "model/labels.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/text.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { VALUE_MAX_BYTES = 64 * 1024 };
+
+const struct label_def label_defs[] = {
+	{"notify", LABEL_BOOL, false, "`true` opts the service in. Its whole name is the setting `notify-label`."},
+	{"scrapePort", LABEL_PORT, true, "Port on which the service's tasks answer scrapes."},
+	{"metricsPath", LABEL_PATH, true, "Path of the metrics, `/metrics` without it."},
+	{"scrapeInterval", LABEL_DURATION, true, "How often the service is scraped, for example `15s`."},
+	{"scrapeTimeout", LABEL_DURATION, true, "How long a scrape may take; not longer than the interval."},
+	{"scrapeType", LABEL_SCRAPE_TYPE, true, "`static_configs`: scrape the service's name (its virtual IP) instead of each task."},
+	{"scrapeNetwork", LABEL_TEXT, true, "Network whose task addresses are scraped. Without an index it holds for all ports."},
+	{"alertName", LABEL_TEXT, true, "Name of the alert; the service's name is put in front of it."},
+	{"alertIf", LABEL_EXPRESSION, true, "PromQL expression that makes the alert fire."},
+	{"alertFor", LABEL_DURATION, true, "How long the expression must hold before the alert fires."},
+	{"alertLabels", LABEL_PAIRS, true, "Labels of the alert, `receiver=system,severity=high`."},
+	{"alertAnnotations", LABEL_PAIRS, true, "Annotations of the alert, `summary=Memory is low`."},
+	{"alertPersistent", LABEL_BOOL, true,
+		"`true` keeps the alert when the service is removed through the HTTP API. An orchestrator's service that is gone takes its alerts along."},
+};
+const size_t n_label_defs = sizeof label_defs / sizeof label_defs[0];
+
+/* All labels of one index, as texts; NULL where absent. Order of the table. */
+struct label_set {
+	const char *index;
+	const char *value[sizeof label_defs / sizeof label_defs[0]];
+};
+
+struct parse {
+	struct arena *a;
+	const struct obs_service *s;
+	const struct settings *set;
+	struct diags *d;
+	struct label_set *sets;
+	size_t n_sets;
+};
+
+static size_t def_index(const char *name, size_t len)
+{
+	for (size_t i = 0; i < n_label_defs; i++)
+		if (strlen(label_defs[i].name) == len && memcmp(label_defs[i].name, name, len) == 0)
+			return i;
+	return n_label_defs;
+}
+
+const char *label_name(struct arena *a, const char *name, const char *index)
+{
+	return arena_printf(a, LABEL_PREFIX "%s%s%s", name, *index ? "." : "", index);
+}
+
+static const char *get(const struct label_set *set, const char *name)
+{
+	return set->value[def_index(name, strlen(name))];
+}
+
+static void bad(struct parse *p, const struct label_set *set, const char *name, const char *remedy, const char *what)
+{
+	const char *value = get(set, name);
+	diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, name, set->index), remedy, "\"%.120s%s\" %s", value,
+		strlen(value) > 120 ? "..." : "", what);
+}
+
+/* A label that is none of ours is somebody else's, unless it looks like a slip of the pen. */
+static void report_misspelling(struct parse *p, const struct obs_label *l, const char *base)
+{
+	const char *names[sizeof label_defs / sizeof label_defs[0]];
+	for (size_t i = 0; i < n_label_defs; i++)
+		names[i] = label_defs[i].name;
+	const char *near = text_nearest(base, names, n_label_defs);
+	size_t n = strlen(base), m = near ? strlen(near) : 0;
+	if (near && (strcasecmp(near, base) == 0 || (n > 5 && n + 1 >= m && m + 1 >= n)))
+		diags_add(p->d, DIAG_WARNING, p->s->key, l->key, arena_printf(p->a, "Write " LABEL_PREFIX "%s if that was meant.", near),
+			"no such label; it has no effect");
+}
+
+static struct label_set *set_of(struct parse *p, const char *index)
+{
+	for (size_t i = 0; i < p->n_sets; i++)
+		if (strcmp(p->sets[i].index, index) == 0)
+			return &p->sets[i];
+	p->sets[p->n_sets] = (struct label_set){.index = index};
+	return &p->sets[p->n_sets++];
+}
+
+static void sort_in(struct parse *p, const struct obs_label *l)
+{
+	const char *rest = l->key + strlen(LABEL_PREFIX);
+	size_t base_len = strcspn(rest, ".");
+	const char *index = rest[base_len] ? rest + base_len + 1 : "";
+	size_t i = def_index(rest, base_len);
+	if (i == n_label_defs) {
+		report_misspelling(p, l, arena_strndup(p->a, rest, base_len));
+		return;
+	}
+	if (rest[base_len] && (!label_defs[i].indexed || !*index)) {
+		diags_add(p->d, DIAG_WARNING, p->s->key, l->key, arena_printf(p->a, "Write " LABEL_PREFIX "%s.", label_defs[i].name),
+			"this label takes no index; it has no effect");
+		return;
+	}
+	if (strlen(l->value) > VALUE_MAX_BYTES) {
+		diags_add(p->d, DIAG_ERROR, p->s->key, l->key, "Shorten the value.", "the value is longer than %d bytes; the label is left out",
+			VALUE_MAX_BYTES);
+		return;
+	}
+	if (!text_is_utf8(l->key, strlen(l->key)) || !text_is_utf8(l->value, strlen(l->value))) {
+		diags_add(p->d, DIAG_ERROR, p->s->key, label_defs[i].name, "Write the label in UTF-8.",
+			"the label is not valid UTF-8; it is left out");
+		return;
+	}
+	set_of(p, index)->value[i] = l->value;
+}
+
+/* No index first, then numbers in their order, then words. */
+static int set_cmp(const void *pa, const void *pb)
+{
+	const char *a = ((const struct label_set *)pa)->index, *b = ((const struct label_set *)pb)->index;
+	int64_t x, y;
+	bool na = text_parse_int(a, 0, INT64_MAX, &x), nb = text_parse_int(b, 0, INT64_MAX, &y);
+	if (!*a || !*b)
+		return (*a != 0) - (*b != 0);
+	if (na && nb && x != y)
+		return x < y ? -1 : 1;
+	return na != nb ? (na ? -1 : 1) : strcmp(a, b);
+}
+
+static bool read_duration(struct parse *p, const struct label_set *set, const char *name, const char **text, int64_t *ms)
+{
+	const char *v = get(set, name);
+	*text = NULL;
+	if (!v || !*v)
+		return true;
+	if (!text_parse_duration_ms(v, ms)) {
+		bad(p, set, name, "Write a duration such as 30s, 5m or 1h30m.", "is no duration");
+		return false;
+	}
+	*text = v;
+	return true;
+}
+
+static bool read_scrape_times(struct parse *p, const struct label_set *set, struct want_scrape *w)
+{
+	int64_t timeout_ms = 0;
+	w->interval_ms = p->set->scrape_interval_ms;
+	if (!read_duration(p, set, "scrapeInterval", &w->interval, &w->interval_ms) ||
+		!read_duration(p, set, "scrapeTimeout", &w->timeout, &timeout_ms))
+		return false;
+	if (w->interval_ms <= 0) {
+		bad(p, set, "scrapeInterval", "Write a duration above zero.", "is not above zero");
+		return false;
+	}
+	if (w->timeout && (timeout_ms > w->interval_ms || timeout_ms <= 0)) {
+		bad(p, set, "scrapeTimeout", "Give a timeout above zero that is not longer than the scrape interval.",
+			"does not fit the scrape interval; it is left out");
+		w->timeout = NULL;
+	}
+	return true;
+}
+
+static void read_scrape(struct parse *p, const struct label_set *set, struct wants *out)
+{
+	const char *port = get(set, "scrapePort"), *path = get(set, "metricsPath"), *type = get(set, "scrapeType");
+	const char *network = get(set, "scrapeNetwork");
+	struct want_scrape w = {.index = set->index, .path = path && *path ? path : "/metrics"};
+	int64_t number;
+	if (!port) {
+		if (path && *set->index)
+			bad(p, set, "metricsPath", arena_printf(p->a, "Add %s.", label_name(p->a, "scrapePort", set->index)),
+				"has no port to go with it; it has no effect");
+		return;
+	}
+	if (!text_parse_int(port, 1, 65535, &number)) {
+		bad(p, set, "scrapePort", "Write a port from 1 to 65535.", "is no port; this scrape is left out");
+		return;
+	}
+	if (!read_scrape_times(p, set, &w))
+		return;
+	if (w.path[0] != '/') {
+		bad(p, set, "metricsPath", "Begin the path with a slash.", "does not begin with a slash; one was put in front");
+		w.path = arena_printf(p->a, "/%s", w.path);
+	}
+	w.by_name = type && strcmp(type, "static_configs") == 0;
+	if (type && *type && !w.by_name)
+		bad(p, set, "scrapeType", "Write static_configs, or leave the label out.", "is not known; each task is scraped");
+	if (!network && p->n_sets && !*p->sets[0].index)
+		network = get(&p->sets[0], "scrapeNetwork");
+	w.network = network && *network ? network : NULL;
+	w.port = (int)number;
+	out->scrapes[out->n_scrapes++] = w;
+}
+
+static int pair_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct pair *)a)->key, ((const struct pair *)b)->key);
+}
+
+static bool pair_key_ok(const char *key, bool is_label)
+{
+	return is_label ? text_is_label_name(key) && strcmp(key, "alertname") != 0 : text_is_label_name(key);
+}
+
+/* k=v,k=v; a bad item is reported and left out. */
+static struct pairs read_pairs(struct parse *p, const struct label_set *set, const char *name, bool is_label)
+{
+	struct pairs out = {0};
+	const char *v = get(set, name);
+	if (!v || !*v)
+		return out;
+	out.at = ARENA_ARRAY(p->a, struct pair, strlen(v) / 2 + 2);
+	while (*v) {
+		size_t n = strcspn(v, ",");
+		char *item = arena_strndup(p->a, v, n), *eq = strchr(item, '=');
+		v += n + (v[n] == ',');
+		if (!*item)
+			continue;
+		if (eq)
+			*eq = '\0';
+		if (!eq || !pair_key_ok(item, is_label)) {
+			diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, name, set->index),
+				"Write name=value pairs separated by commas; a name has letters, digits and underscores.",
+				"\"%.100s\" %s; this item is left out", item, eq ? "is no name that may be set" : "has no = in it");
+			continue;
+		}
+		struct pair pair = {item, eq + 1};
+		struct pair *old = NULL;
+		for (size_t i = 0; i < out.n && !old; i++)
+			old = strcmp(out.at[i].key, item) == 0 ? &out.at[i] : NULL;
+		*(old ? old : &out.at[out.n++]) = pair;
+	}
+	if (out.n > 1)
+		qsort(out.at, out.n, sizeof *out.at, pair_cmp);
+	return out;
+}
+
+static char *without(struct arena *a, const char *s, const char *drop)
+{
+	char *out = arena_strdup(a, s), *to = out;
+	for (; *s; s++)
+		if (!strchr(drop, *s))
+			*to++ = *s;
+	*to = '\0';
+	return out;
+}
+
+/* Article: go-demo_main + mem → godemomainmem. Underscore: go-demo_main + mem-limit → godemo_main_memlimit. */
+static const char *alert_base_name(struct parse *p, const char *alert)
+{
+	const char *space = p->s->space;
+	if (p->set->alert_names == ALERT_NAMES_UNDERSCORE)
+		return without(p->a, arena_printf(p->a, "%s%s%s_%s", space, *space ? "_" : "", p->s->name, alert), "-");
+	return arena_printf(p->a, "%s%s%s", without(p->a, space, "-_"), without(p->a, p->s->name, "-_"), alert);
+}
+
+static void read_alert(struct parse *p, const struct label_set *set, struct wants *out)
+{
+	const char *name = get(set, "alertName"), *expr = get(set, "alertIf"), *persistent = get(set, "alertPersistent");
+	struct want_alert w = {.index = set->index, .name = name, .expr = expr};
+	int64_t hold_ms;
+	bool has_name = name && *name, has_expr = expr && expr[strspn(expr, " \t\r\n")];
+	if (!has_name && !has_expr)
+		return;
+	if (!has_name || !has_expr) {
+		const char *missing = has_name ? "alertIf" : "alertName";
+		diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, missing, set->index),
+			arena_printf(p->a, "Add %s.", label_name(p->a, missing, set->index)), "an alert needs alertName and alertIf; this one is left out");
+		return;
+	}
+	if (!read_duration(p, set, "alertFor", &w.hold, &hold_ms))
+		return;
+	if (persistent && *persistent && !text_parse_bool(persistent, &w.persistent)) {
+		w.persistent = strcmp(persistent, "on") == 0;
+		if (!w.persistent)
+			bad(p, set, "alertPersistent", "Write true or false.", "is neither true nor false; false is taken");
+	}
+	w.labels = read_pairs(p, set, "alertLabels", true);
+	w.annotations = read_pairs(p, set, "alertAnnotations", false);
+	w.base_name = alert_base_name(p, name);
+	out->alerts[out->n_alerts++] = w;
+}
+
+void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, struct wants *out, struct diags *d)
+{
+	struct parse p = {.a = a, .s = s, .set = set, .d = d};
+	*out = (struct wants){0};
+	size_t n_ours = 0;
+	for (size_t i = 0; i < s->n_labels; i++)
+		n_ours += text_starts(s->labels[i].key, LABEL_PREFIX);
+	p.sets = ARENA_ARRAY(a, struct label_set, n_ours + 1);
+	for (size_t i = 0; i < s->n_labels; i++)
+		if (text_starts(s->labels[i].key, LABEL_PREFIX) && strcmp(s->labels[i].key, set->notify_label) != 0)
+			sort_in(&p, &s->labels[i]);
+	if (!p.n_sets)
+		return;
+	qsort(p.sets, p.n_sets, sizeof *p.sets, set_cmp);
+	out->scrapes = ARENA_ARRAY(a, struct want_scrape, p.n_sets);
+	out->alerts = ARENA_ARRAY(a, struct want_alert, p.n_sets);
+	for (size_t i = 0; i < p.n_sets; i++) {
+		read_scrape(&p, &p.sets[i], out);
+		read_alert(&p, &p.sets[i], out);
+	}
+}
+
+char *labels_docs(void)
+{
+	static const char *const types[] = {
+		[LABEL_TEXT] = "text",
+		[LABEL_PORT] = "port, 1–65535",
+		[LABEL_PATH] = "path",
+		[LABEL_DURATION] = "duration (`30s`, `1h30m`)",
+		[LABEL_BOOL] = "`true` or `false`",
+		[LABEL_PAIRS] = "`name=value,name=value`",
+		[LABEL_EXPRESSION] = "PromQL",
+		[LABEL_SCRAPE_TYPE] = "`static_configs`",
+	};
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	buf_add_str(&b, "# Labels\n\n"
+					"<!-- Generated from the table in lib/model/labels.c by `make docs`. -->\n\n"
+					"Labels of a service (in a stack file: under `deploy.labels`). Where *indexed* says yes, the label may carry an index or a name of its\n"
+					"own, in any number and with gaps: `com.df.alertName.1`, `com.df.scrapePort.web`. What belongs together carries the same index.\n"
+					"A label that cannot be used costs only its own scrape or alert; `watchbill explain SERVICE` and `/api/v1/status` name it and the remedy.\n\n"
+					"| label | value | indexed | meaning |\n|---|---|---|---|\n");
+	for (size_t i = 0; i < n_label_defs; i++)
+		buf_printf(&b, "| `" LABEL_PREFIX "%s` | %s | %s | %s |\n", label_defs[i].name, types[label_defs[i].type],
+			label_defs[i].indexed ? "yes" : "no", label_defs[i].help);
+	return buf_take(&b);
+}

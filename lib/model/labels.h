@@ -1,0 +1,81 @@
+/* The labels that people put on services: one table of names and types, and the parser that follows from it. Pure.
+ *
+ * Every label is `com.df.NAME`, or `com.df.NAME.INDEX` where the table says so; INDEX is a number or a word, gaps are allowed. A mistake
+ * becomes a diag that names the label and the remedy, and costs only the scrape or alert that it belongs to. */
+#ifndef WB_MODEL_LABELS_H
+#define WB_MODEL_LABELS_H
+
+#include "model/observed.h"
+#include "model/settings.h"
+
+#define LABEL_PREFIX "com.df."
+
+enum label_type {
+	LABEL_TEXT,
+	LABEL_PORT,
+	LABEL_PATH,
+	LABEL_DURATION,
+	LABEL_BOOL,
+	LABEL_PAIRS, /* k=v,k=v */
+	LABEL_EXPRESSION,
+	LABEL_SCRAPE_TYPE,
+};
+
+struct label_def {
+	const char *name; /* without the prefix */
+	enum label_type type;
+	bool indexed;
+	const char *help;
+};
+extern const struct label_def label_defs[];
+extern const size_t n_label_defs;
+
+struct pair {
+	const char *key, *value;
+};
+
+struct pairs {
+	struct pair *at; /* sorted by key */
+	size_t n;
+};
+
+/* What one scrapePort label and its companions ask for. */
+struct want_scrape {
+	const char *index; /* "" for the label without index */
+	int port;
+	const char *path;	  /* "/metrics" unless said otherwise */
+	const char *interval; /* NULL: the global one */
+	const char *timeout;  /* NULL: as Prometheus decides */
+	int64_t interval_ms;  /* the effective one */
+	bool by_name;		  /* scrapeType=static_configs: the service's name as the one target */
+	const char *network;  /* scrapeNetwork, NULL without */
+};
+
+/* What one alertName/alertIf pair asks for. */
+struct want_alert {
+	const char *index;
+	const char *name; /* as the label gives it */
+	const char *expr;
+	const char *hold; /* alertFor, NULL without */
+	struct pairs labels, annotations;
+	bool persistent;
+	const char *base_name; /* the rule's name before collisions are looked at */
+};
+
+struct wants {
+	struct want_scrape *scrapes;
+	size_t n_scrapes;
+	struct want_alert *alerts;
+	size_t n_alerts;
+};
+
+/* Reads all labels of one service. The result lives in `a` and borrows from `s`; mistakes are appended to `d`. Never fails. */
+void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, struct wants *out, struct diags *d);
+
+/* "com.df.alertIf.2" for ("alertIf", "2"). Lives in `a`. */
+const char *label_name(struct arena *a, const char *name, const char *index);
+
+/* The page docs/labels.md. The caller frees. */
+char *labels_docs(void);
+
+#endif

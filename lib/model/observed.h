@@ -1,0 +1,81 @@
+/* What sources saw: services with their labels, networks and running tasks, as immutable values. Pure.
+ *
+ * One obs_service is shared by the source that made it and by every generation of the model that uses it; a service that did not
+ * change keeps its pointer, and that is how later stages know that there is nothing to do. */
+#ifndef WB_MODEL_OBSERVED_H
+#define WB_MODEL_OBSERVED_H
+
+#include "base/arena.h"
+#include "base/diag.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct obs_label {
+	const char *key, *value;
+};
+
+/* One address of one running task. */
+struct obs_task {
+	const char *address; /* IP without prefix length, IPv6 without brackets */
+	const char *network; /* name of the network that the address is on */
+	const char *node;	 /* host name of the node, "" when unknown */
+	const char *slot;	 /* "3"; "" for tasks of global services */
+	const char *id;
+};
+
+struct obs_service {
+	unsigned refs;
+	struct arena arena;		  /* holds everything below */
+	const char *orchestrator; /* "swarm", "push" */
+	const char *space;		  /* namespace, "" where the orchestrator has none */
+	const char *name;
+	const char *key; /* "space/name" or "name": the identity, sorted by it */
+	const char *id;
+	int64_t created_ms;		  /* since the epoch, 0 when unknown */
+	int64_t replicas;		  /* wanted; -1 for one on each node */
+	struct obs_label *labels; /* sorted by key */
+	size_t n_labels;
+	const char **networks; /* names, sorted */
+	size_t n_networks;
+	struct obs_task *tasks; /* sorted by slot, node, id, network */
+	size_t n_tasks;
+	bool opted_in;		  /* the notify label is there and true */
+};
+
+/* What one source knows at one time. */
+struct obs_part {
+	unsigned refs;
+	char *source;
+	uint64_t revision;
+	struct obs_service **services; /* sorted by key */
+	size_t n;
+	struct diags diags; /* what the source could not read */
+};
+
+/* Starts a service with one reference; the caller fills the rest out of `arena` and calls obs_service_seal. Strings are copied. */
+struct obs_service *obs_service_new(const char *orchestrator, const char *space, const char *name);
+/* Sorts labels, networks and tasks. The value must not change afterwards. */
+void obs_service_seal(struct obs_service *s);
+struct obs_service *obs_service_ref(struct obs_service *s);
+void obs_service_unref(struct obs_service *s);
+/* Value of a label, NULL without it. */
+const char *obs_service_label(const struct obs_service *s, const char *key);
+/* True when both would lead to the same configuration: all but versions compared. Both sealed. */
+bool obs_service_equal(const struct obs_service *a, const struct obs_service *b);
+bool obs_service_on_network(const struct obs_service *s, const char *network);
+
+/* Takes over one reference of each service and the array. Sorts by key. */
+struct obs_part *obs_part_new(const char *source, uint64_t revision, struct obs_service **services_take, size_t n);
+struct obs_part *obs_part_ref(struct obs_part *p);
+void obs_part_unref(struct obs_part *p);
+/* NULL when the part has no such service. */
+struct obs_service *obs_part_find(const struct obs_part *p, const char *key);
+
+/* The JSON form, as `watchbill render --from` reads it and golden cases are written in:
+ * {"services":[{"name","namespace","orchestrator","labels":{},"networks":[],"replicas":2,"created":"RFC 3339 or ms",
+ *   "tasks":[{"address","network","node","slot"}]}]}. Services of which a member has the wrong type become diags of the part. */
+struct obs_part *obs_part_from_json(const json_t *j, const char *notify_label);
+
+#endif

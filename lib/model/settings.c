@@ -1,0 +1,371 @@
+/* Settings from one table: see settings.h. */
+#include "model/settings.h"
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "base/vec.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AT(field) offsetof(struct settings, field)
+
+const struct setting_def setting_defs[] = {
+	{"config", SETTING_STRING, AT(config), "", NULL, NULL, "FILE", "File with settings, a YAML mapping of the names on this page to values."},
+	{"data-dir", SETTING_STRING, AT(data_dir), "/var/lib/watchbill", NULL, NULL, "DIR",
+		"Where the store (configuration for the workers) and the time series of a supervised Prometheus are kept."},
+	{"listen", SETTING_STRING, AT(listen), "0.0.0.0:8080", NULL, NULL, "ADDR:PORT", "Address of Watchbill's HTTP API."},
+	{"prometheus", SETTING_LIST, AT(prometheus), "child", NULL, NULL, "child|URL,...",
+		"`child` starts and supervises a Prometheus; otherwise the URLs of running ones that read the store's directory."},
+	{"prometheus-listen", SETTING_STRING, AT(prometheus_listen), "0.0.0.0:9090", NULL, NULL, "ADDR:PORT", "Address of the supervised Prometheus."},
+	{"prometheus-binary", SETTING_STRING, AT(prometheus_binary), "prometheus", NULL, "PROMETHEUS", "FILE", "Program of the supervised Prometheus."},
+	{"promtool", SETTING_STRING, AT(promtool), "promtool", NULL, "PROMTOOL", "FILE", "Program that checks what a running Prometheus cannot check."},
+	{"prometheus-flags", SETTING_LIST, AT(prometheus_flags), "", NULL, NULL, "FLAG,...",
+		"More flags for the supervised Prometheus, each as one argument, for example `--storage.tsdb.retention.time=30d`."},
+	{"prometheus-reload", SETTING_CHOICE, AT(prometheus_reload), "http", "http signal", NULL, NULL,
+		"How the supervised Prometheus is told to reload: `POST /-/reload`, or SIGHUP for one that must not offer the former."},
+	{"docker-host", SETTING_LIST, AT(docker_host), "unix:///var/run/docker.sock", NULL, "DF_DOCKER_HOST DOCKER_HOST", "URL,...",
+		"Docker Engines of Swarm managers (`unix://`, `tcp://`, `http://`, `https://`); several are tried in turn."},
+	{"docker-tls-verify", SETTING_BOOL, AT(docker_tls_verify), "false", NULL, "DOCKER_TLS_VERIFY", NULL,
+		"Talk TLS to `tcp://` Engines and check their certificate. `DOCKER_TLS_VERIFY` is on when it is not empty, as in Docker's own client."},
+	{"docker-cert-path", SETTING_STRING, AT(docker_cert_path), "", NULL, "DOCKER_CERT_PATH", "DIR",
+		"Directory with `ca.pem`, `cert.pem` and `key.pem` for such Engines."},
+	{"notify-label", SETTING_STRING, AT(notify_label), "com.df.notify", NULL, "DF_NOTIFY_LABEL", "LABEL",
+		"The label that opts a service in when its value is `true`."},
+	{"networks", SETTING_LIST, AT(networks), "", NULL, NULL, "NAME,...",
+		"Networks on which Prometheus reaches tasks, the preferred one first. Empty: those of the container that Watchbill runs in."},
+	{"scrape-layout", SETTING_CHOICE, AT(scrape_layout), "auto", "auto jobs pooled dns", NULL, NULL,
+		"`jobs`: one scrape job a service. `pooled`: one job for all, targets in files, no reload for a changed target. `dns`: what Docker Flow "
+		"Monitor wrote. `auto`: `jobs` up to 100 services, `pooled` above."},
+	{"alert-names", SETTING_CHOICE, AT(alert_names), "article", "article underscore", NULL, NULL,
+		"`article`: the service's name without dashes and underscores, then the alert's name (`godemomainmem`). `underscore`: "
+		"`SERVICE_ALERT` without dashes (`godemo_main_mem`)."},
+	{"scrape-interval", SETTING_DURATION, AT(scrape_interval_ms), "10s", NULL, "GLOBAL__SCRAPE_INTERVAL GLOBAL_SCRAPE_INTERVAL", "DURATION",
+		"How often targets are scraped that do not say."},
+	{"evaluation-interval", SETTING_DURATION, AT(evaluation_interval_ms), "10s", NULL, "GLOBAL__EVALUATION_INTERVAL GLOBAL_EVALUATION_INTERVAL",
+		"DURATION", "How often alert rules are evaluated."},
+	{"target-labels", SETTING_LIST, AT(target_labels), "", NULL, "DF_SCRAPE_TARGET_LABELS", "NAME,...",
+		"Labels of the service that its targets carry too, beside `service`, `node` and `slot`: `env` stands for `com.df.env`; a name with a dot is "
+		"taken as it is."},
+	{"reload-share", SETTING_FRACTION, AT(reload_share), "0.25", NULL, NULL, "FRACTION",
+		"At most this share of a worker's time goes into reloads: after one of 0.2 s the next starts 0.8 s after its start at 0.25."},
+	{"resync-interval", SETTING_DURATION, AT(resync_interval_ms), "1m", NULL, NULL, "DURATION",
+		"How often everything is listed again though no event asked for it. Stretched by itself where a list is costly."},
+	{"task-interval", SETTING_DURATION, AT(task_interval_ms), "5s", NULL, NULL, "DURATION",
+		"How often tasks are listed while nothing rolls. Stretched by itself where a list is costly."},
+	{"event-silence", SETTING_DURATION, AT(event_silence_ms), "5m", NULL, NULL, "DURATION", "An event stream that is silent for this long is opened anew."},
+	{"log-level", SETTING_CHOICE, AT(log_level), "info", "error warn info debug", NULL, NULL, "What is logged, on standard error."},
+};
+const size_t n_setting_defs = sizeof setting_defs / sizeof setting_defs[0];
+
+static void list_free(struct string_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->at[i]);
+	free(l->at);
+	*l = (struct string_list){0};
+}
+
+static void list_from_text(struct string_list *l, const char *text)
+{
+	list_free(l);
+	l->at = xcalloc(strlen(text) / 2 + 2, sizeof *l->at);
+	while (*text) {
+		size_t n = strcspn(text, ",");
+		const char *from = text, *to = text + n;
+		while (from < to && isspace((unsigned char)*from))
+			from++;
+		while (to > from && isspace((unsigned char)to[-1]))
+			to--;
+		if (to > from)
+			l->at[l->n++] = xstrndup(from, (size_t)(to - from));
+		text += n + (text[n] == ',');
+	}
+}
+
+static bool choice_index(const char *choices, const char *word, int64_t *out)
+{
+	int64_t i = 0;
+	size_t len = strlen(word);
+	for (const char *c = choices; *c; i++) {
+		size_t n = strcspn(c, " ");
+		if (n == len && memcmp(c, word, n) == 0) {
+			*out = i;
+			return true;
+		}
+		c += n + (c[n] == ' ');
+	}
+	return false;
+}
+
+int settings_set(struct settings *s, const struct setting_def *d, const char *value, const char *where, struct err *e)
+{
+	void *at = (char *)s + d->offset;
+	int64_t ms;
+	switch (d->type) {
+	case SETTING_STRING:
+		free(*(char **)at);
+		*(char **)at = xstrdup(value);
+		return 0;
+	case SETTING_LIST:
+		list_from_text(at, value);
+		return 0;
+	case SETTING_CHOICE:
+		if (!choice_index(d->choices, value, at))
+			return err_set(e, ERR_INPUT, "%s: \"%.100s\" is none of: %s", where, value, d->choices);
+		return 0;
+	case SETTING_BOOL:
+		if (!text_parse_bool(value, at))
+			return err_set(e, ERR_INPUT, "%s: \"%.100s\" is neither true nor false", where, value);
+		return 0;
+	case SETTING_DURATION:
+		if (!text_parse_duration_ms(value, &ms) || ms <= 0)
+			return err_set(e, ERR_INPUT, "%s: \"%.100s\" is no duration such as 500ms, 30s or 1m30s", where, value);
+		*(int64_t *)at = ms;
+		return 0;
+	case SETTING_FRACTION:
+		if (!text_parse_fraction(value, 0.01, 1, at))
+			return err_set(e, ERR_INPUT, "%s: \"%.100s\" is no number from 0.01 to 1", where, value);
+		return 0;
+	}
+	return err_set(e, ERR_INTERNAL, "%s: unknown type", where);
+}
+
+void settings_init(struct settings *s)
+{
+	struct err e;
+	*s = (struct settings){0};
+	for (size_t i = 0; i < n_setting_defs; i++)
+		if (settings_set(s, &setting_defs[i], setting_defs[i].def, "default", &e) < 0)
+			abort(); /* a default that its own check refuses is a bug of the table; a unit test covers it */
+}
+
+void settings_deinit(struct settings *s)
+{
+	for (size_t i = 0; i < n_setting_defs; i++) {
+		void *at = (char *)s + setting_defs[i].offset;
+		if (setting_defs[i].type == SETTING_STRING)
+			free(*(char **)at);
+		else if (setting_defs[i].type == SETTING_LIST)
+			list_free(at);
+	}
+	*s = (struct settings){0};
+}
+
+const struct setting_def *setting_find(const char *name)
+{
+	for (size_t i = 0; i < n_setting_defs; i++)
+		if (strcmp(setting_defs[i].name, name) == 0)
+			return &setting_defs[i];
+	return NULL;
+}
+
+void setting_variable(const struct setting_def *d, char out[64])
+{
+	size_t n = (size_t)snprintf(out, 64, "WATCHBILL_%s", d->name);
+	for (size_t i = 0; i < n; i++)
+		out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
+}
+
+static int unknown(const char *what, const char *name, const char *const *candidates, size_t n, struct err *e)
+{
+	const char *near = text_nearest(name, candidates, n);
+	if (near)
+		return err_set(e, ERR_INPUT, "unknown %s \"%.100s\"; did you mean \"%s\"?", what, name, near);
+	return err_set(e, ERR_INPUT, "unknown %s \"%.100s\"; `watchbill help` lists what there is", what, name);
+}
+
+static int unknown_name(const char *what, const char *name, struct err *e)
+{
+	const char *names[sizeof setting_defs / sizeof setting_defs[0]];
+	for (size_t i = 0; i < n_setting_defs; i++)
+		names[i] = setting_defs[i].name;
+	return unknown(what, name, names, n_setting_defs, e);
+}
+
+/* The text of one value of the file; a list becomes "a,b". NULL for a mapping. The caller frees. */
+static char *file_value(const json_t *v)
+{
+	if (json_is_array(v)) {
+		AUTO_BUF b = BUF_INIT(1 << 20);
+		size_t i;
+		json_t *item;
+		json_array_foreach((json_t *)v, i, item) {
+			AUTO_FREE char *one = json_is_array(item) ? NULL : file_value(item);
+			if (!one)
+				return NULL;
+			buf_printf(&b, "%s%s", i ? "," : "", one);
+		}
+		return buf_take(&b);
+	}
+	switch (json_typeof(v)) {
+	case JSON_STRING:
+		return xstrdup(json_string_value(v));
+	case JSON_INTEGER:
+		return xasprintf("%" JSON_INTEGER_FORMAT, json_integer_value(v));
+	case JSON_REAL:
+		return xasprintf("%g", json_real_value(v));
+	case JSON_TRUE:
+	case JSON_FALSE:
+		return xstrdup(json_is_true(v) ? "true" : "false");
+	case JSON_NULL:
+		return xstrdup("");
+	default:
+		return NULL;
+	}
+}
+
+int settings_from_file(struct settings *s, const json_t *tree, const char *path, struct err *e)
+{
+	const char *key;
+	json_t *v;
+	if (json_is_null(tree))
+		return 0;
+	if (!json_is_object(tree))
+		return err_set(e, ERR_INPUT, "%s: a mapping of settings is expected", path);
+	json_object_foreach((json_t *)tree, key, v) {
+		const struct setting_def *d = setting_find(key);
+		if (!d) {
+			unknown_name("setting", key, e);
+			return err_wrap(e, "%s", path);
+		}
+		AUTO_FREE char *value = file_value(v), *where = xasprintf("%s: %s", path, key);
+		if (!value)
+			return err_set(e, ERR_INPUT, "%s: a value or a list of values is expected", where);
+		if (settings_set(s, d, value, where, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The value of NAME in "NAME=value" strings; NULL when unset. */
+static const char *env_find(char *const *env, const char *name, size_t len)
+{
+	for (; *env; env++)
+		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+			return *env + len + 1;
+	return NULL;
+}
+
+static int alias_from_env(struct settings *s, const struct setting_def *d, char *const *env, struct err *e)
+{
+	for (const char *a = d->aliases; a && *a;) {
+		size_t n = strcspn(a, " ");
+		const char *value = env_find(env, a, n);
+		AUTO_FREE char *where = xasprintf("variable %.*s", (int)n, a);
+		if (value && *value) {
+			/* Docker's client takes any text as "on". */
+			bool any_text = strncmp(a, "DOCKER_TLS_VERIFY", n) == 0;
+			return settings_set(s, d, any_text ? "true" : value, where, e);
+		}
+		a += n + (a[n] == ' ');
+	}
+	return 0;
+}
+
+static int check_unknown_variables(char *const *env, struct err *e)
+{
+	char names[sizeof setting_defs / sizeof setting_defs[0]][64];
+	const char *candidates[sizeof setting_defs / sizeof setting_defs[0]];
+	for (size_t i = 0; i < n_setting_defs; i++) {
+		setting_variable(&setting_defs[i], names[i]);
+		candidates[i] = names[i];
+	}
+	for (; *env; env++) {
+		if (!text_starts(*env, "WATCHBILL_"))
+			continue;
+		AUTO_FREE char *name = xstrndup(*env, strcspn(*env, "="));
+		bool known = false;
+		for (size_t i = 0; i < n_setting_defs && !known; i++)
+			known = strcmp(name, names[i]) == 0;
+		if (!known)
+			return unknown("variable", name, candidates, n_setting_defs, e);
+	}
+	return 0;
+}
+
+int settings_from_env(struct settings *s, char *const *env, struct err *e)
+{
+	if (check_unknown_variables(env, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n_setting_defs; i++) {
+		char name[64];
+		setting_variable(&setting_defs[i], name);
+		const char *value = env_find(env, name, strlen(name));
+		AUTO_FREE char *where = xasprintf("variable %s", name);
+		if (value ? settings_set(s, &setting_defs[i], value, where, e) < 0 : alias_from_env(s, &setting_defs[i], env, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool is_other_flag(const char *name, const char *const *other_flags)
+{
+	for (; other_flags && *other_flags; other_flags++)
+		if (strcmp(*other_flags, name) == 0)
+			return true;
+	return false;
+}
+
+int settings_from_args(struct settings *s, int *argc, char **argv, const char *const *other_flags, struct err *e)
+{
+	int kept = 0;
+	for (int i = 0; i < *argc; i++) {
+		if (strcmp(argv[i], "--") == 0 || !text_starts(argv[i], "--")) {
+			argv[kept++] = argv[i];
+			continue;
+		}
+		size_t n = strcspn(argv[i] + 2, "=");
+		AUTO_FREE char *name = xstrndup(argv[i] + 2, n), *where = xasprintf("flag --%s", name);
+		const struct setting_def *d = setting_find(name);
+		if (!d && is_other_flag(name, other_flags)) {
+			argv[kept++] = argv[i];
+			continue;
+		}
+		if (!d)
+			return unknown_name("flag", name, e);
+		bool inline_value = argv[i][2 + n] == '=', is_bool = d->type == SETTING_BOOL;
+		if (!inline_value && !is_bool && i + 1 == *argc)
+			return err_set(e, ERR_INPUT, "%s: a value is missing", where);
+		const char *value = inline_value ? argv[i] + n + 3 : is_bool ? "true" : argv[++i];
+		if (settings_set(s, d, value, where, e) < 0)
+			return -1;
+	}
+	*argc = kept;
+	return 0;
+}
+
+char *settings_docs(void)
+{
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	buf_add_str(&b, "# Settings\n\n"
+					"<!-- Generated from the table in lib/model/settings.c by `make docs`. -->\n\n"
+					"Each setting is a key of the file named by `--config` (YAML), a flag and a variable. A flag beats a variable, a variable beats the\n"
+					"file. A name that does not exist or a value that does not fit ends the start with a message that names the nearest known one.\n"
+					"Lists are comma-separated in flags and variables and may be YAML lists in the file.\n\n"
+					"| key | flag | variable | default | meaning |\n|---|---|---|---|---|\n");
+	for (size_t i = 0; i < n_setting_defs; i++) {
+		const struct setting_def *d = &setting_defs[i];
+		char variable[64];
+		setting_variable(d, variable);
+		buf_printf(&b, "| `%s` | `--%s", d->name, d->name);
+		for (const char *c = d->choices ? d->choices : d->placeholder ? d->placeholder : ""; *c;) {
+			size_t n = d->choices ? strcspn(c, " ") : strlen(c);
+			buf_add_str(&b, c == d->choices || c == d->placeholder ? " " : "\\|");
+			for (size_t k = 0; k < n; k++)
+				buf_printf(&b, "%s%c", c[k] == '|' ? "\\" : "", c[k]);
+			c += n + (c[n] == ' ');
+		}
+		buf_printf(&b, "` | `%s`", variable);
+		for (const char *a = d->aliases; a && *a;) {
+			size_t n = strcspn(a, " ");
+			buf_printf(&b, ", `%.*s`", (int)n, a);
+			a += n + (a[n] == ' ');
+		}
+		buf_printf(&b, " | %s%s%s | %s |\n", *d->def ? "`" : "", d->def, *d->def ? "`" : "", d->help);
+	}
+	return buf_take(&b);
+}

@@ -1,0 +1,87 @@
+/* Settings: one table that makes the struct, the file's keys, the flags, the variables, their checks, the help and the manual. Pure.
+ *
+ * Precedence, rising: default, file, variable, flag. Environment and file text are handed in by the caller. */
+#ifndef WB_MODEL_SETTINGS_H
+#define WB_MODEL_SETTINGS_H
+
+#include "base/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum scrape_layout { LAYOUT_AUTO, LAYOUT_JOBS, LAYOUT_POOLED, LAYOUT_DNS };
+enum alert_names { ALERT_NAMES_ARTICLE, ALERT_NAMES_UNDERSCORE };
+
+struct string_list {
+	char **at;
+	size_t n;
+};
+
+struct settings {
+	char *config;
+	char *data_dir;
+	char *listen;
+	struct string_list prometheus; /* {"child"} or URLs */
+	char *prometheus_listen;
+	char *prometheus_binary;
+	char *promtool;
+	struct string_list prometheus_flags;
+	int64_t prometheus_reload; /* index into the choices http, signal */
+	struct string_list docker_host;
+	bool docker_tls_verify;
+	char *docker_cert_path;
+	char *notify_label;
+	struct string_list networks;
+	int64_t scrape_layout;
+	int64_t alert_names;
+	int64_t scrape_interval_ms;
+	int64_t evaluation_interval_ms;
+	struct string_list target_labels;
+	double reload_share;
+	int64_t resync_interval_ms;
+	int64_t task_interval_ms;
+	int64_t event_silence_ms;
+	int64_t log_level;
+};
+
+enum setting_type { SETTING_STRING, SETTING_LIST, SETTING_CHOICE, SETTING_BOOL, SETTING_DURATION, SETTING_FRACTION };
+
+struct setting_def {
+	const char *name; /* key of the file; the flag is --name, the variable WATCHBILL_NAME */
+	enum setting_type type;
+	size_t offset;
+	const char *def;		/* as one would write it in a variable */
+	const char *choices;	/* "a b c" for SETTING_CHOICE */
+	const char *aliases;	/* other variables, "DOCKER_HOST DF_DOCKER_HOST", the first that is set counts */
+	const char *placeholder; /* in the help: DIR, URL, ... */
+	const char *help;
+};
+
+extern const struct setting_def setting_defs[];
+extern const size_t n_setting_defs;
+
+/* All defaults. */
+void settings_init(struct settings *s);
+void settings_deinit(struct settings *s);
+
+/* One value given as text. `where` says who gave it ("flag --listen") and starts the error message. */
+int settings_set(struct settings *s, const struct setting_def *d, const char *value, const char *where, struct err *e);
+/* NULL when there is none of that name. */
+const struct setting_def *setting_find(const char *name);
+/* The variable of a setting: WATCHBILL_SCRAPE_LAYOUT. Writes at most 64 bytes. */
+void setting_variable(const struct setting_def *d, char out[64]);
+
+/* A parsed watchbill.yml: a mapping of names to scalars or lists. */
+int settings_from_file(struct settings *s, const json_t *tree, const char *path, struct err *e);
+/* "NAME=value" strings. Variables that start with WATCHBILL_ and mean nothing are errors. */
+int settings_from_env(struct settings *s, char *const *env, struct err *e);
+/* Takes `--name value` and `--name=value` out of argv; what is no flag stays, in order. `argc` is updated. "--" ends the flags.
+ * `other_flags` are flags that the verb itself knows ("output" for --output): they stay with their value. */
+int settings_from_args(struct settings *s, int *argc, char **argv, const char *const *other_flags, struct err *e);
+
+/* The page docs/settings.md. The caller frees. */
+char *settings_docs(void);
+
+#endif

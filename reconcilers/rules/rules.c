@@ -1,0 +1,105 @@
+/* The rules reconciler: one file and one group per service, both named after it for as long as it lives. Pure.
+ *
+ * Prometheus keeps the state of an alert (how long it has been pending) under file path and group name [prometheus rules/manager.go], so
+ * neither may ever depend on anything but the service's own name. */
+#include "base/text.h"
+#include "base/yaml.h"
+#include "reconcilers/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILE_MAX_BYTES = 16 * 1024 * 1024 };
+
+static json_t *pairs_tree(const struct pairs *p)
+{
+	json_t *map = json_object();
+	for (size_t i = 0; i < p->n; i++)
+		json_object_set_new(map, p->at[i].key, json_string(p->at[i].value));
+	return map;
+}
+
+static json_t *rule_tree(const char *name, const struct want_alert *w)
+{
+	json_t *r = json_object();
+	json_object_set_new(r, "alert", json_string(name));
+	json_object_set_new(r, "expr", json_string(w->expr));
+	if (w->hold)
+		json_object_set_new(r, "for", json_string(w->hold));
+	if (w->labels.n)
+		json_object_set_new(r, "labels", pairs_tree(&w->labels));
+	if (w->annotations.n)
+		json_object_set_new(r, "annotations", pairs_tree(&w->annotations));
+	return r;
+}
+
+static bool has_template(const struct pairs *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (strstr(p->at[i].value, "{{"))
+			return true;
+	return false;
+}
+
+/* Adds the rule to the group, unless a checker refused it. */
+static void render_rule(const struct build_ctx *c, struct desired_service *s, size_t i, json_t *group_rules)
+{
+	const struct want_alert *w = &s->wants.alerts[i];
+	json_t *tree = rule_tree(s->alert_names[i], w);
+	struct buf text = BUF_INIT(FILE_MAX_BYTES);
+	yaml_emit(tree, &text);
+	struct rule_check check = {
+		.digest = digest_of(text.data, text.len),
+		.label = label_name(&s->arena, "alertIf", w->index),
+		.expr = w->expr,
+		.rule = arena_strndup(&s->arena, text.data, text.len),
+		.needs_promtool = has_template(&w->labels) || has_template(&w->annotations),
+	};
+	buf_deinit(&text);
+	s->checks[s->n_checks++] = check;
+	const char *refused = c->verdicts ? verdicts_find(c->verdicts, &check.digest) : NULL;
+	if (refused) {
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, check.label, "Mend the label; the alert comes back by itself.",
+			"alert \"%.100s\" is left out: %s", w->name, refused);
+		json_decref(tree);
+		return;
+	}
+	json_array_append_new(group_rules, tree);
+}
+
+static void rules_render(const struct build_ctx *c, const struct desired *d, struct desired_service *s, size_t slot)
+{
+	(void)d;
+	json_t *list = json_array();
+	for (size_t i = 0; i < s->wants.n_alerts; i++)
+		render_rule(c, s, i, list);
+	if (json_array_size(list)) {
+		json_t *file = json_pack("{s:[{s:s, s:O}]}", "groups", "name", s->obs->key, "rules", list);
+		struct buf text = BUF_INIT(FILE_MAX_BYTES);
+		yaml_emit(file, &text);
+		json_decref(file);
+		struct rendered *r = &s->rendered[slot];
+		r->len = text.len;
+		r->digest = digest_of(text.data, text.len);
+		r->text = buf_take(&text);
+	}
+	json_decref(list);
+}
+
+static void rules_assemble(const struct desired *d, size_t slot, struct bundle *b)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		const struct desired_service *s = d->services[i];
+		const struct rendered *r = &s->rendered[slot];
+		if (!r->text)
+			continue;
+		char *name = text_file_name(s->obs->key);
+		struct span *span = ARENA_NEW(&b->arena, struct span);
+		*span = (struct span){r->text, r->len};
+		const char *path = arena_printf(&b->arena, "rules/%02x/%s.yml", bundle_shard(s->obs->key), name);
+		bundle_add(b, path, FILE_CONFIG, r->digest, span, 1);
+		free(name);
+	}
+}
+
+const struct reconciler rules_reconciler = {.name = "rules", .render = rules_render, .assemble = rules_assemble};

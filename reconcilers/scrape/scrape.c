@@ -1,0 +1,381 @@
+/* The scrape reconciler: prometheus.yml and, in pooled layout, the target files. Pure.
+ *
+ * Three layouts of the same facts. `jobs`: a job per service with its tasks as static targets. `pooled`: one job that reads labelled targets
+ * from files, because labels on a target can say what else a job would say (path, interval, timeout, job). `dns`: what Docker Flow Monitor
+ * wrote. The `job` label is the service's key in all of them.
+ *
+ * Where task addresses are not known a service is looked up by name: a job of its own in `jobs`, an entry of a shared job in `pooled`. */
+#include "base/text.h"
+#include "base/yaml.h"
+#include "reconcilers/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_PATH "/metrics"
+enum { CONFIG_MAX_BYTES = 256 * 1024 * 1024, DEFAULT_TIMEOUT_MS = 10000 };
+
+/* -- labels of targets -- */
+
+/* "env" stands for com.df.env, a name with a dot for itself; the label's name gets '_' for what Prometheus does not allow. */
+static void add_extra_labels(const struct settings *set, const struct obs_service *s, json_t *labels)
+{
+	for (size_t i = 0; i < set->target_labels.n; i++) {
+		const char *name = set->target_labels.at[i];
+		char *full = strchr(name, '.') ? xstrdup(name) : xasprintf(LABEL_PREFIX "%s", name);
+		const char *value = obs_service_label(s, full);
+		char *label = xstrdup(name);
+		for (char *c = label; *c; c++)
+			if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *c))
+				*c = '_';
+		if (value && *value && text_is_label_name(label) && text_is_utf8(value, strlen(value)))
+			json_object_set_new(labels, label, json_string(value));
+		free(label);
+		free(full);
+	}
+}
+
+static json_t *service_labels(const struct settings *set, const struct obs_service *s)
+{
+	json_t *labels = json_object();
+	add_extra_labels(set, s, labels);
+	json_object_set_new(labels, "service", json_string(s->name));
+	if (*s->space)
+		json_object_set_new(labels, "namespace", json_string(s->space));
+	return labels;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Says on the target what `base` (NULL: the pool's job) does not say on the job. */
+static void add_overrides(const struct settings *set, const struct want_scrape *w, const struct want_scrape *base, json_t *labels)
+{
+	if (!same_text(w->path, base ? base->path : DEFAULT_PATH))
+		json_object_set_new(labels, "__metrics_path__", json_string(w->path));
+	if (same_text(w->interval, base ? base->interval : NULL) && same_text(w->timeout, base ? base->timeout : NULL))
+		return;
+	char global[64];
+	text_format_duration_ms(set->scrape_interval_ms, global);
+	const char *interval = w->interval ? w->interval : global;
+	json_object_set_new(labels, "__scrape_interval__", json_string(interval));
+	json_object_set_new(labels, "__scrape_timeout__", json_string(w->timeout ? w->timeout : w->interval_ms < DEFAULT_TIMEOUT_MS ? interval : "10s"));
+}
+
+static json_t *host_port(const char *host, int port)
+{
+	char *text = strchr(host, ':') ? xasprintf("[%s]:%d", host, port) : xasprintf("%s:%d", host, port);
+	json_t *j = json_string(text);
+	free(text);
+	return j;
+}
+
+static void add_group(json_t *groups, const char *host, int port, json_t *labels_take)
+{
+	json_t *g = json_object();
+	json_t *targets = json_array();
+	json_array_append_new(targets, host_port(host, port));
+	json_object_set_new(g, "targets", targets);
+	json_object_set_new(g, "labels", labels_take);
+	json_array_append_new(groups, g);
+}
+
+/* One target group for each task of one scrape. */
+static void add_groups(const struct settings *set, const struct desired_service *s, size_t i, const struct want_scrape *base, bool pooled, json_t *groups)
+{
+	const struct want_scrape *w = &s->wants.scrapes[i];
+	const struct scrape_choice *c = &s->choices[i];
+	json_t *common = service_labels(set, s->obs);
+	add_overrides(set, w, base, common);
+	if (pooled)
+		json_object_set_new(common, "job", json_string(s->obs->key));
+	if (c->form == FORM_NAME)
+		add_group(groups, s->obs->name, w->port, json_copy(common));
+	for (size_t t = 0; c->form == FORM_ADDRESSES && t < s->obs->n_tasks; t++) {
+		const struct obs_task *task = &s->obs->tasks[t];
+		if (strcmp(task->network, c->network) != 0)
+			continue;
+		json_t *labels = json_copy(common);
+		if (*task->node)
+			json_object_set_new(labels, "node", json_string(task->node));
+		if (*task->slot)
+			json_object_set_new(labels, "slot", json_string(task->slot));
+		add_group(groups, task->address, w->port, labels);
+	}
+	json_decref(common);
+}
+
+/* -- jobs -- */
+
+static json_t *dns_entry(const struct desired_service *s, const struct want_scrape *w)
+{
+	return json_pack("{s:[s+], s:s, s:i}", "names", "tasks.", s->obs->name, "type", "A", "port", w->port);
+}
+
+static json_t *job_head(const char *name, const struct want_scrape *w)
+{
+	json_t *job = json_object();
+	json_object_set_new(job, "job_name", json_string(name));
+	if (w->interval)
+		json_object_set_new(job, "scrape_interval", json_string(w->interval));
+	if (w->timeout)
+		json_object_set_new(job, "scrape_timeout", json_string(w->timeout));
+	json_object_set_new(job, "metrics_path", json_string(w->path));
+	return job;
+}
+
+/* Relabelling that sets labels to fixed texts; '$' would be read as a reference. */
+static json_t *fixed_labels(const json_t *labels)
+{
+	json_t *list = json_array(), *value;
+	const char *key;
+	json_object_foreach((json_t *)labels, key, value) {
+		struct buf b = BUF_INIT(1 << 20);
+		for (const char *c = json_string_value(value); *c; c++)
+			buf_printf(&b, "%s%c", *c == '$' ? "$" : "", *c);
+		json_array_append_new(list, json_pack("{s:s, s:s}", "target_label", key, "replacement", b.data ? b.data : ""));
+		buf_deinit(&b);
+	}
+	return list;
+}
+
+static bool same_job(const struct want_scrape *a, const struct want_scrape *b)
+{
+	return same_text(a->path, b->path) && same_text(a->interval, b->interval) && same_text(a->timeout, b->timeout);
+}
+
+/* A look-up by name cannot carry labels, so a second path or interval needs a job of its own. */
+static void add_dns_jobs(const struct desired *d, const struct desired_service *s, json_t *jobs)
+{
+	const struct wants *w = &s->wants;
+	json_t *first = json_array_get(jobs, 0);
+	for (size_t i = 0; i < w->n_scrapes; i++) {
+		if (s->choices[i].form != FORM_DNS)
+			continue;
+		json_t *job = first, *labels = service_labels(d->set, s->obs);
+		if (!same_job(&w->scrapes[i], &w->scrapes[0])) {
+			char *name = xasprintf("%s.%s", s->obs->key, w->scrapes[i].index);
+			job = job_head(name, &w->scrapes[i]);
+			json_array_append_new(jobs, job);
+			free(name);
+			json_object_set_new(labels, "job", json_string(s->obs->key));
+		} else if (d->layout == LAYOUT_DNS) {
+			json_object_clear(labels);
+		}
+		if (!json_object_get(job, "dns_sd_configs"))
+			json_object_set_new(job, "dns_sd_configs", json_array());
+		json_array_append_new(json_object_get(job, "dns_sd_configs"), dns_entry(s, &w->scrapes[i]));
+		if (json_object_size(labels))
+			json_object_set_new(job, "relabel_configs", fixed_labels(labels));
+		json_decref(labels);
+	}
+}
+
+/* The jobs of one service; the first is named after it. */
+static json_t *render_jobs(const struct desired *d, const struct desired_service *s)
+{
+	const struct wants *w = &s->wants;
+	json_t *jobs = json_array(), *groups = json_array();
+	if (!w->n_scrapes) {
+		json_decref(groups);
+		return jobs;
+	}
+	json_array_append_new(jobs, job_head(s->obs->key, &w->scrapes[0]));
+	for (size_t i = 0; i < w->n_scrapes; i++)
+		add_groups(d->set, s, i, &w->scrapes[0], false, groups);
+	if (json_array_size(groups) && d->layout == LAYOUT_DNS)
+		json_object_set_new(json_array_get(jobs, 0), "static_configs", json_pack("[{s:O}]", "targets", json_object_get(json_array_get(groups, 0), "targets")));
+	else if (json_array_size(groups))
+		json_object_set(json_array_get(jobs, 0), "static_configs", groups);
+	json_decref(groups);
+	add_dns_jobs(d, s, jobs);
+	return jobs;
+}
+
+/* -- pool -- */
+
+/* "{...},\n{...}": the service's part of a target file. */
+static void render_groups(const json_t *groups, struct rendered *r)
+{
+	struct buf text = BUF_INIT(CONFIG_MAX_BYTES);
+	size_t i;
+	json_t *g;
+	json_array_foreach((json_t *)groups, i, g) {
+		char *one = json_dumps(g, JSON_COMPACT);
+		buf_printf(&text, "%s%s", i ? ",\n" : "", one);
+		free(one);
+	}
+	r->len = text.len;
+	r->text = text.len ? buf_take(&text) : NULL;
+	r->digest = digest_of(r->text ? r->text : "", r->len);
+	buf_deinit(&text);
+}
+
+/* Name of the shared job for look-ups with the same path and times; those of most services are the same. */
+static json_t *shared_dns_job(const struct want_scrape *w)
+{
+	bool plain = strcmp(w->path, DEFAULT_PATH) == 0 && !w->interval && !w->timeout;
+	char *name = plain ? xstrdup("watchbill-dns")
+					   : xasprintf("watchbill-dns %s %s %s", w->path, w->interval ? w->interval : "-", w->timeout ? w->timeout : "-");
+	json_t *job = job_head(name, w);
+	free(name);
+	json_object_set_new(job, "dns_sd_configs", json_array());
+	json_t *relabel = json_array();
+	static const char *const labels[] = {"job", "service"};
+	for (size_t i = 0; i < 2; i++)
+		json_array_append_new(relabel, json_pack("{s:[s], s:s, s:s}", "source_labels", "__meta_dns_name", "regex", "tasks\\.(.+)", "target_label", labels[i]));
+	json_object_set_new(job, "relabel_configs", relabel);
+	return job;
+}
+
+static json_t *render_dns_entries(const struct desired_service *s)
+{
+	json_t *list = NULL;
+	for (size_t i = 0; i < s->wants.n_scrapes; i++) {
+		if (s->choices[i].form != FORM_DNS)
+			continue;
+		if (!list)
+			list = json_array();
+		json_t *job = shared_dns_job(&s->wants.scrapes[i]);
+		json_array_append_new(json_object_get(job, "dns_sd_configs"), dns_entry(s, &s->wants.scrapes[i]));
+		json_array_append_new(list, job);
+	}
+	return list;
+}
+
+static void scrape_render(const struct build_ctx *c, const struct desired *d, struct desired_service *s, size_t slot)
+{
+	struct rendered *r = &s->rendered[slot];
+	(void)c;
+	if (d->layout != LAYOUT_POOLED) {
+		r->tree = render_jobs(d, s);
+		return;
+	}
+	json_t *groups = json_array();
+	for (size_t i = 0; i < s->wants.n_scrapes; i++)
+		if (s->choices[i].form != FORM_DNS)
+			add_groups(d->set, s, i, NULL, true, groups);
+	render_groups(groups, r);
+	json_decref(groups);
+	r->tree = render_dns_entries(s);
+}
+
+/* -- files -- */
+
+/* Appends a service's shared jobs, joining those of the same name. `by_name` maps names to jobs in `configs`. */
+static void join_dns_jobs(json_t *configs, json_t *by_name, const json_t *jobs)
+{
+	size_t i;
+	json_t *job;
+	json_array_foreach((json_t *)jobs, i, job) {
+		const char *name = json_string_value(json_object_get(job, "job_name"));
+		json_t *have = json_object_get(by_name, name);
+		if (!have) {
+			have = json_copy(job);
+			json_object_set_new(have, "dns_sd_configs", json_copy(json_object_get(job, "dns_sd_configs")));
+			json_array_append_new(configs, have);
+			json_object_set(by_name, name, have);
+		} else {
+			json_array_extend(json_object_get(have, "dns_sd_configs"), json_object_get(job, "dns_sd_configs"));
+		}
+	}
+}
+
+static json_t *scrape_configs(const struct desired *d, size_t slot)
+{
+	json_t *configs = json_array(), *by_name = json_object();
+	if (d->layout == LAYOUT_POOLED)
+		json_array_append_new(configs,
+			json_pack("{s:s, s:[{s:[s], s:s}]}", "job_name", "watchbill", "file_sd_configs", "files", "targets/*.json", "refresh_interval", "1m"));
+	for (size_t i = 0; i < d->n; i++) {
+		const json_t *tree = d->services[i]->rendered[slot].tree;
+		if (tree && d->layout == LAYOUT_POOLED)
+			join_dns_jobs(configs, by_name, tree);
+		else if (tree)
+			json_array_extend(configs, (json_t *)tree);
+	}
+	json_decref(by_name);
+	return configs;
+}
+
+/* One pattern for each folder that has rules: Prometheus allows a star in the last part of the path only. */
+static json_t *rule_files(const struct bundle *b)
+{
+	bool used[BUNDLE_SHARDS] = {false};
+	json_t *list = json_array();
+	for (size_t i = 0; i < b->n; i++)
+		if (text_starts(b->files[i].path, "rules/"))
+			used[strtoul(b->files[i].path + strlen("rules/"), NULL, 16) % BUNDLE_SHARDS] = true;
+	for (unsigned i = 0; i < BUNDLE_SHARDS; i++) {
+		char pattern[32];
+		snprintf(pattern, sizeof pattern, "rules/%02x/*.yml", i);
+		if (used[i])
+			json_array_append_new(list, json_string(pattern));
+	}
+	return list;
+}
+
+static void assemble_config(const struct desired *d, size_t slot, struct bundle *b)
+{
+	char interval[64], evaluation[64];
+	text_format_duration_ms(d->set->scrape_interval_ms, interval);
+	text_format_duration_ms(d->set->evaluation_interval_ms, evaluation);
+	json_t *config = json_pack("{s:{s:s, s:s}}", "global", "scrape_interval", interval, "evaluation_interval", evaluation);
+	json_t *rules = rule_files(b), *scrapes = scrape_configs(d, slot);
+	if (json_array_size(rules))
+		json_object_set(config, "rule_files", rules);
+	if (json_array_size(scrapes))
+		json_object_set(config, "scrape_configs", scrapes);
+	struct buf text = BUF_INIT(CONFIG_MAX_BYTES);
+	yaml_emit(config, &text);
+	bundle_add_text(b, "prometheus.yml", FILE_CONFIG, arena_strndup(&b->arena, text.data, text.len), text.len);
+	buf_deinit(&text);
+	json_decref(rules);
+	json_decref(scrapes);
+	json_decref(config);
+}
+
+/* One file a shard: "[", the services' pieces, "]". Its digest is that of the pieces' digests, so that an unchanged file is never read. */
+static void assemble_targets(const struct desired *d, size_t slot, struct bundle *b)
+{
+	static const struct span open = {"[\n", 2}, comma = {",\n", 2}, end = {"\n]\n", 3};
+	struct {
+		struct span *spans;
+		size_t n, pieces;
+		struct digest_ctx digest;
+	} shard[BUNDLE_SHARDS] = {0};
+	for (size_t i = 0; i < d->n; i++)
+		if (d->services[i]->rendered[slot].text)
+			shard[bundle_shard(d->services[i]->obs->key)].pieces++;
+	for (size_t i = 0; i < d->n; i++) {
+		const struct rendered *r = &d->services[i]->rendered[slot];
+		unsigned k = bundle_shard(d->services[i]->obs->key);
+		if (!r->text)
+			continue;
+		if (!shard[k].n) {
+			shard[k].spans = ARENA_ARRAY(&b->arena, struct span, 2 * shard[k].pieces + 1);
+			digest_init(&shard[k].digest);
+		}
+		shard[k].spans[shard[k].n] = shard[k].n ? comma : open;
+		shard[k].spans[shard[k].n + 1] = (struct span){r->text, r->len};
+		shard[k].n += 2;
+		digest_add(&shard[k].digest, r->digest.bytes, sizeof r->digest.bytes);
+	}
+	for (unsigned k = 0; k < BUNDLE_SHARDS; k++) {
+		if (!shard[k].n)
+			continue;
+		shard[k].spans[shard[k].n++] = end;
+		bundle_add(b, arena_printf(&b->arena, "targets/%02x.json", k), FILE_TARGETS, digest_final(&shard[k].digest), shard[k].spans, shard[k].n);
+	}
+}
+
+static void scrape_assemble(const struct desired *d, size_t slot, struct bundle *b)
+{
+	assemble_config(d, slot, b);
+	if (d->layout == LAYOUT_POOLED)
+		assemble_targets(d, slot, b);
+}
+
+const struct reconciler scrape_reconciler = {.name = "scrape", .render = scrape_render, .assemble = scrape_assemble};
