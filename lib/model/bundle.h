@@ -20,6 +20,8 @@ enum file_class {
 	FILE_TARGETS, /* workers watch it; replaced in place */
 };
 
+struct desired_service;
+
 struct span {
 	const char *data;
 	size_t len;
@@ -31,6 +33,7 @@ struct bundle_file {
 	struct digest digest; /* equal digests mean equal content */
 	struct span *spans;
 	size_t n_spans;
+	const struct desired_service *owner; /* whose rules these are; NULL for files of more than one service */
 };
 
 struct bundle {

@@ -27,10 +27,10 @@ struct scrape_choice {
 
 /* One alert rule that a checker should see before it is stored. */
 struct rule_check {
-	struct digest digest; /* of `rule` */
+	struct digest digest; /* of the rule as it stands in the file */
 	const char *label;	  /* com.df.alertIf.2 */
 	const char *expr;
-	const char *rule;  /* the rule as YAML mapping, as it stands in the file */
+	const char *rule;	  /* the rule as a JSON object, which YAML readers take too */
 	bool needs_promtool; /* has templates, which format_query does not read */
 };
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-enum { KEPT = 4096 }; /* the oldest are forgotten: they are found again when they come back */
+enum { KEPT = 100000 }; /* the oldest are forgotten: they are found again when they come back */
 
 struct verdict {
 	struct digest rule;

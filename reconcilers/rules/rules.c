@@ -52,9 +52,11 @@ static void render_rule(const struct build_ctx *c, struct desired_service *s, si
 		.digest = digest_of(text.data, text.len),
 		.label = label_name(&s->arena, "alertIf", w->index),
 		.expr = w->expr,
-		.rule = arena_strndup(&s->arena, text.data, text.len),
 		.needs_promtool = has_template(&w->labels) || has_template(&w->annotations),
 	};
+	char *json = json_dumps(tree, JSON_COMPACT);
+	check.rule = arena_strdup(&s->arena, json);
+	free(json);
 	buf_deinit(&text);
 	s->checks[s->n_checks++] = check;
 	const char *refused = c->verdicts ? verdicts_find(c->verdicts, &check.digest) : NULL;
@@ -98,6 +100,7 @@ static void rules_assemble(const struct desired *d, size_t slot, struct bundle *
 		*span = (struct span){r->text, r->len};
 		const char *path = arena_printf(&b->arena, "rules/%02x/%s.yml", bundle_shard(s->obs->key), name);
 		bundle_add(b, path, FILE_CONFIG, r->digest, span, 1);
+		b->files[b->n - 1].owner = s;
 		free(name);
 	}
 }

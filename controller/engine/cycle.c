@@ -1,0 +1,204 @@
+/* The cycle: see cycle.h. */
+#include "engine/cycle.h"
+
+#include <string.h>
+
+enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 30000 };
+
+void cycle_init(struct cycle *c, double reload_share)
+{
+	*c = (struct cycle){.reload_share = reload_share};
+}
+
+const char *cycle_outcome_name(enum cycle_outcome o)
+{
+	static const char *const names[] = {"none", "unchanged", "applied", "applied-with-quarantine", "reverted", "waiting", "halted"};
+	return names[o];
+}
+
+static bool reload_in_flight(const struct cycle *c)
+{
+	return c->apply == APPLY_RELOADING || c->apply == APPLY_REVERTING;
+}
+
+static void settle(struct cycle *c, enum cycle_outcome o)
+{
+	c->outcome = o == OUTCOME_APPLIED && c->quarantine ? OUTCOME_QUARANTINE : o;
+}
+
+static void start_build(struct cycle *c, struct cycle_actions *a)
+{
+	c->dirty = false;
+	c->stage = STAGE_BUILDING;
+	a->build = true;
+}
+
+static void try_reload(struct cycle *c, int64_t now_ms, struct cycle_actions *a)
+{
+	if (c->apply != APPLY_PENDING || now_ms < c->reload_not_before_ms)
+		return;
+	c->apply = APPLY_RELOADING;
+	c->reload_started_ms = now_ms;
+	a->reload = true;
+}
+
+static void end_reload(struct cycle *c, int64_t now_ms)
+{
+	double took = (double)(now_ms - c->reload_started_ms);
+	c->reload_not_before_ms = c->reload_started_ms + (int64_t)(took / c->reload_share);
+	if (c->parked) {
+		c->parked = false;
+		c->dirty = true;
+	}
+}
+
+static void retry_later(struct cycle *c, int64_t now_ms)
+{
+	c->stage = STAGE_IDLE;
+	c->retry_ms = !c->retry_ms ? RETRY_FIRST_MS : c->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : c->retry_ms * 2;
+	c->retry_at_ms = now_ms + c->retry_ms;
+	settle(c, OUTCOME_HALTED);
+}
+
+static void on_built(struct cycle *c, const struct cycle_event *e, struct cycle_actions *a)
+{
+	bool blocked = e->config_changed && c->has_refused && digest_equal(&c->refused, &e->digest);
+	c->stage = STAGE_IDLE;
+	if (!e->config_changed && !e->targets_changed) {
+		c->retry_at_ms = c->retry_ms = 0;
+		if (c->apply == APPLY_CLEAN && c->outcome != OUTCOME_REVERTED)
+			settle(c, c->outcome == OUTCOME_NONE || c->outcome == OUTCOME_HALTED ? OUTCOME_UNCHANGED : c->outcome);
+		return;
+	}
+	if (blocked || (e->config_changed && reload_in_flight(c))) {
+		c->parked = !blocked;
+		if (e->targets_changed) {
+			c->stage = STAGE_STORING;
+			a->store_targets = true;
+		}
+		return;
+	}
+	if (e->n_unchecked) {
+		c->stage = STAGE_CHECKING;
+		a->check = true;
+		return;
+	}
+	c->stage = STAGE_STORING;
+	a->store = true;
+}
+
+static void on_stored(struct cycle *c, const struct cycle_event *e)
+{
+	c->stage = STAGE_IDLE;
+	c->retry_at_ms = c->retry_ms = 0;
+	if (e->config_changed) {
+		c->apply = APPLY_PENDING;
+		settle(c, OUTCOME_WAITING);
+	} else if (c->apply == APPLY_CLEAN && c->outcome != OUTCOME_REVERTED) {
+		settle(c, OUTCOME_APPLIED);
+	}
+}
+
+static void on_checked(struct cycle *c, const struct cycle_event *e, struct cycle_actions *a)
+{
+	if (e->n_refused) {
+		start_build(c, a);
+	} else if (reload_in_flight(c)) { /* it began while the check ran */
+		c->stage = STAGE_IDLE;
+		c->parked = true;
+	} else {
+		c->stage = STAGE_STORING;
+		a->store = true;
+	}
+}
+
+static void on_refused(struct cycle *c, const struct cycle_event *e, struct cycle_actions *a)
+{
+	bool was_revert = c->apply == APPLY_REVERTING;
+	end_reload(c, e->now_ms);
+	if (!was_revert) {
+		c->has_refused = true;
+		c->refused = e->digest;
+	}
+	if (was_revert || !e->can_go_back) {
+		/* Not even the last good one is taken, or there is none: nothing more can be done until something changes. */
+		c->apply = APPLY_CLEAN;
+		settle(c, OUTCOME_HALTED);
+		return;
+	}
+	c->apply = APPLY_REVERTING;
+	c->reload_started_ms = e->now_ms;
+	a->go_back = true;
+}
+
+static void on_worker(struct cycle *c, const struct cycle_event *e)
+{
+	if (e->worker_behind && c->unreachable) {
+		c->unreachable = false;
+		c->reload_not_before_ms = e->now_ms;
+	}
+	if (e->worker_behind && c->apply == APPLY_CLEAN) {
+		c->apply = APPLY_PENDING;
+		if (c->outcome != OUTCOME_REVERTED)
+			settle(c, OUTCOME_WAITING);
+	}
+}
+
+struct cycle_actions cycle_step(struct cycle *c, const struct cycle_event *e)
+{
+	struct cycle_actions a = {.wake_in_ms = -1};
+	switch (e->kind) {
+	case CE_DIRTY:
+		c->dirty = true;
+		break;
+	case CE_BUILT:
+		on_built(c, e, &a);
+		break;
+	case CE_CHECKED:
+		on_checked(c, e, &a);
+		break;
+	case CE_STORED:
+		on_stored(c, e);
+		break;
+	case CE_CHECK_FAILED:
+	case CE_STORE_FAILED:
+		retry_later(c, e->now_ms);
+		break;
+	case CE_WORKER_CHANGED:
+		on_worker(c, e);
+		break;
+	case CE_RELOADED:
+		if (c->apply == APPLY_REVERTING || c->outcome == OUTCOME_REVERTED)
+			settle(c, OUTCOME_REVERTED);
+		else
+			settle(c, e->some_missing ? OUTCOME_WAITING : OUTCOME_APPLIED);
+		end_reload(c, e->now_ms);
+		c->apply = APPLY_CLEAN;
+		break;
+	case CE_REFUSED:
+		on_refused(c, e, &a);
+		break;
+	case CE_UNREACHABLE:
+		end_reload(c, e->now_ms);
+		c->apply = APPLY_PENDING;
+		c->reload_not_before_ms = e->now_ms + RETRY_MAX_MS;
+		c->unreachable = true;
+		if (c->outcome != OUTCOME_REVERTED)
+			settle(c, OUTCOME_WAITING);
+		break;
+	case CE_TIMER:
+		if (c->retry_at_ms && e->now_ms >= c->retry_at_ms) {
+			c->retry_at_ms = 0;
+			c->dirty = true;
+		}
+		break;
+	}
+	try_reload(c, e->now_ms, &a);
+	if (c->dirty && c->stage == STAGE_IDLE && !c->retry_at_ms)
+		start_build(c, &a);
+	if (c->apply == APPLY_PENDING)
+		a.wake_in_ms = c->reload_not_before_ms - e->now_ms;
+	if (c->retry_at_ms && (a.wake_in_ms < 0 || c->retry_at_ms - e->now_ms < a.wake_in_ms))
+		a.wake_in_ms = c->retry_at_ms - e->now_ms;
+	return a;
+}

@@ -1,0 +1,74 @@
+/* The cycle: the pure state machine that decides what the engine does next. Pure: time comes in with the event, actions go out.
+ *
+ * Two things run side by side. The *cycle* builds, checks and stores what is wanted: one in flight, and one waiting, however many changes
+ * come. The *apply* makes the workers run what is stored: one reload in flight, spaced so that reloads take at most a share of a worker's
+ * time; the first after quiet starts at once. No generation is swapped while a worker reads one; target files may be. */
+#ifndef WB_ENGINE_CYCLE_H
+#define WB_ENGINE_CYCLE_H
+
+#include "base/digest.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum cycle_outcome {
+	OUTCOME_NONE,
+	OUTCOME_UNCHANGED,
+	OUTCOME_APPLIED,
+	OUTCOME_QUARANTINE, /* applied, with something left out */
+	OUTCOME_REVERTED,	/* refused by a worker; the last good generation runs */
+	OUTCOME_WAITING,	/* stored; a worker has yet to run it */
+	OUTCOME_HALTED,		/* could not be checked or stored; tried again by itself */
+};
+
+enum cycle_event_kind {
+	CE_DIRTY,		 /* something may have changed */
+	CE_BUILT,		 /* facts: n_unchecked, config_changed, targets_changed, digest */
+	CE_CHECKED,		 /* facts: n_refused */
+	CE_CHECK_FAILED, /* nothing is known */
+	CE_STORED,		 /* facts: config_changed, digest */
+	CE_STORE_FAILED,
+	CE_WORKER_CHANGED, /* facts: worker_behind: a ready worker does not run the stored generation */
+	CE_RELOADED,	   /* every ready worker runs it; facts: some_missing */
+	CE_REFUSED,		   /* facts: can_go_back */
+	CE_UNREACHABLE,
+	CE_TIMER,
+};
+
+struct cycle_event {
+	enum cycle_event_kind kind;
+	int64_t now_ms;
+	unsigned n_unchecked, n_refused;
+	bool config_changed, targets_changed, worker_behind, some_missing, can_go_back;
+	struct digest digest;
+};
+
+struct cycle_actions {
+	bool build, check, store, store_targets;
+	bool reload;
+	bool go_back;	   /* put the last good generation back, then reload */
+	int64_t wake_in_ms; /* < 0: no timer is needed */
+};
+
+enum cycle_stage { STAGE_IDLE, STAGE_BUILDING, STAGE_CHECKING, STAGE_STORING };
+enum apply_stage { APPLY_CLEAN, APPLY_PENDING, APPLY_RELOADING, APPLY_REVERTING };
+
+struct cycle {
+	double reload_share;
+	enum cycle_stage stage;
+	enum apply_stage apply;
+	bool dirty, quarantine;
+	bool unreachable; /* no worker could be told; the next that becomes ready is */
+	bool parked; /* a generation waits for the reload in flight to end */
+	int64_t reload_started_ms, reload_not_before_ms;
+	int64_t retry_at_ms, retry_ms; /* after a failed check or store; 0: none */
+	bool has_refused;
+	struct digest refused; /* not stored again */
+	enum cycle_outcome outcome;
+};
+
+void cycle_init(struct cycle *c, double reload_share);
+struct cycle_actions cycle_step(struct cycle *c, const struct cycle_event *e);
+const char *cycle_outcome_name(enum cycle_outcome o);
+
+#endif

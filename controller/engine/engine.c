@@ -1,0 +1,567 @@
+/* The engine: see engine.h.
+ *
+ * Whatever happens is posted as a cycle_event and worked off in order; an action may post the next event at once (a build) or later (a reload).
+ * So cycle_step is never entered twice, and each path through it can be tested without any of this. */
+#include "engine/engine.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "model/plan.h"
+#include "model/reconciler.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct engine {
+	struct engine_parts p;
+	struct cycle cycle;
+	struct metrics metrics;
+	uv_timer_t *timer;
+	struct {
+		VEC(struct cycle_event) v;
+	} queue;
+	bool working, stopping, started;
+	bool nothing_to_lose; /* the store was empty at the start */
+	struct desired *desired;
+	struct bundle *bundle; /* borrows from desired */
+	struct verdicts verdicts;
+	struct {
+		VEC(struct digest) v; /* sorted: rules that passed the check and are not stored yet */
+	} passed;
+	struct string_list networks;
+	uint64_t good; /* the generation that every worker took last */
+	uint64_t changed_ns, building_ns; /* first sign of the oldest change not built yet; of the one being stored */
+	uint64_t check_started;
+	size_t reloads_open;
+	struct reload_result worst;
+	char problem[512];
+	size_t stops_open;
+	void (*stopped)(void *ctx);
+	void *stopped_ctx;
+};
+
+static void post(struct engine *e, struct cycle_event ev);
+
+static int64_t now_ms(const struct engine *e)
+{
+	(void)e;
+	return (int64_t)(uv_hrtime() / 1000000);
+}
+
+static double seconds_since(uint64_t ns)
+{
+	return (double)(uv_hrtime() - ns) / 1e9;
+}
+
+static void set_problem(struct engine *e, const char *what, const char *text)
+{
+	if (!*what) {
+		e->problem[0] = '\0';
+		return;
+	}
+	char next[sizeof e->problem];
+	snprintf(next, sizeof next, "%s: %s", what, text);
+	if (strcmp(next, e->problem) != 0)
+		log_error("engine problem error=%s", LOGQ(next));
+	memcpy(e->problem, next, sizeof next);
+}
+
+bool engine_complete(const struct engine *e)
+{
+	for (size_t i = 0; i < e->p.n_sources; i++)
+		if (!e->p.sources[i]->complete)
+			return false;
+	return true;
+}
+
+/* -- build -- */
+
+/* Networks that Prometheus shares: as set, else as the sources know. */
+static const struct string_list *shared_networks(struct engine *e)
+{
+	if (e->p.set->networks.n)
+		return &e->p.set->networks;
+	for (size_t i = 0; i < e->p.n_sources; i++)
+		if (e->p.sources[i]->networks.n) {
+			e->networks = (struct string_list){e->p.sources[i]->networks.at, e->p.sources[i]->networks.n};
+			return &e->networks;
+		}
+	e->networks = (struct string_list){0};
+	return &e->networks;
+}
+
+static struct build_ctx build_ctx(struct engine *e)
+{
+	return (struct build_ctx){
+		.set = e->p.set,
+		.networks = shared_networks(e),
+		.verdicts = &e->verdicts,
+		.reconcilers = e->p.reconcilers,
+		.n_reconcilers = e->p.n_reconcilers,
+	};
+}
+
+static int digest_cmp(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct digest));
+}
+
+static bool needs_check(const struct engine *e, const struct rule_check *r)
+{
+	if (verdicts_find(&e->verdicts, &r->digest))
+		return false;
+	return !e->passed.v.n || !bsearch(&r->digest, e->passed.v.at, e->passed.v.n, sizeof *e->passed.v.at, digest_cmp);
+}
+
+/* The rules in files that are about to be stored and that nobody has checked. In `a`. */
+static size_t unchecked_rules(const struct engine *e, struct arena *a, const struct plan *plan, const struct rule_check ***out)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < plan->n_puts; i++)
+		n += plan->puts[i]->owner ? plan->puts[i]->owner->n_checks : 0;
+	*out = ARENA_ARRAY(a, const struct rule_check *, n + 1);
+	n = 0;
+	for (size_t i = 0; i < plan->n_puts; i++)
+		for (size_t k = 0; plan->puts[i]->owner && k < plan->puts[i]->owner->n_checks; k++)
+			if (needs_check(e, &plan->puts[i]->owner->checks[k]))
+				(*out)[n++] = &plan->puts[i]->owner->checks[k];
+	return n;
+}
+
+static void replace_desired(struct engine *e, struct desired *d, struct bundle *b)
+{
+	bundle_free(e->bundle);
+	desired_free(e->desired);
+	e->desired = d;
+	e->bundle = b;
+}
+
+static void note_event_stored(struct engine *e)
+{
+	if (e->building_ns)
+		histogram_add(&e->metrics.stages[STAGE_M_EVENT_TO_STORED], seconds_since(e->building_ns));
+	e->building_ns = 0;
+}
+
+static bool has_quarantine(const struct engine *e)
+{
+	for (size_t i = 0; i < e->desired->n; i++)
+		for (size_t k = 0; k < e->desired->services[i]->n_checks; k++)
+			if (verdicts_find(&e->verdicts, &e->desired->services[i]->checks[k].digest))
+				return true;
+	return false;
+}
+
+static void build(struct engine *e)
+{
+	if (!engine_complete(e) && !e->nothing_to_lose) {
+		post(e, (struct cycle_event){.kind = CE_BUILT});
+		return;
+	}
+	uint64_t started = uv_hrtime();
+	AUTO_ARENA a = ARENA_INIT;
+	struct obs_part **parts = ARENA_ARRAY(&a, struct obs_part *, e->p.n_sources);
+	for (size_t i = 0; i < e->p.n_sources; i++)
+		parts[i] = e->p.sources[i]->part;
+	struct build_ctx ctx = build_ctx(e);
+	struct desired *d = desired_build(&ctx, parts, e->p.n_sources, e->desired);
+	replace_desired(e, d, desired_assemble(&ctx, d));
+	if (!e->building_ns)
+		e->building_ns = e->changed_ns;
+	e->changed_ns = 0;
+	struct plan *plan = plan_diff(&a, e->p.store->ops->listing(e->p.store), e->bundle);
+	const struct rule_check **rules;
+	struct cycle_event ev = {
+		.kind = CE_BUILT,
+		.config_changed = plan->config_changed || !e->p.store->ops->current(e->p.store).number,
+		.targets_changed = plan->targets_changed,
+		.n_unchecked = (unsigned)unchecked_rules(e, &a, plan, &rules),
+		.digest = e->bundle->digest,
+	};
+	e->cycle.quarantine = has_quarantine(e);
+	histogram_add(&e->metrics.stages[STAGE_M_BUILD], seconds_since(started));
+	log_debug("engine built services=%zu built=%zu puts=%zu deletes=%zu unchecked=%u", d->n, d->n_built, plan->n_puts, plan->n_deletes, ev.n_unchecked);
+	if (!ev.config_changed && !ev.targets_changed)
+		note_event_stored(e);
+	post(e, ev);
+}
+
+/* -- check -- */
+
+static void on_checked(void *ctx, const struct check_result *r)
+{
+	struct engine *e = ctx;
+	histogram_add(&e->metrics.stages[STAGE_M_CHECK], seconds_since(e->check_started));
+	if (r->err.kind) {
+		VEC_DEINIT(&e->passed.v);
+		set_problem(e, "check", r->err.msg);
+		post(e, (struct cycle_event){.kind = CE_CHECK_FAILED});
+		return;
+	}
+	for (size_t i = 0; i < r->n_refused; i++) {
+		verdicts_refuse(&e->verdicts, &r->refused[i].rule, r->refused[i].why);
+		desired_mark_stale(e->desired, &r->refused[i].rule, 1);
+		log_warn("engine rule_left_out why=%s", LOGQ(r->refused[i].why));
+	}
+	post(e, (struct cycle_event){.kind = CE_CHECKED, .n_refused = (unsigned)r->n_refused});
+}
+
+static const struct http_endpoint *find_judge(const struct engine *e)
+{
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		if (e->p.workers[i]->state == WORKER_READY)
+			return e->p.judge(e->p.workers[i]);
+	return NULL;
+}
+
+/* All that are about to be checked count as passed; those that are refused are found in the verdicts first. */
+static void check(struct engine *e)
+{
+	AUTO_ARENA a = ARENA_INIT;
+	struct plan *plan = plan_diff(&a, e->p.store->ops->listing(e->p.store), e->bundle);
+	const struct rule_check **rules;
+	size_t n = unchecked_rules(e, &a, plan, &rules);
+	for (size_t i = 0; i < n; i++)
+		VEC_PUSH(&e->passed.v, rules[i]->digest);
+	qsort(e->passed.v.at, e->passed.v.n, sizeof *e->passed.v.at, digest_cmp);
+	e->check_started = uv_hrtime();
+	checker_check(e->p.checker, rules, n, find_judge(e), on_checked, e);
+}
+
+/* -- store -- */
+
+static void store(struct engine *e, bool targets_only)
+{
+	AUTO_ARENA a = ARENA_INIT;
+	struct store_written w = {0};
+	struct err err = {0};
+	struct plan *plan = plan_diff(&a, e->p.store->ops->listing(e->p.store), e->bundle);
+	uint64_t started = uv_hrtime();
+	int rc = targets_only ? e->p.store->ops->apply_targets(e->p.store, plan, &w, &err) : e->p.store->ops->apply(e->p.store, plan, e->bundle, &w, &err);
+	histogram_add(&e->metrics.stages[STAGE_M_STORE], seconds_since(started));
+	e->metrics.bytes_written += w.bytes;
+	e->metrics.files_written += w.files;
+	if (rc < 0) {
+		set_problem(e, "store", err.msg);
+		post(e, (struct cycle_event){.kind = CE_STORE_FAILED});
+		return;
+	}
+	set_problem(e, "", "");
+	bool config = !targets_only && plan->config_changed;
+	if (!targets_only) {
+		VEC_DEINIT(&e->passed.v);
+		note_event_stored(e);
+	}
+	log_info("engine stored generation=%llu puts=%zu deletes=%zu files=%llu bytes=%llu", (unsigned long long)e->p.store->ops->current(e->p.store).number,
+		plan->n_puts, plan->n_deletes, (unsigned long long)w.files, (unsigned long long)w.bytes);
+	post(e, (struct cycle_event){.kind = CE_STORED, .config_changed = config, .digest = e->bundle->digest});
+}
+
+/* -- apply -- */
+
+static bool is_behind(const struct engine *e, const struct worker *w)
+{
+	struct generation g = e->p.store->ops->current(e->p.store);
+	return g.number && !(w->runs_known && digest_equal(&w->running, &g.digest));
+}
+
+static void note_reloads_done(struct engine *e)
+{
+	struct generation g = e->p.store->ops->current(e->p.store);
+	struct cycle_event ev = {.digest = g.digest};
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		ev.some_missing |= e->p.workers[i]->state != WORKER_READY;
+	if (e->worst.outcome == RELOAD_REFUSED) {
+		set_problem(e, "reload refused", e->worst.message);
+		ev.kind = CE_REFUSED;
+		ev.can_go_back = e->good && e->good != g.number;
+	} else if (e->worst.outcome == RELOAD_UNREACHABLE) {
+		ev.kind = CE_UNREACHABLE;
+	} else {
+		ev.kind = CE_RELOADED;
+		e->good = g.number;
+		e->p.store->ops->mark_good(e->p.store, g.number);
+	}
+	post(e, ev);
+}
+
+static void on_reloaded(void *ctx, struct worker *w, const struct reload_result *r)
+{
+	struct engine *e = ctx;
+	histogram_add(&e->metrics.stages[STAGE_M_RELOAD], r->seconds);
+	log_info("worker reload name=%s outcome=%d seconds=%.3f%s%s", w->name, (int)r->outcome, r->seconds, *r->message ? " message=" : "",
+		*r->message ? LOGQ(r->message) : "");
+	/* A refusal outweighs all else, then not knowing. */
+	bool worse = r->outcome == RELOAD_REFUSED || (r->outcome == RELOAD_UNREACHABLE && e->worst.outcome == RELOAD_DONE);
+	if (worse)
+		e->worst = *r;
+	if (--e->reloads_open == 0)
+		note_reloads_done(e);
+}
+
+static void reload(struct engine *e)
+{
+	struct generation g = e->p.store->ops->current(e->p.store);
+	e->worst = (struct reload_result){.outcome = RELOAD_DONE};
+	e->reloads_open = 1; /* ours, so that it does not end while it starts */
+	size_t ready = 0;
+	for (size_t i = 0; i < e->p.n_workers; i++) {
+		struct worker *w = e->p.workers[i];
+		ready += w->state == WORKER_READY;
+		if (w->state != WORKER_READY || !is_behind(e, w))
+			continue;
+		e->reloads_open++;
+		w->ops->reload(w, &g.digest, on_reloaded, e);
+	}
+	if (!ready)
+		e->worst.outcome = RELOAD_UNREACHABLE;
+	if (--e->reloads_open == 0)
+		note_reloads_done(e);
+}
+
+static void go_back(struct engine *e)
+{
+	struct err err;
+	if (e->p.store->ops->go_back(e->p.store, e->good, &err) < 0) {
+		set_problem(e, "cannot go back to the last good generation", err.msg);
+		post(e, (struct cycle_event){.kind = CE_REFUSED, .digest = e->p.store->ops->current(e->p.store).digest});
+		return;
+	}
+	log_warn("engine went_back generation=%llu", (unsigned long long)e->good);
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		e->p.workers[i]->runs_known = false; /* half of the refused one may be running */
+	reload(e);
+}
+
+/* -- the queue -- */
+
+static void on_timer(uv_timer_t *t)
+{
+	post(t->data, (struct cycle_event){.kind = CE_TIMER});
+}
+
+static void act(struct engine *e, const struct cycle_actions *a)
+{
+	if (a->wake_in_ms >= 0)
+		uv_timer_start(e->timer, on_timer, (uint64_t)a->wake_in_ms, 0);
+	else
+		uv_timer_stop(e->timer);
+	if (a->go_back)
+		go_back(e);
+	if (a->reload)
+		reload(e);
+	if (a->build)
+		build(e);
+	if (a->check)
+		check(e);
+	if (a->store || a->store_targets)
+		store(e, a->store_targets);
+}
+
+static void post(struct engine *e, struct cycle_event ev)
+{
+	VEC_PUSH(&e->queue.v, ev);
+	if (e->working || e->stopping)
+		return;
+	e->working = true;
+	while (e->queue.v.n && !e->stopping) {
+		struct cycle_event next = e->queue.v.at[0];
+		VEC_REMOVE(&e->queue.v, 0);
+		next.now_ms = now_ms(e);
+		enum cycle_outcome before = e->cycle.outcome;
+		struct cycle_actions a = cycle_step(&e->cycle, &next);
+		bool ended = next.kind == CE_RELOADED || next.kind == CE_STORED || next.kind == CE_CHECK_FAILED || next.kind == CE_STORE_FAILED || next.kind == CE_REFUSED;
+		if (ended || e->cycle.outcome != before)
+			e->metrics.cycles[e->cycle.outcome]++;
+		if (e->cycle.outcome != before)
+			log_info("engine outcome=%s", cycle_outcome_name(e->cycle.outcome));
+		act(e, &a);
+	}
+	e->working = false;
+}
+
+/* -- what happens outside -- */
+
+static void on_part(void *ctx, struct source *s, uint64_t since_ns)
+{
+	struct engine *e = ctx;
+	(void)s;
+	if (!e->changed_ns || since_ns < e->changed_ns)
+		e->changed_ns = since_ns;
+	histogram_add(&e->metrics.stages[STAGE_M_OBSERVE], seconds_since(since_ns));
+	post(e, (struct cycle_event){.kind = CE_DIRTY});
+}
+
+static void on_source_state(void *ctx, struct source *s)
+{
+	(void)ctx;
+	log_info("source state name=%s state=%s%s%s", s->name, source_state_name(s->state), *s->problem ? " problem=" : "", *s->problem ? LOGQ(s->problem) : "");
+}
+
+static void on_worker_change(void *ctx, struct worker *w)
+{
+	struct engine *e = ctx;
+	post(e, (struct cycle_event){.kind = CE_WORKER_CHANGED, .worker_behind = w->state == WORKER_READY && is_behind(e, w)});
+}
+
+void engine_touch(struct engine *e)
+{
+	post(e, (struct cycle_event){.kind = CE_DIRTY});
+}
+
+const char *source_state_name(enum source_state s)
+{
+	static const char *const names[] = {"connecting", "synced", "stale"};
+	return names[s];
+}
+
+/* -- life -- */
+
+static bool holds_services(const struct listing *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->at[i].path, "prometheus.yml") != 0)
+			return true;
+	return false;
+}
+
+struct engine *engine_new(const struct engine_parts *parts)
+{
+	struct engine *e = xcalloc(1, sizeof *e);
+	e->p = *parts;
+	cycle_init(&e->cycle, parts->set->reload_share);
+	e->timer = xcalloc(1, sizeof *e->timer);
+	uv_timer_init(parts->loop, e->timer);
+	e->timer->data = e;
+	return e;
+}
+
+static void free_timer(uv_handle_t *h)
+{
+	free(h);
+}
+
+void engine_free(struct engine *e)
+{
+	if (!e)
+		return;
+	uv_close((uv_handle_t *)e->timer, free_timer);
+	replace_desired(e, NULL, NULL);
+	verdicts_deinit(&e->verdicts);
+	VEC_DEINIT(&e->passed.v);
+	VEC_DEINIT(&e->queue.v);
+	free(e);
+}
+
+/* A worker cannot start without a configuration. */
+static int store_first_generation(struct engine *e, struct err *err)
+{
+	struct store_written w = {0};
+	AUTO_ARENA a = ARENA_INIT;
+	struct build_ctx ctx = build_ctx(e);
+	struct desired *d = desired_build(&ctx, NULL, 0, NULL);
+	struct bundle *b = desired_assemble(&ctx, d);
+	struct plan *plan = plan_diff(&a, e->p.store->ops->listing(e->p.store), b);
+	int rc = e->p.store->ops->apply(e->p.store, plan, b, &w, err);
+	bundle_free(b);
+	desired_free(d);
+	return rc;
+}
+
+int engine_start(struct engine *e, struct err *err)
+{
+	e->nothing_to_lose = !e->p.store->ops->current(e->p.store).number || !holds_services(e->p.store->ops->listing(e->p.store));
+	if (!e->p.store->ops->current(e->p.store).number && store_first_generation(e, err) < 0)
+		return -1;
+	e->good = e->p.store->ops->current(e->p.store).number;
+	e->p.store->ops->mark_good(e->p.store, e->good);
+	e->started = true;
+	struct worker_events we = {.on_change = on_worker_change, .ctx = e};
+	struct source_events se = {.on_part = on_part, .on_state = on_source_state, .ctx = e};
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		e->p.workers[i]->ops->start(e->p.workers[i], &we);
+	for (size_t i = 0; i < e->p.n_sources; i++)
+		e->p.sources[i]->ops->start(e->p.sources[i], &se);
+	return 0;
+}
+
+static void on_stopped(void *ctx)
+{
+	struct engine *e = ctx;
+	if (--e->stops_open == 0)
+		e->stopped(e->stopped_ctx);
+}
+
+void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx)
+{
+	e->stopping = true;
+	e->stopped = done;
+	e->stopped_ctx = ctx;
+	uv_timer_stop(e->timer);
+	for (size_t i = 0; i < e->p.n_sources; i++)
+		e->p.sources[i]->ops->stop(e->p.sources[i]);
+	e->stops_open = 1 + e->p.n_workers;
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		e->p.workers[i]->ops->stop(e->p.workers[i], on_stopped, e);
+	on_stopped(e);
+}
+
+/* -- facts -- */
+
+const struct desired *engine_desired(const struct engine *e)
+{
+	return e->desired;
+}
+
+const struct engine_parts *engine_parts_of(const struct engine *e)
+{
+	return &e->p;
+}
+
+const struct metrics *engine_metrics(const struct engine *e)
+{
+	return &e->metrics;
+}
+
+enum cycle_outcome engine_outcome(const struct engine *e)
+{
+	return e->cycle.outcome;
+}
+
+const char *engine_problem(const struct engine *e)
+{
+	return e->problem;
+}
+
+bool engine_idle(const struct engine *e)
+{
+	return e->cycle.stage == STAGE_IDLE && !e->cycle.dirty && !e->cycle.parked && e->cycle.apply == APPLY_CLEAN;
+}
+
+static void add_problem_diags(const struct engine *e, struct diags *out)
+{
+	if (*e->problem)
+		diags_add(out, DIAG_ERROR, "", "", "See the message; Watchbill tries again by itself.", "%s", e->problem);
+	for (size_t i = 0; i < e->p.n_sources; i++) {
+		const struct source *s = e->p.sources[i];
+		if (s->state != SOURCE_SYNCED)
+			diags_add(out, DIAG_ERROR, "", s->name, "Make the orchestrator's API reachable; until then the last known state is served.",
+				"source %s is %s: %s", s->name, source_state_name(s->state), s->problem);
+	}
+	for (size_t i = 0; i < e->p.n_workers; i++) {
+		const struct worker *w = e->p.workers[i];
+		if (w->state != WORKER_READY)
+			diags_add(out, DIAG_ERROR, "", w->name, "Look at the worker's log.", "worker %s is %s: %s", w->name, worker_state_name(w->state), w->problem);
+	}
+}
+
+void engine_diags(const struct engine *e, struct diags *out)
+{
+	add_problem_diags(e, out);
+	if (!e->desired)
+		return;
+	diags_append(out, &e->desired->diags);
+	for (size_t i = 0; i < e->desired->n; i++)
+		diags_append(out, &e->desired->services[i]->diags);
+}

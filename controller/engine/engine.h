@@ -1,0 +1,58 @@
+/* The engine: the only conductor. It runs what the cycle decides: builds from the sources' parts, has it checked, stores it, has the workers
+ * run it. IO through the ports only. */
+#ifndef WB_ENGINE_ENGINE_H
+#define WB_ENGINE_ENGINE_H
+
+#include "engine/cycle.h"
+#include "engine/metrics.h"
+#include "model/desired.h"
+#include "sources/source.h"
+#include "stores/store.h"
+#include "workers/checker.h"
+#include "workers/worker.h"
+
+#include <uv.h>
+
+struct engine;
+
+struct engine_parts {
+	uv_loop_t *loop;
+	const struct settings *set;
+	struct source **sources; /* in order of precedence */
+	size_t n_sources;
+	struct store *store;
+	struct worker **workers;
+	size_t n_workers;
+	struct checker *checker;
+	/* A ready worker that can judge expressions, or NULL; asked before each check. */
+	const struct http_endpoint *(*judge)(const struct worker *w);
+	const struct reconciler *const *reconcilers;
+	size_t n_reconcilers;
+};
+
+/* Everything in `parts` is borrowed. */
+struct engine *engine_new(const struct engine_parts *parts);
+void engine_free(struct engine *e);
+/* Stores a first generation if there is none, then starts workers and sources. */
+int engine_start(struct engine *e, struct err *err);
+/* Stops sources and workers; `done` when all have ended. */
+void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx);
+
+/* A change in what the engine knows outside of the sources' parts; has it build again. */
+void engine_touch(struct engine *e);
+
+/* For the API: facts, borrowed until the loop runs again. */
+const struct desired *engine_desired(const struct engine *e);
+const struct engine_parts *engine_parts_of(const struct engine *e);
+const struct metrics *engine_metrics(const struct engine *e);
+enum cycle_outcome engine_outcome(const struct engine *e);
+/* Every source has answered in full since the start. */
+bool engine_complete(const struct engine *e);
+/* What went wrong with storing, checking or reloading last, "" when nothing did. */
+const char *engine_problem(const struct engine *e);
+/* All diags as they are now: of services, of sources, of the engine itself. The caller owns the list. */
+void engine_diags(const struct engine *e, struct diags *out);
+/* Nothing is being built, checked, stored or reloaded, and nothing waits. */
+bool engine_idle(const struct engine *e);
+
+#endif

@@ -1,0 +1,49 @@
+/* The port of sources: who watches an orchestrator and says what is there. */
+#ifndef WB_SOURCES_SOURCE_H
+#define WB_SOURCES_SOURCE_H
+
+#include "model/observed.h"
+
+enum source_state {
+	SOURCE_CONNECTING, /* has not answered in full yet */
+	SOURCE_SYNCED,
+	SOURCE_STALE, /* had answered, cannot be reached now: its last part stands */
+};
+
+struct source;
+
+struct source_events {
+	/* s->part was replaced. `since_ns` is the uv_hrtime at which the first sign of the change arrived. */
+	void (*on_part)(void *ctx, struct source *s, uint64_t since_ns);
+	void (*on_state)(void *ctx, struct source *s);
+	void *ctx;
+};
+
+struct source_ops {
+	const char *kind;
+	/* Starts watching; callbacks come from the loop, never from within. */
+	void (*start)(struct source *s, const struct source_events *events);
+	void (*stop)(struct source *s);
+	void (*free)(struct source *s);
+};
+
+struct source {
+	const struct source_ops *ops;
+	const char *name;
+	enum source_state state;
+	bool complete;		   /* has answered in full at least once */
+	struct obs_part *part; /* owned; NULL before the first full answer */
+	char problem[256];	   /* why it is not synced, "" when it is */
+	char where[256];	   /* the endpoint in use, for people */
+	/* Networks on which a Prometheus that runs beside us reaches tasks; may be empty. Part of the source because it is the orchestrator
+	 * that knows. */
+	struct {
+		char **at;
+		size_t n;
+	} networks;
+	uint64_t n_events, n_lists, n_reconnects, n_recycled;
+};
+
+const char *source_state_name(enum source_state s);
+
+#endif

@@ -1,0 +1,607 @@
+/* The directory store.
+ *
+ *	DIR/current              -> generations/000124-DIGEST            the one step that makes a generation visible is a rename of this link
+ *	DIR/generations/…        prometheus.yml, rules/3f -> ../../../objects/3f-DIGEST, targets -> ../../targets
+ *	DIR/objects/3f-DIGEST/   the files of one shard
+ *	DIR/targets/3f.json      target files, replaced in place by rename
+ *	DIR/tmp/                 whatever is not finished; emptied at will
+ *
+ * Names carry the digest of what they hold, as in git, so a generation proves itself: opening computes the digests again. That is why nothing
+ * is synced: after a power cut a torn file makes its generation fail the proof, an older one or a rebuild from the orchestrator takes over, and
+ * no torn file is ever taken for a whole one. (A torn target file is no JSON; Prometheus keeps its last good one, and all target files are
+ * written anew after a start.)
+ *
+ * A change rewrites one shard (hard links to the files that stay) and 64 links, not ten thousand files. Paths as Prometheus sees them,
+ * DIR/current/rules/3f/NAME.yml, never change, which is what keeps the state of its alerts. */
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "base/vec.h"
+#include "io/fs.h"
+#include "stores/store.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEPT_GENERATIONS = 10, FILE_MAX_BYTES = 256 * 1024 * 1024 };
+
+struct kept {
+	uint64_t number;
+	char *name;		/* of its directory */
+	char **objects; /* names of the shard directories it links to */
+	size_t n_objects;
+};
+
+struct directory_store {
+	struct store port;
+	char *dir;
+	struct listing listing;
+	struct generation current;
+	uint64_t good;
+	struct {
+		VEC(struct kept) v; /* ascending by number */
+	} kept;
+};
+
+static struct directory_store *self(const struct store *s)
+{
+	return (struct directory_store *)s;
+}
+
+static char *path_of(const struct directory_store *s, const char *a, const char *b)
+{
+	return xasprintf("%s/%s%s%s", s->dir, a, b ? "/" : "", b ? b : "");
+}
+
+/* -- listing -- */
+
+static void listing_push(struct listing *l, size_t *cap, char *path_take, enum file_class class, struct digest digest)
+{
+	if (l->n == *cap) {
+		*cap = *cap ? *cap * 2 : 64;
+		l->at = xrealloc(l->at, *cap * sizeof *l->at);
+	}
+	l->at[l->n++] = (struct listing_entry){path_take, class, digest};
+}
+
+static int entry_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct listing_entry *)a)->path, ((const struct listing_entry *)b)->path);
+}
+
+static struct listing_entry *listing_find(const struct listing *l, const char *path)
+{
+	struct listing_entry probe = {.path = (char *)path};
+	return l->n ? bsearch(&probe, l->at, l->n, sizeof *l->at, entry_cmp) : NULL;
+}
+
+/* The listing once the bundle's generation stands: its files, and the target files that there were. */
+static void note_generation(struct listing *l, const struct bundle *want)
+{
+	struct listing next = {0};
+	size_t cap = 0;
+	for (size_t i = 0; i < want->n; i++)
+		if (want->files[i].class == FILE_CONFIG)
+			listing_push(&next, &cap, xstrdup(want->files[i].path), FILE_CONFIG, want->files[i].digest);
+	for (size_t i = 0; i < l->n; i++)
+		if (l->at[i].class == FILE_TARGETS)
+			listing_push(&next, &cap, xstrdup(l->at[i].path), FILE_TARGETS, l->at[i].digest);
+	if (next.n > 1)
+		qsort(next.at, next.n, sizeof *next.at, entry_cmp);
+	listing_deinit(l);
+	*l = next;
+}
+
+/* -- reading back and proving -- */
+
+static int digest_of_file(const char *path, struct digest *out, struct err *e)
+{
+	AUTO_BUF b = BUF_INIT(FILE_MAX_BYTES);
+	if (fs_read(path, &b, e) < 0)
+		return -1;
+	*out = digest_of(b.data ? b.data : "", b.len);
+	return 0;
+}
+
+static struct digest object_digest(const char *const *names, const struct digest *digests, size_t n)
+{
+	struct digest_ctx c;
+	digest_init(&c);
+	for (size_t i = 0; i < n; i++)
+		generation_digest_add(&c, names[i], &digests[i]);
+	return digest_final(&c);
+}
+
+static bool name_ends_in(const char *name, const struct digest *d)
+{
+	char hex[DIGEST_HEX + 1];
+	return text_ends(name, digest_hex(d, hex));
+}
+
+/* Reads one shard directory into `l` and proves it. */
+static int read_object(struct directory_store *s, const char *object, const char *prefix, struct listing *l, size_t *cap, struct err *e)
+{
+	AUTO_FREE char *dir = path_of(s, "objects", object);
+	AUTO_NAMES names = {0};
+	if (fs_list(dir, &names, e) < 0)
+		return -1;
+	AUTO_FREE struct digest *digests = xcalloc(names.n, sizeof *digests);
+	for (size_t i = 0; i < names.n; i++) {
+		AUTO_FREE char *path = xasprintf("%s/%s", dir, names.at[i]);
+		if (digest_of_file(path, &digests[i], e) < 0)
+			return -1;
+		listing_push(l, cap, xasprintf("%s/%s", prefix, names.at[i]), FILE_CONFIG, digests[i]);
+	}
+	struct digest d = object_digest((const char *const *)names.at, digests, names.n);
+	if (!name_ends_in(object, &d))
+		return err_set(e, ERR_INPUT, "%s is not what its name says", dir);
+	return 0;
+}
+
+static void kept_deinit(struct kept *k)
+{
+	for (size_t i = 0; i < k->n_objects; i++)
+		free(k->objects[i]);
+	free(k->objects);
+	free(k->name);
+}
+
+static void kept_add_object(struct kept *k, const char *name)
+{
+	k->objects = xrealloc(k->objects, (k->n_objects + 1) * sizeof *k->objects);
+	k->objects[k->n_objects++] = xstrdup(name);
+}
+
+/* The object names that a generation's rules directory links to. */
+static int read_links(struct directory_store *s, struct kept *k, struct fs_names *shards, struct err *e)
+{
+	AUTO_FREE char *generation = path_of(s, "generations", k->name), *rules = xasprintf("%s/rules", generation);
+	if (fs_list(rules, shards, e) < 0)
+		return -1;
+	for (size_t i = 0; i < shards->n; i++) {
+		AUTO_FREE char *link = xasprintf("%s/%s", rules, shards->at[i]), *target = fs_read_link(link);
+		const char *name = strrchr(target, '/');
+		if (!name)
+			return err_set(e, ERR_INPUT, "%s is no link", link);
+		kept_add_object(k, name + 1);
+	}
+	return 0;
+}
+
+/* Reads a generation's files and proves them against the names. */
+static int read_generation(struct directory_store *s, const char *name, struct listing *l, struct digest *digest, struct err *e)
+{
+	struct kept k = {.name = xstrdup(name)};
+	AUTO_NAMES shards = {0};
+	size_t cap = 0;
+	int rc = read_links(s, &k, &shards, e);
+	AUTO_FREE char *config = xasprintf("%s/generations/%s/prometheus.yml", s->dir, name);
+	struct digest d;
+	if (rc == 0 && (rc = digest_of_file(config, &d, e)) == 0)
+		listing_push(l, &cap, xstrdup("prometheus.yml"), FILE_CONFIG, d);
+	for (size_t i = 0; rc == 0 && i < k.n_objects; i++) {
+		AUTO_FREE char *prefix = xasprintf("rules/%s", shards.at[i]);
+		rc = read_object(s, k.objects[i], prefix, l, &cap, e);
+	}
+	kept_deinit(&k);
+	if (rc < 0)
+		return -1;
+	if (l->n > 1)
+		qsort(l->at, l->n, sizeof *l->at, entry_cmp);
+	struct digest_ctx c;
+	digest_init(&c);
+	for (size_t i = 0; i < l->n; i++)
+		generation_digest_add(&c, l->at[i].path, &l->at[i].digest);
+	*digest = digest_final(&c);
+	if (!name_ends_in(name, digest))
+		return err_set(e, ERR_INPUT, "generation %s is not what its name says", name);
+	return 0;
+}
+
+/* Target files carry no proof but being JSON; their digests stay unknown, so that the first plan writes them all. Torn ones go. */
+static int read_targets(struct directory_store *s, struct err *e)
+{
+	AUTO_FREE char *dir = path_of(s, "targets", NULL);
+	AUTO_NAMES names = {0};
+	struct listing l = s->listing;
+	size_t cap = l.n;
+	if (fs_list(dir, &names, e) < 0)
+		return -1;
+	for (size_t i = 0; i < names.n; i++) {
+		AUTO_FREE char *path = path_of(s, "targets", names.at[i]);
+		json_t *j = json_load_file(path, 0, NULL);
+		if (j)
+			listing_push(&l, &cap, xasprintf("targets/%s", names.at[i]), FILE_TARGETS, (struct digest){0});
+		else if (fs_remove(path, e) < 0)
+			return -1;
+		json_decref(j);
+	}
+	if (l.n > 1)
+		qsort(l.at, l.n, sizeof *l.at, entry_cmp);
+	s->listing = l;
+	return 0;
+}
+
+/* -- writing -- */
+
+static int write_file(const char *path, const struct bundle_file *f, struct store_written *w, struct err *e)
+{
+	AUTO_FREE struct iovec *parts = xcalloc(f->n_spans, sizeof *parts);
+	for (size_t i = 0; i < f->n_spans; i++) {
+		parts[i] = (struct iovec){(void *)f->spans[i].data, f->spans[i].len};
+		w->bytes += f->spans[i].len;
+	}
+	w->files++;
+	return fs_write(path, parts, f->n_spans, e);
+}
+
+/* Puts one file of the generation at `to`: a hard link to the one that is there already, or written. */
+static int place_file(struct directory_store *s, const struct bundle_file *f, const char *to, struct store_written *w, struct err *e)
+{
+	const struct listing_entry *have = listing_find(&s->listing, f->path);
+	if (have && s->current.number && digest_equal(&have->digest, &f->digest)) {
+		AUTO_FREE char *from = path_of(s, "current", f->path);
+		if (fs_hard_link(from, to, e) == 0)
+			return 0;
+	}
+	return write_file(to, f, w, e);
+}
+
+/* Number of files from `i` on that are in the same directory as file i. */
+static size_t same_directory(const struct bundle *b, size_t i)
+{
+	size_t len = (size_t)(strrchr(b->files[i].path, '/') + 1 - b->files[i].path), n = 1;
+	while (i + n < b->n && strncmp(b->files[i + n].path, b->files[i].path, len) == 0)
+		n++;
+	return n;
+}
+
+/* Makes objects/XX-DIGEST for `n` files of one shard unless it is there; returns its name. */
+static char *make_object(struct directory_store *s, const struct bundle_file *files, size_t n, struct store_written *w, struct err *e)
+{
+	AUTO_FREE const char **names = xcalloc(n, sizeof *names);
+	AUTO_FREE struct digest *digests = xcalloc(n, sizeof *digests);
+	const char *slash = strrchr(files[0].path, '/');
+	for (size_t i = 0; i < n; i++) {
+		names[i] = strrchr(files[i].path, '/') + 1;
+		digests[i] = files[i].digest;
+	}
+	struct digest d = object_digest(names, digests, n);
+	char hex[DIGEST_HEX + 1];
+	AUTO_FREE char *name = xasprintf("%.2s-%s", slash - 2, digest_hex(&d, hex));
+	AUTO_FREE char *final = path_of(s, "objects", name), *tmp = path_of(s, "tmp", name);
+	if (fs_exists(final))
+		return TAKE(name);
+	if (fs_remove(tmp, e) < 0 || fs_make_dir(tmp, e) < 0)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		AUTO_FREE char *to = xasprintf("%s/%s", tmp, names[i]);
+		if (place_file(s, &files[i], to, w, e) < 0)
+			return NULL;
+	}
+	if (fs_rename(tmp, final, e) < 0)
+		return NULL;
+	return TAKE(name);
+}
+
+/* Everything of the new generation's directory, in tmp/. */
+static int fill_generation(struct directory_store *s, const struct bundle *want, const char *tmp, struct kept *k, struct store_written *w, struct err *e)
+{
+	AUTO_FREE char *rules = xasprintf("%s/rules", tmp), *targets = xasprintf("%s/targets", tmp);
+	if (fs_remove(tmp, e) < 0 || fs_make_dir(tmp, e) < 0 || fs_make_dir(rules, e) < 0 || fs_symlink("../../targets", targets, e) < 0)
+		return -1;
+	for (size_t i = 0; i < want->n;) {
+		const struct bundle_file *f = &want->files[i];
+		if (f->class != FILE_CONFIG) {
+			i++;
+			continue;
+		}
+		if (!text_starts(f->path, "rules/")) {
+			AUTO_FREE char *to = xasprintf("%s/%s", tmp, f->path);
+			if (place_file(s, f, to, w, e) < 0)
+				return -1;
+			i++;
+			continue;
+		}
+		size_t n = same_directory(want, i);
+		AUTO_FREE char *object = make_object(s, f, n, w, e);
+		if (!object)
+			return -1;
+		AUTO_FREE char *target = xasprintf("../../../objects/%s", object), *link = xasprintf("%s/%.2s", rules, object);
+		if (fs_symlink(target, link, e) < 0)
+			return -1;
+		kept_add_object(k, object);
+		i += n;
+	}
+	return 0;
+}
+
+/* The step that makes a generation visible. */
+static int point_current(struct directory_store *s, const char *name, struct err *e)
+{
+	AUTO_FREE char *target = xasprintf("generations/%s", name), *tmp = path_of(s, "tmp", "current"), *final = path_of(s, "current", NULL);
+	if (fs_remove(tmp, e) < 0 || fs_symlink(target, tmp, e) < 0)
+		return -1;
+	return fs_rename(tmp, final, e);
+}
+
+static bool object_is_kept(const struct directory_store *s, const char *name)
+{
+	for (size_t i = 0; i < s->kept.v.n; i++)
+		for (size_t k = 0; k < s->kept.v.at[i].n_objects; k++)
+			if (strcmp(s->kept.v.at[i].objects[k], name) == 0)
+				return true;
+	return false;
+}
+
+/* Forgets the oldest generations. What cannot be removed now is removed at the next start: nothing refers to it. */
+static void prune(struct directory_store *s)
+{
+	struct err e;
+	for (size_t i = 0; s->kept.v.n > KEPT_GENERATIONS && i < s->kept.v.n;) {
+		struct kept old = s->kept.v.at[i];
+		if (old.number == s->good || old.number == s->current.number) {
+			i++;
+			continue;
+		}
+		VEC_REMOVE(&s->kept.v, i);
+		AUTO_FREE char *dir = path_of(s, "generations", old.name);
+		if (fs_remove(dir, &e) < 0)
+			log_warn("store prune_failed error=%s", LOGQ(e.msg));
+		for (size_t k = 0; k < old.n_objects; k++) {
+			AUTO_FREE char *object = path_of(s, "objects", old.objects[k]);
+			if (!object_is_kept(s, old.objects[k]) && fs_remove(object, &e) < 0)
+				log_warn("store prune_failed error=%s", LOGQ(e.msg));
+		}
+		kept_deinit(&old);
+	}
+}
+
+static int apply_generation(struct directory_store *s, const struct bundle *want, struct store_written *w, struct err *e)
+{
+	uint64_t number = s->kept.v.n ? s->kept.v.at[s->kept.v.n - 1].number + 1 : 1;
+	char hex[DIGEST_HEX + 1];
+	struct kept k = {.number = number, .name = xasprintf("%06llu-%s", (unsigned long long)number, digest_hex(&want->digest, hex))};
+	AUTO_FREE char *tmp = path_of(s, "tmp", "generation"), *final = path_of(s, "generations", k.name);
+	if (fill_generation(s, want, tmp, &k, w, e) < 0 || fs_remove(final, e) < 0 || fs_rename(tmp, final, e) < 0 ||
+		point_current(s, k.name, e) < 0) {
+		kept_deinit(&k);
+		return -1;
+	}
+	VEC_PUSH(&s->kept.v, k);
+	s->current = (struct generation){number, want->digest};
+	note_generation(&s->listing, want);
+	prune(s);
+	return 0;
+}
+
+/* The listing once the first `n_puts` and `n_deletes` target files of the plan are done. The plan's deletes point into the old one. */
+static void note_targets(struct directory_store *s, const struct plan *plan, size_t n_puts, size_t n_deletes)
+{
+	struct listing next = {0};
+	size_t cap = 0;
+	for (size_t i = 0; i < n_puts; i++)
+		if (plan->puts[i]->class == FILE_TARGETS)
+			listing_push(&next, &cap, xstrdup(plan->puts[i]->path), FILE_TARGETS, plan->puts[i]->digest);
+	size_t n_new = next.n, deleted = 0;
+	for (size_t i = 0; i < s->listing.n; i++) {
+		const struct listing_entry *old = &s->listing.at[i];
+		bool gone = deleted < n_deletes && plan->deletes[deleted] == old;
+		deleted += gone;
+		for (size_t k = 0; k < n_new && !gone && old->class == FILE_TARGETS; k++)
+			gone = strcmp(next.at[k].path, old->path) == 0;
+		gone = gone && old->class == FILE_TARGETS;
+		if (!gone)
+			listing_push(&next, &cap, xstrdup(old->path), old->class, old->digest);
+	}
+	if (next.n > 1)
+		qsort(next.at, next.n, sizeof *next.at, entry_cmp);
+	listing_deinit(&s->listing);
+	s->listing = next;
+}
+
+static int put_target(struct directory_store *s, const struct bundle_file *f, struct store_written *w, struct err *e)
+{
+	/* Written elsewhere: a file that comes by rename is one event to whoever watches the directory. */
+	AUTO_FREE char *tmp = path_of(s, "tmp", "targets"), *final = path_of(s, f->path, NULL);
+	if (write_file(tmp, f, w, e) < 0)
+		return -1;
+	return fs_rename(tmp, final, e);
+}
+
+static int dir_apply_targets(struct store *store, const struct plan *plan, struct store_written *w, struct err *e)
+{
+	struct directory_store *s = self(store);
+	size_t puts = 0, deletes = 0;
+	int rc = 0;
+	for (; rc == 0 && puts < plan->n_puts; puts += rc == 0)
+		if (plan->puts[puts]->class == FILE_TARGETS)
+			rc = put_target(s, plan->puts[puts], w, e);
+	for (; rc == 0 && deletes < plan->n_deletes; deletes += rc == 0) {
+		AUTO_FREE char *path = path_of(s, plan->deletes[deletes]->path, NULL);
+		if (plan->deletes[deletes]->class == FILE_TARGETS)
+			rc = fs_remove(path, e);
+	}
+	note_targets(s, plan, puts, deletes);
+	return rc;
+}
+
+static int dir_apply(struct store *store, const struct plan *plan, const struct bundle *want, struct store_written *w, struct err *e)
+{
+	struct directory_store *s = self(store);
+	/* A target goes before its job could, and comes before the rules that speak of it. */
+	if (plan->targets_changed && dir_apply_targets(store, plan, w, e) < 0)
+		return -1;
+	return plan->config_changed || !s->current.number ? apply_generation(s, want, w, e) : 0;
+}
+
+static const struct listing *dir_listing(const struct store *store)
+{
+	return &self(store)->listing;
+}
+
+static struct generation dir_current(const struct store *store)
+{
+	return self(store)->current;
+}
+
+static void dir_mark_good(struct store *store, uint64_t number)
+{
+	self(store)->good = number;
+}
+
+/* Reads and proves a kept generation and, if it is whole, makes it the one that `s` stands for. */
+static int take_generation(struct directory_store *s, const struct kept *k, struct err *e)
+{
+	struct listing l = {0};
+	struct digest d;
+	if (read_generation(s, k->name, &l, &d, e) < 0) {
+		listing_deinit(&l);
+		return -1;
+	}
+	AUTO_FREE char *link = path_of(s, "current", NULL), *target = fs_read_link(link);
+	const char *base = strrchr(target, '/');
+	if ((!base || strcmp(base + 1, k->name) != 0) && point_current(s, k->name, e) < 0) {
+		listing_deinit(&l);
+		return -1;
+	}
+	size_t cap = l.n;
+	for (size_t i = 0; i < s->listing.n; i++)
+		if (s->listing.at[i].class == FILE_TARGETS)
+			listing_push(&l, &cap, xstrdup(s->listing.at[i].path), FILE_TARGETS, s->listing.at[i].digest);
+	if (l.n > 1)
+		qsort(l.at, l.n, sizeof *l.at, entry_cmp);
+	listing_deinit(&s->listing);
+	s->listing = l;
+	s->current = (struct generation){k->number, d};
+	return 0;
+}
+
+static int dir_go_back(struct store *store, uint64_t number, struct err *e)
+{
+	struct directory_store *s = self(store);
+	for (size_t i = 0; i < s->kept.v.n; i++)
+		if (s->kept.v.at[i].number == number)
+			return take_generation(s, &s->kept.v.at[i], e);
+	return err_set(e, ERR_INPUT, "generation %llu is not kept any more", (unsigned long long)number);
+}
+
+static void dir_free(struct store *store)
+{
+	struct directory_store *s = self(store);
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->kept.v.n; i++)
+		kept_deinit(&s->kept.v.at[i]);
+	VEC_DEINIT(&s->kept.v);
+	listing_deinit(&s->listing);
+	free(s->dir);
+	free(s);
+}
+
+static const struct store_ops directory_ops = {
+	.name = "directory",
+	.listing = dir_listing,
+	.current = dir_current,
+	.apply = dir_apply,
+	.apply_targets = dir_apply_targets,
+	.go_back = dir_go_back,
+	.mark_good = dir_mark_good,
+	.free = dir_free,
+};
+
+/* -- opening -- */
+
+static int make_layout(struct directory_store *s, struct err *e)
+{
+	static const char *const dirs[] = {"generations", "objects", "targets", "tmp"};
+	AUTO_FREE char *tmp = path_of(s, "tmp", NULL);
+	if (fs_make_dirs(s->dir, e) < 0 || fs_remove(tmp, e) < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
+		AUTO_FREE char *dir = path_of(s, dirs[i], NULL);
+		if (fs_make_dir(dir, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int find_generations(struct directory_store *s, struct err *e)
+{
+	AUTO_FREE char *dir = path_of(s, "generations", NULL);
+	AUTO_NAMES names = {0};
+	if (fs_list(dir, &names, e) < 0)
+		return -1;
+	for (size_t i = 0; i < names.n; i++) {
+		struct kept k = {.number = strtoull(names.at[i], NULL, 10), .name = xstrdup(names.at[i])};
+		AUTO_NAMES shards = {0};
+		if (!k.number || read_links(s, &k, &shards, e) < 0) {
+			kept_deinit(&k);
+			continue;
+		}
+		VEC_PUSH(&s->kept.v, k);
+	}
+	return 0;
+}
+
+static int kept_cmp(const void *pa, const void *pb)
+{
+	const struct kept *a = pa, *b = pb;
+	return (a->number > b->number) - (a->number < b->number);
+}
+
+/* The generation that `current` names if it is whole, else the newest that is. None is fine too. */
+static void choose_generation(struct directory_store *s)
+{
+	AUTO_FREE char *link = path_of(s, "current", NULL), *target = fs_read_link(link);
+	const char *name = strrchr(target, '/') ? strrchr(target, '/') + 1 : "";
+	struct err e;
+	for (size_t i = 0; i < s->kept.v.n; i++)
+		if (strcmp(s->kept.v.at[i].name, name) == 0) {
+			if (take_generation(s, &s->kept.v.at[i], &e) == 0)
+				return;
+			log_warn("store generation_damaged name=%s error=%s", name, LOGQ(e.msg));
+		}
+	for (size_t i = s->kept.v.n; i-- > 0;)
+		if (take_generation(s, &s->kept.v.at[i], &e) == 0) {
+			log_warn("store generation_recovered name=%s", s->kept.v.at[i].name);
+			return;
+		}
+}
+
+/* Objects that no generation refers to, left by a kill. */
+static int remove_orphans(struct directory_store *s, struct err *e)
+{
+	AUTO_FREE char *dir = path_of(s, "objects", NULL);
+	AUTO_NAMES names = {0};
+	if (fs_list(dir, &names, e) < 0)
+		return -1;
+	for (size_t i = 0; i < names.n; i++) {
+		AUTO_FREE char *path = path_of(s, "objects", names.at[i]);
+		if (!object_is_kept(s, names.at[i]) && fs_remove(path, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+struct store *directory_store_open(const char *dir, struct err *e)
+{
+	struct directory_store *s = xcalloc(1, sizeof *s);
+	s->port.ops = &directory_ops;
+	s->dir = xstrdup(dir);
+	if (make_layout(s, e) < 0 || find_generations(s, e) < 0) {
+		dir_free(&s->port);
+		return NULL;
+	}
+	if (s->kept.v.n > 1)
+		qsort(s->kept.v.at, s->kept.v.n, sizeof *s->kept.v.at, kept_cmp);
+	choose_generation(s);
+	if (remove_orphans(s, e) < 0 || read_targets(s, e) < 0) {
+		dir_free(&s->port);
+		return NULL;
+	}
+	return &s->port;
+}

@@ -1,0 +1,398 @@
+/* Prometheus as a worker.
+ *
+ * What it runs is known from its own API: a reload that was answered with 200, then /api/v1/status/runtimeinfo that says the reload was taken.
+ * From then on the pair (start time, time of the last load) stands for that generation; when the pair changes and we did not reload, somebody
+ * else did, or it was restarted, and it is told again. POST /-/reload is neither atomic nor isolated (a refusal may leave half of it running),
+ * therefore "refused" makes the engine put the last good generation back and reload once more. */
+#include "workers/prometheus.h"
+
+#include "base/alloc.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "io/proc.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	POLL_STARTING_MS = 25,
+	POLL_MS = 2000,
+	RELOAD_TIMEOUT_MS = 120000,
+	RESTART_FIRST_MS = 100,
+	RESTART_MAX_MS = 30000,
+	LONG_LIFE_MS = 60000,
+	STOP_GRACE_MS = 30000,
+	MAX_FLAGS = 64,
+};
+
+struct prometheus {
+	struct worker w;
+	uv_loop_t *loop;
+	struct http_client *http;
+	const struct settings *set;
+	struct http_endpoint ep;
+	struct worker_events events;
+	bool supervised, stopping;
+	char *config_file, *tsdb_dir;
+	struct proc *child;
+	uint64_t child_started;
+	int64_t restart_ms;
+	uv_timer_t *poll_timer, *restart_timer;
+	struct http_call *poll, *call;
+	char identity[128]; /* start and load time of what `w.running` stands for */
+	struct {
+		bool active;
+		struct digest digest;
+		uint64_t started;
+		void (*done)(void *ctx, struct worker *w, const struct reload_result *r);
+		void *ctx;
+		char before[128]; /* identity before a signal */
+	} reload;
+	void (*stopped)(void *ctx);
+	void *stopped_ctx;
+};
+
+static struct prometheus *self(const struct worker *w)
+{
+	return (struct prometheus *)w;
+}
+
+const char *worker_state_name(enum worker_state s)
+{
+	static const char *const names[] = {"starting", "ready", "down"};
+	return names[s];
+}
+
+const struct http_endpoint *prometheus_endpoint(const struct worker *w)
+{
+	return &self(w)->ep;
+}
+
+static void poll_now(struct prometheus *p);
+static void start_child(struct prometheus *p);
+
+static void set_state(struct prometheus *p, enum worker_state state, const char *problem)
+{
+	bool changed = p->w.state != state;
+	p->w.state = state;
+	snprintf(p->w.problem, sizeof p->w.problem, "%s", problem);
+	if (state != WORKER_READY)
+		p->w.runs_known = false;
+	if (!changed)
+		return;
+	log_info("worker state name=%s state=%s%s%s", p->w.name, worker_state_name(state), *problem ? " problem=" : "", *problem ? LOGQ(problem) : "");
+	if (p->events.on_change)
+		p->events.on_change(p->events.ctx, &p->w);
+}
+
+static void on_poll_timer(uv_timer_t *t)
+{
+	poll_now(t->data);
+}
+
+static void poll_again(struct prometheus *p)
+{
+	if (!p->stopping)
+		uv_timer_start(p->poll_timer, on_poll_timer, p->w.state == WORKER_READY || (p->w.state == WORKER_DOWN && !p->child) ? POLL_MS : POLL_STARTING_MS, 0);
+}
+
+/* -- reload -- */
+
+static void reload_finish(struct prometheus *p, enum reload_outcome outcome, const char *message)
+{
+	struct reload_result r = {.outcome = outcome, .seconds = (double)(uv_hrtime() - p->reload.started) / 1e9};
+	snprintf(r.message, sizeof r.message, "%s", message);
+	p->reload.active = false;
+	p->w.reloads++;
+	p->w.refusals += outcome == RELOAD_REFUSED;
+	p->w.runs_known = outcome == RELOAD_DONE;
+	if (outcome == RELOAD_DONE)
+		p->w.running = p->reload.digest;
+	p->reload.done(p->reload.ctx, &p->w, &r);
+}
+
+/* "start time|load time" of a runtimeinfo answer and whether the load was taken. */
+static bool read_runtimeinfo(struct http_result *r, char identity[128], bool *taken)
+{
+	struct err e;
+	AUTO_JSON *j = r->status == 200 && r->body.len ? json_parse(r->body.data, r->body.len, &e) : NULL;
+	const json_t *data = json_object_get(j, "data");
+	if (!json_is_object(data))
+		return false;
+	snprintf(identity, 128, "%s|%s", json_get_str(data, "startTime", ""), json_get_str(data, "lastConfigTime", ""));
+	*taken = json_is_true(json_object_get(data, "reloadConfigSuccess"));
+	return true;
+}
+
+static void ask_runtimeinfo(struct prometheus *p, void (*done)(void *ctx, struct http_result *r))
+{
+	p->call = http_start(p->http, &(struct http_request){.to = &p->ep, .path = "/api/v1/status/runtimeinfo", .timeout_ms = RELOAD_TIMEOUT_MS, .on_done = done, .ctx = p});
+}
+
+static void on_confirmed(void *ctx, struct http_result *r)
+{
+	struct prometheus *p = ctx;
+	bool taken;
+	p->call = NULL;
+	if (!read_runtimeinfo(r, p->identity, &taken))
+		reload_finish(p, RELOAD_UNREACHABLE, r->err.kind ? r->err.msg : "no answer about what runs");
+	else if (!taken)
+		reload_finish(p, RELOAD_REFUSED, "Prometheus says that it did not take the configuration; its log says why");
+	else
+		reload_finish(p, RELOAD_DONE, "");
+}
+
+static void on_reloaded(void *ctx, struct http_result *r)
+{
+	struct prometheus *p = ctx;
+	p->call = NULL;
+	if (r->status == 200) {
+		ask_runtimeinfo(p, on_confirmed);
+	} else if (r->status == 403 || r->status == 404 || r->status == 405) {
+		set_state(p, WORKER_DOWN, "it does not offer POST /-/reload: start it with --web.enable-lifecycle");
+		reload_finish(p, RELOAD_UNREACHABLE, p->w.problem);
+	} else if (r->status) {
+		reload_finish(p, RELOAD_REFUSED, r->body.data ? r->body.data : "");
+	} else {
+		reload_finish(p, RELOAD_UNREACHABLE, r->err.msg);
+		poll_now(p);
+	}
+}
+
+/* After a signal: the load is done once its time has changed. The answer to a refused load keeps the old time, but says so. */
+static void on_signalled(void *ctx, struct http_result *r)
+{
+	struct prometheus *p = ctx;
+	bool taken;
+	p->call = NULL;
+	if (!read_runtimeinfo(r, p->identity, &taken))
+		reload_finish(p, RELOAD_UNREACHABLE, r->err.msg);
+	else if (taken && strcmp(p->identity, p->reload.before) == 0 && uv_hrtime() - p->reload.started < (uint64_t)RELOAD_TIMEOUT_MS * 1000000)
+		ask_runtimeinfo(p, on_signalled);
+	else
+		reload_finish(p, taken ? RELOAD_DONE : RELOAD_REFUSED, taken ? "" : "Prometheus did not take the configuration; its log says why");
+}
+
+static void on_before_signal(void *ctx, struct http_result *r)
+{
+	struct prometheus *p = ctx;
+	bool taken;
+	p->call = NULL;
+	if (!read_runtimeinfo(r, p->reload.before, &taken) || !p->child) {
+		reload_finish(p, RELOAD_UNREACHABLE, r->err.msg);
+		return;
+	}
+	proc_signal(p->child, SIGHUP);
+	ask_runtimeinfo(p, on_signalled);
+}
+
+static void prometheus_reload(struct worker *w, const struct digest *digest, void (*done)(void *, struct worker *, const struct reload_result *), void *ctx)
+{
+	struct prometheus *p = self(w);
+	p->reload.active = true;
+	p->reload.digest = *digest;
+	p->reload.started = uv_hrtime();
+	p->reload.done = done;
+	p->reload.ctx = ctx;
+	if (p->supervised && p->set->prometheus_reload == 1)
+		ask_runtimeinfo(p, on_before_signal);
+	else
+		p->call = http_start(p->http,
+			&(struct http_request){
+				.to = &p->ep, .method = "POST", .path = "/-/reload", .timeout_ms = RELOAD_TIMEOUT_MS, .body = "", .on_done = on_reloaded, .ctx = p});
+}
+
+/* -- being there -- */
+
+static void on_polled(void *ctx, struct http_result *r)
+{
+	struct prometheus *p = ctx;
+	char identity[128];
+	bool taken;
+	p->poll = NULL;
+	if (!read_runtimeinfo(r, identity, &taken)) {
+		char problem[256];
+		if (r->status)
+			snprintf(problem, sizeof problem, "it answers with status %d", r->status);
+		else
+			snprintf(problem, sizeof problem, "%.250s", r->err.msg);
+		if (!p->reload.active)
+			set_state(p, p->supervised && p->child && p->w.state != WORKER_READY ? WORKER_STARTING : WORKER_DOWN, problem);
+	} else if (p->w.state != WORKER_READY) {
+		set_state(p, WORKER_READY, "");
+	} else if (!p->reload.active && p->w.runs_known && strcmp(identity, p->identity) != 0) {
+		log_warn("worker drift name=%s reason=\"it was restarted or reloaded by somebody else\"", p->w.name);
+		p->w.runs_known = false;
+		p->events.on_change(p->events.ctx, &p->w);
+	}
+	poll_again(p);
+}
+
+static void poll_now(struct prometheus *p)
+{
+	if (p->poll || p->stopping)
+		return;
+	/* Ready first: during its start Prometheus answers the API with 503. */
+	p->poll = http_start(p->http, &(struct http_request){.to = &p->ep, .path = "/api/v1/status/runtimeinfo", .timeout_ms = 5000, .on_done = on_polled, .ctx = p});
+}
+
+/* -- the child -- */
+
+static void on_restart_timer(uv_timer_t *t)
+{
+	start_child(t->data);
+}
+
+static void restart_later(struct prometheus *p, bool lived_long)
+{
+	p->restart_ms = lived_long || !p->restart_ms ? RESTART_FIRST_MS : p->restart_ms * 2 > RESTART_MAX_MS ? RESTART_MAX_MS : p->restart_ms * 2;
+	uv_timer_start(p->restart_timer, on_restart_timer, (uint64_t)p->restart_ms, 0);
+}
+
+static void on_child_exit(void *ctx, struct proc_exit *x)
+{
+	struct prometheus *p = ctx;
+	char problem[128];
+	p->child = NULL;
+	if (p->stopping) {
+		if (p->stopped)
+			p->stopped(p->stopped_ctx);
+		return;
+	}
+	if (x->signal)
+		snprintf(problem, sizeof problem, "it was ended by signal %d", x->signal);
+	else
+		snprintf(problem, sizeof problem, "it ended with status %lld; its log says why", (long long)x->code);
+	log_error("worker died name=%s problem=%s", p->w.name, LOGQ(problem));
+	p->w.restarts++;
+	set_state(p, WORKER_DOWN, problem);
+	restart_later(p, uv_hrtime() - p->child_started > (uint64_t)LONG_LIFE_MS * 1000000);
+}
+
+static void start_child(struct prometheus *p)
+{
+	char *config = xasprintf("--config.file=%s", p->config_file), *tsdb = xasprintf("--storage.tsdb.path=%s", p->tsdb_dir);
+	char *listen = xasprintf("--web.listen-address=%s", p->set->prometheus_listen);
+	/* The program behind "exec-child" is us: it asks the kernel to end it when we end, then becomes Prometheus. */
+	const char *argv[MAX_FLAGS + 16] = {"/proc/self/exe", "exec-child", p->set->prometheus_binary, config, tsdb, listen, "--log.level=warn"};
+	size_t n = 7;
+	if (p->set->prometheus_reload == 0)
+		argv[n++] = "--web.enable-lifecycle";
+	for (size_t i = 0; i < p->set->prometheus_flags.n && i < MAX_FLAGS; i++)
+		argv[n++] = p->set->prometheus_flags.at[i];
+	struct err e;
+	p->child_started = uv_hrtime();
+	p->child = proc_start(p->loop, &(struct proc_spec){.argv = argv, .on_exit = on_child_exit, .ctx = p}, &e);
+	if (!p->child) {
+		set_state(p, WORKER_DOWN, e.msg);
+		restart_later(p, false);
+	} else {
+		log_info("worker started name=%s pid=%d", p->w.name, proc_pid(p->child));
+		set_state(p, WORKER_STARTING, "it has just been started");
+		poll_again(p);
+	}
+	free(config);
+	free(tsdb);
+	free(listen);
+}
+
+static void prometheus_start(struct worker *w, const struct worker_events *events)
+{
+	struct prometheus *p = self(w);
+	p->events = *events;
+	if (p->supervised)
+		start_child(p);
+	else
+		poll_now(p);
+}
+
+static void on_stop_grace(uv_timer_t *t)
+{
+	struct prometheus *p = t->data;
+	log_warn("worker kill name=%s reason=\"it did not end in time\"", p->w.name);
+	proc_signal(p->child, SIGKILL);
+}
+
+static void prometheus_stop(struct worker *w, void (*done)(void *ctx), void *ctx)
+{
+	struct prometheus *p = self(w);
+	p->stopping = true;
+	uv_timer_stop(p->poll_timer);
+	http_cancel(p->poll);
+	http_cancel(p->call);
+	p->poll = p->call = NULL;
+	uv_timer_stop(p->restart_timer);
+	if (!p->child) {
+		done(ctx);
+		return;
+	}
+	p->stopped = done;
+	p->stopped_ctx = ctx;
+	proc_signal(p->child, SIGTERM);
+	uv_timer_start(p->restart_timer, on_stop_grace, STOP_GRACE_MS, 0);
+}
+
+static void free_timer(uv_handle_t *h)
+{
+	free(h);
+}
+
+static void prometheus_free(struct worker *w)
+{
+	struct prometheus *p = self(w);
+	proc_abandon(p->child);
+	http_cancel(p->poll);
+	http_cancel(p->call);
+	uv_close((uv_handle_t *)p->poll_timer, free_timer);
+	uv_close((uv_handle_t *)p->restart_timer, free_timer);
+	http_endpoint_deinit(&p->ep);
+	free(p->config_file);
+	free(p->tsdb_dir);
+	free(p->w.name);
+	free(p);
+}
+
+static const struct worker_ops prometheus_ops = {"prometheus", prometheus_start, prometheus_reload, prometheus_stop, prometheus_free};
+
+/* Where the child of ours answers us: loopback when it listens on all addresses. */
+static char *child_url(const char *listen)
+{
+	const char *colon = strrchr(listen, ':');
+	bool any = text_starts(listen, "0.0.0.0:") || text_starts(listen, "[::]:") || listen[0] == ':';
+	return any && colon ? xasprintf("http://127.0.0.1%s", colon) : xasprintf("http://%s", listen);
+}
+
+static uv_timer_t *new_timer(struct prometheus *p)
+{
+	uv_timer_t *t = xcalloc(1, sizeof *t);
+	uv_timer_init(p->loop, t);
+	t->data = p;
+	return t;
+}
+
+struct worker *prometheus_new(const struct prometheus_spec *spec, struct err *e)
+{
+	struct prometheus *p = xcalloc(1, sizeof *p);
+	p->w.ops = &prometheus_ops;
+	p->loop = spec->loop;
+	p->http = spec->http;
+	p->set = spec->set;
+	p->supervised = strcmp(spec->url, "child") == 0;
+	char *url = p->supervised ? child_url(spec->set->prometheus_listen) : xstrdup(spec->url);
+	int rc = http_endpoint_parse(&p->ep, url, false, "", e);
+	free(url);
+	if (rc < 0) {
+		free(p);
+		err_wrap(e, "prometheus");
+		return NULL;
+	}
+	p->w.name = xstrdup(p->supervised ? "prometheus" : p->ep.shown);
+	p->config_file = xasprintf("%s/current/prometheus.yml", spec->store_dir);
+	p->tsdb_dir = xasprintf("%s/prometheus", spec->set->data_dir);
+	snprintf(p->w.problem, sizeof p->w.problem, "not asked yet");
+	p->poll_timer = new_timer(p);
+	p->restart_timer = new_timer(p);
+	return &p->w;
+}

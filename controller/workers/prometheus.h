@@ -1,0 +1,22 @@
+/* Prometheus as a worker, supervised (a child of ours) or remote. */
+#ifndef WB_WORKERS_PROMETHEUS_H
+#define WB_WORKERS_PROMETHEUS_H
+
+#include "io/http.h"
+#include "model/settings.h"
+#include "workers/worker.h"
+
+struct prometheus_spec {
+	uv_loop_t *loop;
+	struct http_client *http;
+	const struct settings *set;
+	const char *url;		/* "child", or the URL of a remote one */
+	const char *store_dir;	/* holds current/prometheus.yml */
+};
+
+/* NULL with `e` when the URL cannot be read. */
+struct worker *prometheus_new(const struct prometheus_spec *spec, struct err *e);
+/* Where its API is. */
+const struct http_endpoint *prometheus_endpoint(const struct worker *w);
+
+#endif

@@ -1,0 +1,60 @@
+/* The port of workers: programs that run what a store holds. */
+#ifndef WB_WORKERS_WORKER_H
+#define WB_WORKERS_WORKER_H
+
+#include "base/diag.h"
+#include "base/err.h"
+#include "model/desired.h"
+
+#include <stdint.h>
+
+enum worker_state {
+	WORKER_STARTING, /* not yet answering */
+	WORKER_READY,
+	WORKER_DOWN,
+};
+
+enum reload_outcome {
+	RELOAD_DONE,		/* the worker confirmed that it runs the generation */
+	RELOAD_REFUSED,		/* it read the generation and did not take (all of) it */
+	RELOAD_UNREACHABLE, /* nobody knows; ask again when it is ready */
+};
+
+struct worker;
+
+struct reload_result {
+	enum reload_outcome outcome;
+	char message[512]; /* the worker's own words when refused */
+	double seconds;
+};
+
+struct worker_events {
+	/* The worker became ready, went down, or runs something that we did not tell it to: it has to be told again. */
+	void (*on_change)(void *ctx, struct worker *w);
+	void *ctx;
+};
+
+struct worker_ops {
+	const char *kind;
+	void (*start)(struct worker *w, const struct worker_events *events);
+	/* Tells the worker to run what the store holds now, called `digest`, and asks it afterwards. One at a time; `done` is always called,
+	 * never from within. */
+	void (*reload)(struct worker *w, const struct digest *digest, void (*done)(void *ctx, struct worker *w, const struct reload_result *r), void *ctx);
+	/* Ends it; `done` may be called from within. A supervised child is asked to end and waited for, a remote one is left alone. */
+	void (*stop)(struct worker *w, void (*done)(void *ctx), void *ctx);
+	void (*free)(struct worker *w);
+};
+
+struct worker {
+	const struct worker_ops *ops;
+	char *name; /* "prometheus", or the URL of a remote one */
+	enum worker_state state;
+	bool runs_known;	   /* whether `running` is what it runs */
+	struct digest running; /* the generation that it confirmed last */
+	uint64_t reloads, refusals, restarts;
+	char problem[256]; /* why it is not ready, "" when it is */
+};
+
+const char *worker_state_name(enum worker_state s);
+
+#endif

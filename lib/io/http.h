@@ -1,0 +1,66 @@
+/* An HTTP client: libcurl's multi interface on a libuv loop. IO layer; one thread.
+ *
+ * Every call has a limit for its size and, unless it is a stream, for its time. Answers come through callbacks, never from within
+ * http_start. */
+#ifndef WB_IO_HTTP_H
+#define WB_IO_HTTP_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdint.h>
+#include <uv.h>
+
+struct http_client;
+struct http_call;
+
+/* Where requests go. All strings are owned. */
+struct http_endpoint {
+	char *base;		   /* "http://d" or "https://host:2376", no slash at the end */
+	char *unix_socket; /* NULL for TCP */
+	char *ca_file, *cert_file, *key_file; /* NULL without TLS client certificates */
+	char *shown;	   /* for logs and status; holds no password */
+};
+
+struct http_result {
+	int status; /* 0 when there was no answer */
+	struct buf body;
+	char header[64]; /* value of the header that was asked for */
+	struct err err;	 /* kind is ERR_NONE when an answer came in full, whatever its status */
+	double seconds;
+};
+
+struct http_request {
+	const struct http_endpoint *to; /* borrowed until the call is done */
+	const char *method;				/* NULL: GET, or POST with a body */
+	const char *path;				/* begins with '/', encoded */
+	const char *body;				/* NULL: none; copied */
+	size_t body_len;
+	const char *content_type;
+	size_t max_bytes;		 /* of the answer; 0: 1 MiB */
+	int64_t timeout_ms;		 /* whole call; 0: 10 s; < 0: none (streams) */
+	const char *want_header; /* copied into the result */
+	/* Set for answers of status 200 that should not be gathered: pieces as they come. */
+	void (*on_data)(void *ctx, const char *bytes, size_t len);
+	/* Once, at the end; the result may be taken apart (buf_take). The call is gone afterwards. NULL result never. */
+	void (*on_done)(void *ctx, struct http_result *r);
+	void *ctx;
+};
+
+struct http_client *http_client_new(uv_loop_t *loop);
+/* Ends all calls without calling back. */
+void http_client_free(struct http_client *c);
+
+struct http_call *http_start(struct http_client *c, const struct http_request *r);
+/* Ends the call without calling back. NULL is allowed. Allowed from within its own on_data. */
+void http_cancel(struct http_call *call);
+
+/* Reads unix:///path, tcp://host:port, http://…, https://…, host:port. TCP becomes https when `tls`; then `cert_path` (may be "") holds
+ * ca.pem, cert.pem, key.pem. */
+int http_endpoint_parse(struct http_endpoint *out, const char *url, bool tls, const char *cert_path, struct err *e);
+void http_endpoint_deinit(struct http_endpoint *ep);
+
+/* Percent-encodes for a query value. The caller frees. */
+char *http_encode(const char *text);
+
+#endif
