@@ -148,7 +148,7 @@ static bool has_quarantine(const struct engine *e)
 {
 	for (size_t i = 0; i < e->desired->n; i++)
 		for (size_t k = 0; k < e->desired->services[i]->n_checks; k++)
-			if (verdicts_find(&e->verdicts, &e->desired->services[i]->checks[k].digest))
+			if (e->desired->services[i]->checks[k].left_out)
 				return true;
 	return false;
 }
@@ -512,6 +512,19 @@ void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx)
 const struct desired *engine_desired(const struct engine *e)
 {
 	return e->desired;
+}
+
+const struct bundle *engine_bundle(const struct engine *e)
+{
+	return e->bundle;
+}
+
+bool engine_ready(const struct engine *e)
+{
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		if (e->p.workers[i]->state != WORKER_READY || is_behind(e, e->p.workers[i]))
+			return false;
+	return engine_complete(e) ? e->desired != NULL : !e->nothing_to_lose;
 }
 
 const struct engine_parts *engine_parts_of(const struct engine *e)

@@ -43,9 +43,12 @@ void engine_touch(struct engine *e);
 
 /* For the API: facts, borrowed until the loop runs again. */
 const struct desired *engine_desired(const struct engine *e);
+const struct bundle *engine_bundle(const struct engine *e);
 const struct engine_parts *engine_parts_of(const struct engine *e);
 const struct metrics *engine_metrics(const struct engine *e);
 enum cycle_outcome engine_outcome(const struct engine *e);
+/* Every worker runs the stored generation, and that is what the sources say or, while one has not answered yet, what was stored last. */
+bool engine_ready(const struct engine *e);
 /* Every source has answered in full since the start. */
 bool engine_complete(const struct engine *e);
 /* What went wrong with storing, checking or reloading last, "" when nothing did. */

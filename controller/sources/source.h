@@ -5,9 +5,9 @@
 #include "model/observed.h"
 
 enum source_state {
-	SOURCE_CONNECTING, /* has not answered in full yet */
+	SOURCE_CONNECTING, /* has just begun */
 	SOURCE_SYNCED,
-	SOURCE_STALE, /* had answered, cannot be reached now: its last part stands */
+	SOURCE_STALE, /* cannot be reached now: what was known last stands */
 };
 
 struct source;

@@ -33,6 +33,7 @@ struct kept {
 	char *name;		/* of its directory */
 	char **objects; /* names of the shard directories it links to */
 	size_t n_objects;
+	bool proven; /* read back whole, or written by us */
 };
 
 struct directory_store {
@@ -259,6 +260,16 @@ static size_t same_directory(const struct bundle *b, size_t i)
 	return n;
 }
 
+/* Whether a kept generation, a proven one if so asked, refers to the object. */
+static bool object_is_kept(const struct directory_store *s, const char *name, bool proven)
+{
+	for (size_t i = 0; i < s->kept.v.n; i++)
+		for (size_t k = 0; k < s->kept.v.at[i].n_objects && (!proven || s->kept.v.at[i].proven); k++)
+			if (strcmp(s->kept.v.at[i].objects[k], name) == 0)
+				return true;
+	return false;
+}
+
 /* Makes objects/XX-DIGEST for `n` files of one shard unless it is there; returns its name. */
 static char *make_object(struct directory_store *s, const struct bundle_file *files, size_t n, struct store_written *w, struct err *e)
 {
@@ -273,9 +284,10 @@ static char *make_object(struct directory_store *s, const struct bundle_file *fi
 	char hex[DIGEST_HEX + 1];
 	AUTO_FREE char *name = xasprintf("%.2s-%s", slash - 2, digest_hex(&d, hex));
 	AUTO_FREE char *final = path_of(s, "objects", name), *tmp = path_of(s, "tmp", name);
-	if (fs_exists(final))
+	if (object_is_kept(s, name, true))
 		return TAKE(name);
-	if (fs_remove(tmp, e) < 0 || fs_make_dir(tmp, e) < 0)
+	/* One of an older generation may be torn: it is not trusted by its name. */
+	if (fs_remove(final, e) < 0 || fs_remove(tmp, e) < 0 || fs_make_dir(tmp, e) < 0)
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		AUTO_FREE char *to = xasprintf("%s/%s", tmp, names[i]);
@@ -328,15 +340,6 @@ static int point_current(struct directory_store *s, const char *name, struct err
 	return fs_rename(tmp, final, e);
 }
 
-static bool object_is_kept(const struct directory_store *s, const char *name)
-{
-	for (size_t i = 0; i < s->kept.v.n; i++)
-		for (size_t k = 0; k < s->kept.v.at[i].n_objects; k++)
-			if (strcmp(s->kept.v.at[i].objects[k], name) == 0)
-				return true;
-	return false;
-}
-
 /* Forgets the oldest generations. What cannot be removed now is removed at the next start: nothing refers to it. */
 static void prune(struct directory_store *s)
 {
@@ -353,7 +356,7 @@ static void prune(struct directory_store *s)
 			log_warn("store prune_failed error=%s", LOGQ(e.msg));
 		for (size_t k = 0; k < old.n_objects; k++) {
 			AUTO_FREE char *object = path_of(s, "objects", old.objects[k]);
-			if (!object_is_kept(s, old.objects[k]) && fs_remove(object, &e) < 0)
+			if (!object_is_kept(s, old.objects[k], false) && fs_remove(object, &e) < 0)
 				log_warn("store prune_failed error=%s", LOGQ(e.msg));
 		}
 		kept_deinit(&old);
@@ -364,7 +367,7 @@ static int apply_generation(struct directory_store *s, const struct bundle *want
 {
 	uint64_t number = s->kept.v.n ? s->kept.v.at[s->kept.v.n - 1].number + 1 : 1;
 	char hex[DIGEST_HEX + 1];
-	struct kept k = {.number = number, .name = xasprintf("%06llu-%s", (unsigned long long)number, digest_hex(&want->digest, hex))};
+	struct kept k = {.number = number, .proven = true, .name = xasprintf("%06llu-%s", (unsigned long long)number, digest_hex(&want->digest, hex))};
 	AUTO_FREE char *tmp = path_of(s, "tmp", "generation"), *final = path_of(s, "generations", k.name);
 	if (fill_generation(s, want, tmp, &k, w, e) < 0 || fs_remove(final, e) < 0 || fs_rename(tmp, final, e) < 0 ||
 		point_current(s, k.name, e) < 0) {
@@ -454,7 +457,7 @@ static void dir_mark_good(struct store *store, uint64_t number)
 }
 
 /* Reads and proves a kept generation and, if it is whole, makes it the one that `s` stands for. */
-static int take_generation(struct directory_store *s, const struct kept *k, struct err *e)
+static int take_generation(struct directory_store *s, struct kept *k, struct err *e)
 {
 	struct listing l = {0};
 	struct digest d;
@@ -477,6 +480,7 @@ static int take_generation(struct directory_store *s, const struct kept *k, stru
 	listing_deinit(&s->listing);
 	s->listing = l;
 	s->current = (struct generation){k->number, d};
+	k->proven = true;
 	return 0;
 }
 
@@ -581,7 +585,7 @@ static int remove_orphans(struct directory_store *s, struct err *e)
 		return -1;
 	for (size_t i = 0; i < names.n; i++) {
 		AUTO_FREE char *path = path_of(s, "objects", names.at[i]);
-		if (!object_is_kept(s, names.at[i]) && fs_remove(path, e) < 0)
+		if (!object_is_kept(s, names.at[i], false) && fs_remove(path, e) < 0)
 			return -1;
 	}
 	return 0;

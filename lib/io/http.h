@@ -40,7 +40,8 @@ struct http_request {
 	size_t max_bytes;		 /* of the answer; 0: 1 MiB */
 	int64_t timeout_ms;		 /* whole call; 0: 10 s; < 0: none (streams) */
 	const char *want_header; /* copied into the result */
-	/* Set for answers of status 200 that should not be gathered: pieces as they come. */
+	/* Set for answers of status 200 that should not be gathered: pieces as they come. No call may be started or cancelled from within,
+	 * but this one may be cancelled. */
 	void (*on_data)(void *ctx, const char *bytes, size_t len);
 	/* Once, at the end; the result may be taken apart (buf_take). The call is gone afterwards. NULL result never. */
 	void (*on_done)(void *ctx, struct http_result *r);

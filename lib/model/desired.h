@@ -32,6 +32,7 @@ struct rule_check {
 	const char *expr;
 	const char *rule;	  /* the rule as a JSON object, which YAML readers take too */
 	bool needs_promtool; /* has templates, which format_query does not read */
+	bool left_out;		 /* a checker refused it */
 };
 
 /* What one reconciler made of one service. */
@@ -51,7 +52,7 @@ struct desired_service {
 	struct scrape_choice *choices; /* one for each of wants.scrapes */
 	const char **alert_names;	   /* one for each of wants.alerts: the rule's name */
 	bool *collides;				   /* one for each of wants.alerts */
-	struct rule_check *checks;	   /* the rules that were rendered */
+	struct rule_check *checks;	   /* one for each of wants.alerts */
 	size_t n_checks;
 	struct rendered rendered[MAX_RECONCILERS];
 	struct diags diags;

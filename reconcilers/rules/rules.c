@@ -58,8 +58,9 @@ static void render_rule(const struct build_ctx *c, struct desired_service *s, si
 	check.rule = arena_strdup(&s->arena, json);
 	free(json);
 	buf_deinit(&text);
-	s->checks[s->n_checks++] = check;
 	const char *refused = c->verdicts ? verdicts_find(c->verdicts, &check.digest) : NULL;
+	check.left_out = refused != NULL;
+	s->checks[s->n_checks++] = check;
 	if (refused) {
 		diags_add(&s->diags, DIAG_ERROR, s->obs->key, check.label, "Mend the label; the alert comes back by itself.",
 			"alert \"%.100s\" is left out: %s", w->name, refused);

@@ -1,0 +1,185 @@
+/* Routes and answers of the HTTP API: see handlers.h. */
+#include "api/handlers.h"
+
+#include "base/cleanup.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MONITOR_PREFIX "/v1/docker-flow-monitor"
+
+void api_reply_json(struct api_exchange *x, int status, json_t *j)
+{
+	AUTO_FREE char *text = json_dumps(j, JSON_COMPACT);
+	json_decref(j);
+	api_reply(x, status, "application/json", text ? text : "{}", text ? strlen(text) : 2, NULL);
+}
+
+static void reply_text(struct api_exchange *x, int status, const char *text)
+{
+	api_reply(x, status, "text/plain; charset=utf-8", text, strlen(text), NULL);
+}
+
+static json_t *digest_json(const struct digest *d)
+{
+	char hex[DIGEST_HEX + 1];
+	return json_string(digest_hex(d, hex));
+}
+
+/* -- status -- */
+
+static json_t *sources_json(const struct engine_parts *p)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < p->n_sources; i++) {
+		const struct source *s = p->sources[i];
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:b, s:I, s:I, s:s, s:s}", "name", s->name, "state", source_state_name(s->state), "complete", s->complete, "revision",
+				(json_int_t)(s->part ? s->part->revision : 0), "services", (json_int_t)(s->part ? s->part->n : 0), "endpoint", s->where, "problem", s->problem));
+	}
+	return list;
+}
+
+static json_t *workers_json(const struct engine_parts *p)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < p->n_workers; i++) {
+		const struct worker *w = p->workers[i];
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", w->name, "kind", w->ops->kind, "state", worker_state_name(w->state), "running_digest",
+				w->runs_known ? digest_json(&w->running) : json_null(), "reloads", (json_int_t)w->reloads, "refusals", (json_int_t)w->refusals, "problem", w->problem));
+	}
+	return list;
+}
+
+static json_t *diags_json(const struct diags *d)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < d->v.n; i++) {
+		const struct diag *g = &d->v.at[i];
+		json_array_append_new(list, json_pack("{s:s, s:s*, s:s*, s:s*, s:s}", "severity", diag_severity_name(g->severity), "service", g->service, "label", g->label,
+										"message", g->message, "remedy", g->remedy));
+	}
+	return list;
+}
+
+static void handle_status(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
+{
+	const struct engine_parts *p = engine_parts_of(api->engine);
+	struct generation g = p->store->ops->current(p->store);
+	AUTO_DIAGS d = {0};
+	(void)rest, (void)r;
+	engine_diags(api->engine, &d);
+	const struct desired *desired = engine_desired(api->engine);
+	static const char *const layouts[] = {"auto", "jobs", "pooled", "dns"};
+	api_reply_json(x, 200,
+		json_pack("{s:s, s:{s:I, s:o}, s:s, s:b, s:b, s:I, s:s, s:o, s:o, s:o}", "version", WATCHBILL_VERSION, "generation", "number", (json_int_t)g.number, "digest",
+			digest_json(&g.digest), "outcome", cycle_outcome_name(engine_outcome(api->engine)), "idle", engine_idle(api->engine), "stale", !engine_complete(api->engine),
+			"services", (json_int_t)(desired ? desired->n : 0), "scrape_layout", desired ? layouts[desired->layout] : "", "sources", sources_json(p), "workers",
+			workers_json(p), "diags", diags_json(&d)));
+}
+
+/* -- services -- */
+
+static json_t *service_json(const struct obs_service *o, const struct desired_service *s)
+{
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:b, s:I}", "service", o->key, "name", o->name, "namespace", o->space, "orchestrator", o->orchestrator, "opted_in",
+		o->opted_in, "replicas", (json_int_t)o->replicas);
+	if (s) {
+		json_object_set_new(j, "scrapes", json_integer((json_int_t)s->wants.n_scrapes));
+		json_object_set_new(j, "alerts", json_integer((json_int_t)s->wants.n_alerts));
+		json_object_set_new(j, "diags", diags_json(&s->diags));
+	}
+	return j;
+}
+
+static void handle_services(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
+{
+	const struct engine_parts *p = engine_parts_of(api->engine);
+	json_t *list = json_array();
+	(void)rest, (void)r;
+	for (size_t i = 0; i < p->n_sources; i++)
+		for (size_t k = 0; p->sources[i]->part && k < p->sources[i]->part->n; k++) {
+			const struct obs_service *o = p->sources[i]->part->services[k];
+			const struct desired_service *s = desired_find(engine_desired(api->engine), o->key);
+			json_array_append_new(list, service_json(o, s && s->obs == o ? s : NULL));
+		}
+	api_reply_json(x, 200, json_pack("{s:o}", "services", list));
+}
+
+/* /api/v1/services/NAME/explain; NAME may hold slashes. */
+static void handle_service(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
+{
+	size_t n = strlen(rest), suffix = strlen("/explain");
+	(void)r;
+	if (n <= suffix || strcmp(rest + n - suffix, "/explain") != 0) {
+		api_reply_json(x, 404, json_pack("{s:s, s:s}", "error", "no such resource", "remedy", "Ask for /api/v1/services/NAME/explain."));
+		return;
+	}
+	AUTO_FREE char *name = xstrndup(rest, n - suffix);
+	api_explain(api, name, x);
+}
+
+/* -- health -- */
+
+static void handle_healthy(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
+{
+	(void)api, (void)rest, (void)r;
+	reply_text(x, 200, "Watchbill is healthy.\n");
+}
+
+static void handle_ready(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
+{
+	(void)rest, (void)r;
+	if (engine_ready(api->engine))
+		reply_text(x, 200, "Watchbill is ready.\n");
+	else
+		reply_text(x, 503, "Watchbill is not ready: /api/v1/status says why.\n");
+}
+
+static void handle_metrics(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
+{
+	AUTO_BUF b = BUF_INIT(16 << 20);
+	(void)rest, (void)r;
+	api_metrics_text(api, &b);
+	api_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len, NULL);
+}
+
+static void handle_root(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
+{
+	(void)api, (void)rest, (void)r;
+	reply_text(x, 200, "Watchbill " WATCHBILL_VERSION "\n\n/api/v1/status\n/api/v1/services\n/api/v1/services/NAME/explain\n/metrics\n/-/healthy\n/-/ready\n");
+}
+
+static const struct route {
+	const char *path;
+	bool prefix;	/* what follows is handed on */
+	bool any_method; /* otherwise GET and HEAD */
+	void (*handle)(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x);
+} routes[] = {
+	{"/", false, false, handle_root},
+	{"/-/healthy", false, false, handle_healthy},
+	{"/-/ready", false, false, handle_ready},
+	{"/metrics", false, false, handle_metrics},
+	{"/api/v1/status", false, false, handle_status},
+	{"/api/v1/services", false, false, handle_services},
+	{"/api/v1/services/", true, false, handle_service},
+	{MONITOR_PREFIX, true, true, api_monitor},
+};
+
+void api_handle(void *ctx, const struct api_request *r, struct api_exchange *x)
+{
+	const struct api *api = ctx;
+	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+		const struct route *t = &routes[i];
+		if (t->prefix ? !text_starts(r->path, t->path) : strcmp(r->path, t->path) != 0)
+			continue;
+		if (!t->any_method && strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
+			api_reply_json(x, 405, json_pack("{s:s}", "error", "only GET is understood here"));
+		else
+			t->handle(api, r->path + strlen(t->path), r, x);
+		return;
+	}
+	reply_text(x, 404, "404 page not found\n");
+}

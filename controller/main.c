@@ -1,0 +1,185 @@
+/* The composition root: the only file that names concrete sources, stores and workers. */
+#include "api/handlers.h"
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "io/fs.h"
+#include "reconcilers/registry.h"
+#include "sources/push.h"
+#include "sources/swarm.h"
+#include "workers/prometheus.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+enum { MAX_WORKERS = 16 };
+
+struct controller {
+	uv_loop_t loop;
+	const struct settings *set;
+	struct http_client *http;
+	struct store *store;
+	struct checker *checker;
+	struct source *sources[2];
+	struct worker *workers[MAX_WORKERS];
+	size_t n_sources, n_workers;
+	struct engine *engine;
+	struct api api;
+	struct api_server *server;
+	uv_signal_t signals[2];
+	bool stopping;
+};
+
+static void on_closed_signal(uv_handle_t *h)
+{
+	(void)h;
+}
+
+/* All have ended: what keeps the loop alive is closed, and uv_run returns. */
+static void on_stopped(void *ctx)
+{
+	struct controller *c = ctx;
+	for (size_t i = 0; i < 2; i++)
+		uv_close((uv_handle_t *)&c->signals[i], on_closed_signal);
+	api_server_free(TAKE(c->server));
+	engine_free(TAKE(c->engine));
+	for (size_t i = 0; i < c->n_sources; i++)
+		c->sources[i]->ops->free(c->sources[i]);
+	for (size_t i = 0; i < c->n_workers; i++)
+		c->workers[i]->ops->free(c->workers[i]);
+	c->n_sources = c->n_workers = 0;
+	checker_free(TAKE(c->checker));
+	http_client_free(TAKE(c->http));
+	if (c->store)
+		c->store->ops->free(TAKE(c->store));
+}
+
+static void on_signal(uv_signal_t *s, int number)
+{
+	struct controller *c = s->data;
+	if (c->stopping)
+		return;
+	c->stopping = true;
+	log_info("controller stopping signal=%d", number);
+	engine_stop(c->engine, on_stopped, c);
+}
+
+static int make_workers(struct controller *c, const char *store_dir, struct err *e)
+{
+	if (!c->set->prometheus.n || c->set->prometheus.n > MAX_WORKERS)
+		return err_set(e, ERR_INPUT, "prometheus: name `child` or 1 to %d URLs", MAX_WORKERS);
+	for (size_t i = 0; i < c->set->prometheus.n; i++) {
+		struct prometheus_spec spec = {.loop = &c->loop, .http = c->http, .set = c->set, .url = c->set->prometheus.at[i], .store_dir = store_dir};
+		struct worker *w = prometheus_new(&spec, e);
+		if (!w)
+			return -1;
+		c->workers[c->n_workers++] = w;
+	}
+	return 0;
+}
+
+static int make_sources(struct controller *c, struct err *e)
+{
+	struct source *swarm = swarm_source_new(&c->loop, c->http, c->set, e);
+	if (!swarm)
+		return -1;
+	c->sources[c->n_sources++] = swarm;
+	c->api.push = c->sources[c->n_sources++] = push_source_new(c->set->notify_label);
+	return 0;
+}
+
+static int compose(struct controller *c, struct err *e)
+{
+	AUTO_FREE char *store_dir = xasprintf("%s/store", c->set->data_dir), *tmp = xasprintf("%s/tmp", store_dir);
+	c->http = http_client_new(&c->loop);
+	c->store = directory_store_open(store_dir, e);
+	if (!c->store || make_workers(c, store_dir, e) < 0 || make_sources(c, e) < 0)
+		return -1;
+	c->checker = checker_new(&c->loop, c->http, c->set->promtool, tmp);
+	c->engine = engine_new(&(struct engine_parts){
+		.loop = &c->loop,
+		.set = c->set,
+		.sources = c->sources,
+		.n_sources = c->n_sources,
+		.store = c->store,
+		.workers = c->workers,
+		.n_workers = c->n_workers,
+		.checker = c->checker,
+		.judge = prometheus_endpoint,
+		.reconcilers = reconcilers,
+		.n_reconcilers = n_reconcilers,
+	});
+	c->api = (struct api){.engine = c->engine, .push = c->api.push, .http = c->http, .set = c->set};
+	c->server = api_server_new(&c->loop, c->set->listen, api_handle, &c->api, e);
+	return c->server ? engine_start(c->engine, e) : -1;
+}
+
+static void watch_signals(struct controller *c)
+{
+	static const int numbers[2] = {SIGTERM, SIGINT};
+	for (size_t i = 0; i < 2; i++) {
+		uv_signal_init(&c->loop, &c->signals[i]);
+		c->signals[i].data = c;
+		uv_signal_start(&c->signals[i], on_signal, numbers[i]);
+	}
+}
+
+static int run(const struct settings *set, int argc, char **argv)
+{
+	struct controller c = {.set = set};
+	struct err e = {0};
+	if (argc > 1) {
+		fprintf(stderr, "watchbill: run takes no argument: %s\n", argv[1]);
+		return 2;
+	}
+	/* One thread: more arenas and lazily returned memory would only cost. */
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	signal(SIGPIPE, SIG_IGN);
+	log_set_level((enum log_level)set->log_level);
+	uv_loop_init(&c.loop);
+	watch_signals(&c);
+	int rc = compose(&c, &e);
+	if (rc < 0) {
+		log_error("controller cannot_start error=%s", LOGQ(e.msg));
+		on_stopped(&c);
+	} else {
+		log_info("controller started version=" WATCHBILL_VERSION " listen=%s data_dir=%s", set->listen, set->data_dir);
+	}
+	uv_run(&c.loop, UV_RUN_DEFAULT);
+	uv_loop_close(&c.loop);
+	return rc < 0 ? 1 : 0;
+}
+
+/* Becomes the program of argv, which ends when our parent does. Used between fork and exec of supervised workers. */
+static int exec_child(char **argv)
+{
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	execvp(argv[0], argv);
+	fprintf(stderr, "watchbill: cannot start %s: %m\n", argv[0]);
+	return 127;
+}
+
+static const char *const no_flags[] = {NULL};
+
+static const struct verb run_verb = {
+	.name = "run",
+	.args = "",
+	.summary = "Watch the orchestrator and keep the workers configured.",
+	.help = "Runs in the foreground until SIGTERM or SIGINT. Ready when GET /-/ready answers 200.",
+	.flags = no_flags,
+	.run = run,
+};
+
+int main(int argc, char **argv, char **env)
+{
+	if (argc > 2 && strcmp(argv[1], "exec-child") == 0)
+		return exec_child(argv + 2);
+	return cli_main(argc, argv, env, &run_verb);
+}

@@ -1,0 +1,231 @@
+/* The cycle as scripts: events in, actions out. Each line is "event → what must be asked for". */
+#include "engine/cycle.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct digest one = {{1}}, two = {{2}};
+
+/* The actions as a word list, so that a wrong one shows in the message. */
+static void expect(struct cycle *c, struct cycle_event e, const char *want, const char *step)
+{
+	char got[128] = "";
+	struct cycle_actions a = cycle_step(c, &e);
+	const struct {
+		bool on;
+		const char *name;
+	} all[] = {{a.build, "build "}, {a.check, "check "}, {a.store, "store "}, {a.store_targets, "targets "}, {a.reload, "reload "}, {a.go_back, "back "}};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		if (all[i].on)
+			strcat(got, all[i].name);
+	if (*got)
+		got[strlen(got) - 1] = '\0';
+	if (strcmp(got, want) != 0)
+		fail_msg("%s: asked for \"%s\", expected \"%s\"", step, got, want);
+}
+
+static void expect_outcome(const struct cycle *c, enum cycle_outcome want, const char *step)
+{
+	if (c->outcome != want)
+		fail_msg("%s: outcome %s, expected %s", step, cycle_outcome_name(c->outcome), cycle_outcome_name(want));
+}
+
+#define EV(k, ...) ((struct cycle_event){.kind = (k), __VA_ARGS__})
+
+/* From a change to a reload that is confirmed. */
+static void run_through(struct cycle *c, int64_t at, int64_t took, struct digest d)
+{
+	expect(c, EV(CE_DIRTY, .now_ms = at), "build", "change");
+	expect(c, EV(CE_BUILT, .now_ms = at, .config_changed = true, .digest = d), "store", "built");
+	expect(c, EV(CE_STORED, .now_ms = at, .config_changed = true, .digest = d), "reload", "stored");
+	expect(c, EV(CE_RELOADED, .now_ms = at + took, .digest = d), "", "reloaded");
+}
+
+static void first_change_is_acted_on_at_once(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	run_through(&c, 1000, 100, one);
+	expect_outcome(&c, OUTCOME_APPLIED, "end");
+}
+
+static void unchecked_rules_are_checked_and_refused_ones_built_without(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	expect(&c, EV(CE_DIRTY), "build", "change");
+	expect(&c, EV(CE_BUILT, .config_changed = true, .n_unchecked = 3), "check", "unchecked");
+	expect(&c, EV(CE_CHECKED, .n_refused = 1), "build", "one refused");
+	c.quarantine = true;
+	expect(&c, EV(CE_BUILT, .config_changed = true), "store", "the rest");
+	expect(&c, EV(CE_STORED, .config_changed = true), "reload", "stored");
+	expect(&c, EV(CE_RELOADED), "", "reloaded");
+	expect_outcome(&c, OUTCOME_QUARANTINE, "end");
+}
+
+static void changes_during_a_cycle_make_one_more(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	expect(&c, EV(CE_DIRTY), "build", "change");
+	expect(&c, EV(CE_DIRTY), "", "second, while building");
+	expect(&c, EV(CE_DIRTY), "", "third");
+	expect(&c, EV(CE_BUILT, .config_changed = true, .n_unchecked = 1), "check", "built");
+	expect(&c, EV(CE_CHECKED), "store", "checked");
+	expect(&c, EV(CE_STORED, .config_changed = true), "build reload", "stored: reload, and the one next cycle");
+	expect(&c, EV(CE_BUILT), "", "nothing new in it");
+}
+
+static void reloads_are_spaced_by_what_they_take(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	run_through(&c, 0, 100, one);
+	expect(&c, EV(CE_DIRTY, .now_ms = 150), "build", "soon again");
+	expect(&c, EV(CE_BUILT, .now_ms = 150, .config_changed = true, .digest = two), "store", "stored at once");
+	struct cycle_event stored = EV(CE_STORED, .now_ms = 150, .config_changed = true, .digest = two);
+	struct cycle_actions a = cycle_step(&c, &stored);
+	assert_false(a.reload);
+	assert_int_equal(a.wake_in_ms, 250); /* 100 ms at a quarter of the time: every 400 ms */
+	expect_outcome(&c, OUTCOME_WAITING, "waiting");
+	expect(&c, EV(CE_TIMER, .now_ms = 399), "", "too early");
+	expect(&c, EV(CE_TIMER, .now_ms = 400), "reload", "time");
+}
+
+static void no_generation_is_swapped_under_a_reload(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	expect(&c, EV(CE_DIRTY), "build", "change");
+	expect(&c, EV(CE_BUILT, .config_changed = true, .digest = one), "store", "built");
+	expect(&c, EV(CE_STORED, .config_changed = true, .digest = one), "reload", "stored");
+	expect(&c, EV(CE_DIRTY), "build", "change during the reload");
+	expect(&c, EV(CE_BUILT, .config_changed = true, .targets_changed = true, .digest = two), "targets", "targets may go, the rest waits");
+	expect(&c, EV(CE_STORED), "", "targets stored");
+	expect(&c, EV(CE_RELOADED, .now_ms = 10), "build", "now");
+	expect(&c, EV(CE_BUILT, .now_ms = 10, .config_changed = true, .digest = two), "store", "the rest");
+}
+
+static void a_reload_that_began_during_a_check_is_waited_for(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	run_through(&c, 0, 100, one);
+	expect(&c, EV(CE_DIRTY, .now_ms = 200), "build", "change");
+	expect(&c, EV(CE_BUILT, .now_ms = 200, .config_changed = true, .n_unchecked = 1, .digest = two), "check", "check");
+	expect(&c, EV(CE_WORKER_CHANGED, .now_ms = 500, .worker_behind = true), "reload", "a worker was restarted");
+	expect(&c, EV(CE_CHECKED, .now_ms = 510), "", "not now");
+	expect(&c, EV(CE_RELOADED, .now_ms = 600), "build", "again");
+}
+
+static void refused_generation_goes_back_and_is_not_tried_again(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	run_through(&c, 0, 10, one);
+	expect(&c, EV(CE_DIRTY, .now_ms = 1000), "build", "change");
+	expect(&c, EV(CE_BUILT, .now_ms = 1000, .config_changed = true, .digest = two), "store", "built");
+	expect(&c, EV(CE_STORED, .now_ms = 1000, .config_changed = true, .digest = two), "reload", "stored");
+	expect(&c, EV(CE_REFUSED, .now_ms = 1010, .can_go_back = true, .digest = two), "back", "refused");
+	expect(&c, EV(CE_RELOADED, .now_ms = 1020, .digest = one), "", "the old one runs");
+	expect_outcome(&c, OUTCOME_REVERTED, "reverted");
+	expect(&c, EV(CE_DIRTY, .now_ms = 2000), "build", "something else");
+	expect(&c, EV(CE_BUILT, .now_ms = 2000, .config_changed = true, .targets_changed = true, .digest = two), "targets", "the refused one again: targets only");
+	expect(&c, EV(CE_STORED, .now_ms = 2000), "", "stored");
+	expect_outcome(&c, OUTCOME_REVERTED, "still reverted");
+	expect(&c, EV(CE_DIRTY, .now_ms = 3000), "build", "mended");
+	expect(&c, EV(CE_BUILT, .now_ms = 3000, .config_changed = true, .digest = {{3}}), "store", "another generation");
+	expect(&c, EV(CE_STORED, .now_ms = 3000, .config_changed = true), "reload", "tried");
+	expect(&c, EV(CE_RELOADED, .now_ms = 3010), "", "taken");
+	expect_outcome(&c, OUTCOME_APPLIED, "mended");
+}
+
+static void nowhere_to_go_back_to_halts(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	expect(&c, EV(CE_WORKER_CHANGED, .worker_behind = true), "reload", "start");
+	expect(&c, EV(CE_REFUSED, .digest = one), "", "refused, nothing else is there");
+	expect_outcome(&c, OUTCOME_HALTED, "halted");
+}
+
+static void failed_store_is_tried_again_later_and_later(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	int64_t now = 0, last = 0;
+	expect(&c, EV(CE_DIRTY), "build", "change");
+	for (int i = 0; i < 10; i++) {
+		expect(&c, EV(CE_BUILT, .now_ms = now, .config_changed = true), "store", "built");
+		struct cycle_event failed = EV(CE_STORE_FAILED, .now_ms = now);
+		struct cycle_actions a = cycle_step(&c, &failed);
+		expect_outcome(&c, OUTCOME_HALTED, "failed");
+		assert_true(a.wake_in_ms >= last && a.wake_in_ms <= 30000);
+		last = a.wake_in_ms;
+		expect(&c, EV(CE_DIRTY, .now_ms = now), "", "not before its time");
+		now += a.wake_in_ms;
+		expect(&c, EV(CE_TIMER, .now_ms = now), "build", "again");
+	}
+	assert_int_equal(last, 30000);
+}
+
+static void unreachable_worker_is_told_when_it_is_back(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	expect(&c, EV(CE_DIRTY), "build", "change");
+	expect(&c, EV(CE_BUILT, .config_changed = true), "store", "built");
+	expect(&c, EV(CE_STORED, .config_changed = true), "reload", "stored");
+	expect(&c, EV(CE_UNREACHABLE, .now_ms = 5), "", "nobody there");
+	expect_outcome(&c, OUTCOME_WAITING, "waiting");
+	expect(&c, EV(CE_WORKER_CHANGED, .now_ms = 90, .worker_behind = true), "reload", "back");
+	expect(&c, EV(CE_RELOADED, .now_ms = 95), "", "told");
+	expect_outcome(&c, OUTCOME_APPLIED, "applied");
+}
+
+static void target_changes_reload_nothing(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	run_through(&c, 0, 10, one);
+	for (int i = 0; i < 3; i++) {
+		expect(&c, EV(CE_DIRTY, .now_ms = 20), "build", "change");
+		expect(&c, EV(CE_BUILT, .now_ms = 20, .targets_changed = true), "store", "targets");
+		expect(&c, EV(CE_STORED, .now_ms = 20), "", "no reload");
+	}
+	expect_outcome(&c, OUTCOME_APPLIED, "end");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(first_change_is_acted_on_at_once),
+		cmocka_unit_test(unchecked_rules_are_checked_and_refused_ones_built_without),
+		cmocka_unit_test(changes_during_a_cycle_make_one_more),
+		cmocka_unit_test(reloads_are_spaced_by_what_they_take),
+		cmocka_unit_test(no_generation_is_swapped_under_a_reload),
+		cmocka_unit_test(a_reload_that_began_during_a_check_is_waited_for),
+		cmocka_unit_test(refused_generation_goes_back_and_is_not_tried_again),
+		cmocka_unit_test(nowhere_to_go_back_to_halts),
+		cmocka_unit_test(failed_store_is_tried_again_later_and_later),
+		cmocka_unit_test(unreachable_worker_is_told_when_it_is_back),
+		cmocka_unit_test(target_changes_reload_nothing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
