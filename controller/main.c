@@ -139,8 +139,8 @@ static int run(const struct settings *set, int argc, char **argv)
 	}
 	/* One thread: more arenas and lazily returned memory would only cost. */
 	mallopt(M_ARENA_MAX, 1);
-	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
-	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 4 * 1024 * 1024);
+	mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level((enum log_level)set->log_level);
 	uv_loop_init(&c.loop);

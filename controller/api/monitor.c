@@ -55,22 +55,64 @@ static void read_params(struct params *p, const struct api_request *r)
 		api_params(r->body, r->body_len, on_param, p);
 }
 
-static void reply_status(struct api_exchange *x, int status, const char *message, const char *service)
+static json_t *pairs_json(const struct pairs *p)
 {
-	api_reply_json(x, status, json_pack("{s:i, s:s, s:[], s:s, s:s}", "Status", status, "Message", message, "Alerts", "scrapeType", "", "serviceName", service));
+	json_t *map = json_object();
+	for (size_t i = 0; i < p->n; i++)
+		json_object_set_new(map, p->at[i].key, json_string(p->at[i].value));
+	return map;
 }
 
-static bool usable(const struct params *p, struct api_exchange *x)
+static void set_text(json_t *j, const char *key, const char *value)
+{
+	if (value && *value)
+		json_object_set_new(j, key, json_string(value));
+}
+
+static json_t *alert_json(const struct obs_service *s, const struct want_alert *w)
+{
+	json_t *j = json_object();
+	if (w->annotations.n)
+		json_object_set_new(j, "alertAnnotations", pairs_json(&w->annotations));
+	set_text(j, "alertFor", w->hold);
+	set_text(j, "alertIf", w->expr);
+	if (w->labels.n)
+		json_object_set_new(j, "alertLabels", pairs_json(&w->labels));
+	json_object_set_new(j, "alertName", json_string(w->name));
+	json_object_set_new(j, "alertPersistent", json_boolean(w->persistent));
+	json_object_set_new(j, "AlertNameFormatted", json_string(w->base_name));
+	json_object_set_new(j, "serviceName", json_string(s->name));
+	json_object_set_new(j, "replicas", json_integer((json_int_t)s->replicas));
+	return j;
+}
+
+/* The answer of reconfigure and remove: the service as it was understood. `s` is NULL when nothing was, or there is none. */
+static void reply_service(const struct api *api, struct api_exchange *x, int status, const char *message, const struct obs_service *s)
+{
+	AUTO_ARENA a = ARENA_INIT;
+	AUTO_DIAGS d = {0};
+	struct wants w = {0};
+	json_t *j = json_pack("{s:i, s:s}", "Status", status, "Message", message), *alerts = json_array();
+	if (s)
+		labels_parse(&a, s, api->set, &w, &d);
+	for (size_t i = 0; i < w.n_alerts; i++)
+		json_array_append_new(alerts, alert_json(s, &w.alerts[i]));
+	json_object_set_new(j, "Alerts", alerts);
+	if (w.n_scrapes)
+		json_object_set_new(j, "scrapePort", json_sprintf("%d", w.scrapes[0].port));
+	json_object_set_new(j, "scrapeType", json_string(w.n_scrapes && w.scrapes[0].by_name ? "static_configs" : ""));
+	json_object_set_new(j, "serviceName", json_string(s ? s->name : ""));
+	api_reply_json(x, status, j);
+}
+
+/* Why the request cannot be carried out; NULL when it can. */
+static const char *problem_of(const struct params *p)
 {
 	if (p->hostile)
-		reply_status(x, 400, "a parameter is not valid UTF-8; nothing was changed", "");
-	else if (!p->service_name || !*p->service_name)
-		reply_status(x, 400, "serviceName is missing; nothing was changed", "");
-	else if (strlen(p->service_name) > 512)
-		reply_status(x, 400, "serviceName is longer than 512 bytes; nothing was changed", "");
-	else
-		return true;
-	return false;
+		return "a parameter is not valid UTF-8; nothing was changed";
+	if (!p->service_name || !*p->service_name)
+		return "serviceName is missing; nothing was changed";
+	return strlen(p->service_name) > 512 ? "serviceName is longer than 512 bytes; nothing was changed" : NULL;
 }
 
 void api_monitor(const struct api *api, const char *path, const struct api_request *r, struct api_exchange *x)
@@ -82,12 +124,14 @@ void api_monitor(const struct api *api, const char *path, const struct api_reque
 		api_reply(x, 301, "text/html; charset=utf-8", "", 0, "/v1/docker-flow-monitor/");
 	} else if (strcmp(path, "/reconfigure") == 0 || strcmp(path, "/remove") == 0) {
 		read_params(&p, r);
-		if (usable(&p, x)) {
-			if (strcmp(path, "/remove") == 0)
-				push_source_remove(api->push, p.service_name);
-			else
-				push_source_put(api->push, p.service_name, p.v.at, p.v.n, p.replicas);
-			reply_status(x, 200, "", p.service_name);
+		const char *problem = problem_of(&p);
+		if (problem) {
+			reply_service(api, x, 400, problem, NULL);
+		} else if (strcmp(path, "/remove") == 0) {
+			reply_service(api, x, 200, "", push_source_find(api->push, p.service_name));
+			push_source_remove(api->push, p.service_name);
+		} else {
+			reply_service(api, x, 200, "", push_source_put(api->push, p.service_name, p.v.at, p.v.n, p.replicas));
 		}
 	} else {
 		api_reply(x, 404, "text/plain; charset=utf-8", "404 page not found\n", 19, NULL);

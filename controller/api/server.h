@@ -1,6 +1,8 @@
 /* The HTTP server: libwebsockets on the controller's libuv loop. Transport only: routes and answers are the handlers'. IO layer.
  *
- * Limits on every request: 16 KiB of head (libwebsockets'), MAX_BODY_BYTES of body, REQUEST_TIMEOUT_S to send it, MAX_CONNECTIONS at once. */
+ * Limits on every request: 16 KiB of head (libwebsockets'), MAX_BODY_BYTES of body, REQUEST_TIMEOUT_S to send it, MAX_CONNECTIONS at once;
+ * more are closed at once. libwebsockets itself answers 403 to a method that it does not know, folds "/../" in paths and reads at most about 80
+ * parameters of a query. */
 #ifndef WB_API_SERVER_H
 #define WB_API_SERVER_H
 
@@ -38,7 +40,7 @@ void api_params(const char *encoded, size_t len, void (*fn)(void *ctx, const cha
 
 /* `listen` is "ADDR:PORT", ":PORT" or "[V6]:PORT". NULL with `e` when it cannot listen. */
 struct api_server *api_server_new(uv_loop_t *loop, const char *listen, api_handler_fn *handler, void *ctx, struct err *e);
-/* Closes the listener and all connections; the loop must run once more afterwards to let go of the handles. Exchanges that still wait may be
+/* Closes the listener and all connections; the loop must run on until no handle of them is left (uv_loop_alive). Exchanges that still wait may be
  * replied to later without effect. */
 void api_server_free(struct api_server *s);
 

@@ -26,6 +26,15 @@ static void settle(struct cycle *c, enum cycle_outcome o)
 	c->outcome = o == OUTCOME_APPLIED && c->quarantine ? OUTCOME_QUARANTINE : o;
 }
 
+/* Nothing to store: what was halted is mended, and what was left out may have gone. */
+static void settle_unchanged(struct cycle *c)
+{
+	if (c->outcome == OUTCOME_NONE || c->outcome == OUTCOME_HALTED)
+		settle(c, OUTCOME_UNCHANGED);
+	else if (c->outcome == OUTCOME_APPLIED || c->outcome == OUTCOME_QUARANTINE)
+		settle(c, OUTCOME_APPLIED);
+}
+
 static void start_build(struct cycle *c, struct cycle_actions *a)
 {
 	c->dirty = false;
@@ -52,10 +61,15 @@ static void end_reload(struct cycle *c, int64_t now_ms)
 	}
 }
 
+static int64_t longer(int64_t pause_ms)
+{
+	return !pause_ms ? RETRY_FIRST_MS : pause_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : pause_ms * 2;
+}
+
 static void retry_later(struct cycle *c, int64_t now_ms)
 {
 	c->stage = STAGE_IDLE;
-	c->retry_ms = !c->retry_ms ? RETRY_FIRST_MS : c->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : c->retry_ms * 2;
+	c->retry_ms = longer(c->retry_ms);
 	c->retry_at_ms = now_ms + c->retry_ms;
 	settle(c, OUTCOME_HALTED);
 }
@@ -66,8 +80,8 @@ static void on_built(struct cycle *c, const struct cycle_event *e, struct cycle_
 	c->stage = STAGE_IDLE;
 	if (!e->config_changed && !e->targets_changed) {
 		c->retry_at_ms = c->retry_ms = 0;
-		if (c->apply == APPLY_CLEAN && c->outcome != OUTCOME_REVERTED)
-			settle(c, c->outcome == OUTCOME_NONE || c->outcome == OUTCOME_HALTED ? OUTCOME_UNCHANGED : c->outcome);
+		if (c->apply == APPLY_CLEAN)
+			settle_unchanged(c);
 		return;
 	}
 	if (blocked || (e->config_changed && reload_in_flight(c))) {
@@ -171,9 +185,14 @@ struct cycle_actions cycle_step(struct cycle *c, const struct cycle_event *e)
 		if (c->apply == APPLY_REVERTING || c->outcome == OUTCOME_REVERTED)
 			settle(c, OUTCOME_REVERTED);
 		else
-			settle(c, e->some_missing ? OUTCOME_WAITING : OUTCOME_APPLIED);
+			settle(c, e->some_missing || e->worker_behind ? OUTCOME_WAITING : OUTCOME_APPLIED);
 		end_reload(c, e->now_ms);
 		c->apply = APPLY_CLEAN;
+		c->reload_retry_ms = 0;
+		if (e->worker_behind) { /* one that became ready meanwhile: the pause is for those that were told */
+			c->apply = APPLY_PENDING;
+			c->reload_not_before_ms = e->now_ms;
+		}
 		break;
 	case CE_REFUSED:
 		on_refused(c, e, &a);
@@ -181,7 +200,8 @@ struct cycle_actions cycle_step(struct cycle *c, const struct cycle_event *e)
 	case CE_UNREACHABLE:
 		end_reload(c, e->now_ms);
 		c->apply = APPLY_PENDING;
-		c->reload_not_before_ms = e->now_ms + RETRY_MAX_MS;
+		c->reload_retry_ms = longer(c->reload_retry_ms);
+		c->reload_not_before_ms = e->now_ms + c->reload_retry_ms;
 		c->unreachable = true;
 		if (c->outcome != OUTCOME_REVERTED)
 			settle(c, OUTCOME_WAITING);

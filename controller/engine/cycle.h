@@ -29,7 +29,7 @@ enum cycle_event_kind {
 	CE_STORED,		 /* facts: config_changed, digest */
 	CE_STORE_FAILED,
 	CE_WORKER_CHANGED, /* facts: worker_behind: a ready worker does not run the stored generation */
-	CE_RELOADED,	   /* every ready worker runs it; facts: some_missing */
+	CE_RELOADED,	   /* every worker that was told runs it; facts: some_missing, worker_behind */
 	CE_REFUSED,		   /* facts: can_go_back */
 	CE_UNREACHABLE,
 	CE_TIMER,
@@ -61,6 +61,7 @@ struct cycle {
 	bool unreachable; /* no worker could be told; the next that becomes ready is */
 	bool parked; /* a generation waits for the reload in flight to end */
 	int64_t reload_started_ms, reload_not_before_ms;
+	int64_t reload_retry_ms;		   /* pause after a reload that nobody answered */
 	int64_t retry_at_ms, retry_ms; /* after a failed check or store; 0: none */
 	bool has_refused;
 	struct digest refused; /* not stored again */

@@ -270,8 +270,11 @@ static void note_reloads_done(struct engine *e)
 {
 	struct generation g = e->p.store->ops->current(e->p.store);
 	struct cycle_event ev = {.digest = g.digest};
-	for (size_t i = 0; i < e->p.n_workers; i++)
-		ev.some_missing |= e->p.workers[i]->state != WORKER_READY;
+	for (size_t i = 0; i < e->p.n_workers; i++) {
+		bool ready = e->p.workers[i]->state == WORKER_READY;
+		ev.some_missing |= !ready;
+		ev.worker_behind |= ready && is_behind(e, e->p.workers[i]);
+	}
 	if (e->worst.outcome == RELOAD_REFUSED) {
 		set_problem(e, "reload refused", e->worst.message);
 		ev.kind = CE_REFUSED;

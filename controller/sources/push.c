@@ -55,7 +55,7 @@ static void set_service(struct push *s, struct obs_service *o)
 	s->services.v.at[i] = o;
 }
 
-void push_source_put(struct source *p, const char *name, const struct pair *labels, size_t n, int64_t replicas)
+const struct obs_service *push_source_put(struct source *p, const char *name, const struct pair *labels, size_t n, int64_t replicas)
 {
 	struct push *s = self(p);
 	struct obs_service *o = obs_service_new("push", "", name);
@@ -67,6 +67,14 @@ void push_source_put(struct source *p, const char *name, const struct pair *labe
 	obs_service_seal(o);
 	set_service(s, o);
 	publish(s);
+	return push_source_find(p, name);
+}
+
+const struct obs_service *push_source_find(struct source *p, const char *name)
+{
+	struct push *s = self(p);
+	size_t i = find(s, name);
+	return i == s->services.v.n ? NULL : s->services.v.at[i];
 }
 
 /* The index of a label: "com.df.alertIf.2" → "2", "com.df.alertIf" → "". */

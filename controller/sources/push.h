@@ -7,9 +7,12 @@
 
 /* `notify_label` is given to each service, since who is told of is opted in. */
 struct source *push_source_new(const char *notify_label);
-/* Adds or replaces a service; `labels` are without prefix ("scrapePort"). Strings are copied. */
-void push_source_put(struct source *s, const char *name, const struct pair *labels, size_t n, int64_t replicas);
+/* Adds or replaces a service; `labels` are without prefix ("scrapePort"). Strings are copied.
+ * Returns the service as it is now, borrowed until the next call. */
+const struct obs_service *push_source_put(struct source *s, const char *name, const struct pair *labels, size_t n, int64_t replicas);
 /* Takes a service away; alerts with alertPersistent stay. False when it is not known. */
 bool push_source_remove(struct source *s, const char *name);
+/* NULL when it is not known. */
+const struct obs_service *push_source_find(struct source *s, const char *name);
 
 #endif

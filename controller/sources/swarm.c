@@ -90,7 +90,7 @@ struct swarm {
 	double tasks_cost_s, services_cost_s;
 	uint64_t events_at_list, suspect_at_ms;
 	bool stopped, relist, publish_due;
-	uv_timer_t *reconnect_timer, *tasks_timer, *resync_timer, *batch_timer, *names_timer;
+	uv_timer_t *reconnect_timer, *tasks_timer, *resync_timer, *batch_timer, *names_timer, *silence_timer;
 	struct diags diags;
 };
 
@@ -164,6 +164,7 @@ static void drop_connection(struct swarm *s)
 	uv_timer_stop(s->resync_timer);
 	uv_timer_stop(s->batch_timer);
 	uv_timer_stop(s->names_timer);
+	uv_timer_stop(s->silence_timer);
 }
 
 static void on_reconnect_timer(uv_timer_t *t)
@@ -382,6 +383,14 @@ static char *tasks_path(struct swarm *s, bool only_rolling)
 	return xasprintf("/v%s/tasks?filters=%s", s->version, encoded);
 }
 
+/* Large parts of the answers that nobody reads. */
+static const struct json_skip skips[N_LISTS][8] = {
+	[LIST_SERVICES] = {{"PreviousSpec", 1}, {"Endpoint", 1}},
+	[LIST_TASKS] = {{"Spec", 1}, {"Labels", 0}, {"ContainerStatus", 0}, {"PortStatus", 0}, {"IPAMOptions", 0}, {"DriverState", 0}, {"DriverConfiguration", 0}},
+	[LIST_NODES] = {{"Spec", 1}, {"Engine", 0}, {"Resources", 0}, {"TLSInfo", 0}},
+	[LIST_NETWORKS] = {{"IPAM", 1}, {"Containers", 1}, {"Options", 1}, {"Labels", 1}},
+};
+
 static void start_list(struct swarm *s, enum list_kind kind, bool only_rolling)
 {
 	static const char *const paths[N_LISTS] = {"/services", NULL, "/nodes", "/networks"};
@@ -392,6 +401,7 @@ static void start_list(struct swarm *s, enum list_kind kind, bool only_rolling)
 	}
 	*l = (struct list){.s = s, .kind = kind, .only_rolling = only_rolling};
 	json_splitter_init(&l->splitter, true, MAX_ELEMENT_BYTES);
+	l->splitter.skip = skips[kind];
 	if (kind == LIST_SERVICES) {
 		swarm_cache_services_begin(s->cache);
 		s->events_at_list = s->port.n_events;
@@ -459,15 +469,22 @@ static void on_resync_timer(uv_timer_t *t)
 			return;
 		}
 	}
-	if (now - s->stream_heard_ms > (uint64_t)s->set->event_silence_ms) {
-		recycle_stream(s, "silent for as long as event-silence allows");
-		return;
-	}
 	note_change(s);
 	start_list(s, LIST_NODES, false);
 	start_list(s, LIST_NETWORKS, false);
 	start_list(s, LIST_SERVICES, false);
 	start_list(s, LIST_TASKS, false);
+}
+
+/* Nothing is sent while nothing happens, so a silent stream may be a dead one: it is opened anew. */
+static void on_silence_timer(uv_timer_t *t)
+{
+	struct swarm *s = t->data;
+	uint64_t silent_ms = now_ms() - s->stream_heard_ms, allowed_ms = (uint64_t)s->set->event_silence_ms;
+	if (silent_ms >= allowed_ms)
+		recycle_stream(s, "silent for as long as event-silence allows");
+	else
+		uv_timer_start(t, on_silence_timer, allowed_ms - silent_ms, 0);
 }
 
 /* -- looking at single services -- */
@@ -650,6 +667,7 @@ static void open_stream(struct swarm *s)
 	AUTO_FREE char *path = xasprintf("/v%s/events?filters=%s%s", s->version, encoded, since);
 	json_splitter_init(&s->events, false, MAX_ELEMENT_BYTES);
 	s->stream_heard_ms = now_ms();
+	uv_timer_start(s->silence_timer, on_silence_timer, (uint64_t)s->set->event_silence_ms, 0);
 	s->suspect_at_ms = 0;
 	s->stream = http_start(s->http,
 		&(struct http_request){.to = &s->endpoints[s->endpoint], .path = path, .timeout_ms = -1, .on_data = on_stream_data, .on_done = on_stream_done, .ctx = s});
@@ -760,7 +778,7 @@ static void swarm_free(struct source *p)
 {
 	struct swarm *s = self(p);
 	swarm_stop(p);
-	uv_timer_t *timers[] = {s->reconnect_timer, s->tasks_timer, s->resync_timer, s->batch_timer, s->names_timer};
+	uv_timer_t *timers[] = {s->reconnect_timer, s->tasks_timer, s->resync_timer, s->batch_timer, s->names_timer, s->silence_timer};
 	for (size_t i = 0; i < sizeof timers / sizeof *timers; i++)
 		uv_close((uv_handle_t *)timers[i], free_timer);
 	for (size_t i = 0; i < s->n_endpoints; i++)
@@ -801,6 +819,7 @@ struct source *swarm_source_new(uv_loop_t *loop, struct http_client *http, const
 	s->resync_timer = new_timer(s);
 	s->batch_timer = new_timer(s);
 	s->names_timer = new_timer(s);
+	s->silence_timer = new_timer(s);
 	for (size_t i = 0; i < N_LISTS; i++)
 		s->lists[i] = (struct list){.s = s, .kind = (enum list_kind)i};
 	s->endpoints = xcalloc(set->docker_host.n + 1, sizeof *s->endpoints);

@@ -15,9 +15,9 @@
 #include <uthash.h>
 
 struct cached_task {
-	char *id, *node_id, *slot;
-	struct swarm_address *addresses; /* one block with its strings */
+	struct swarm_address *addresses; /* one block with all strings behind it */
 	size_t n_addresses;
+	const char *id, *node_id, *slot;
 };
 
 struct tasks {
@@ -47,6 +47,7 @@ struct swarm_cache {
 	struct named *nodes, *networks;
 	bool only_rolling, names_changed, changed;
 	size_t n_changes;
+	struct cached_service **order; /* by name; NULL when services came or went since */
 };
 
 /* -- names -- */
@@ -131,9 +132,6 @@ void swarm_cache_names_end(struct swarm_cache *c)
 
 static void task_deinit(struct cached_task *t)
 {
-	free(t->id);
-	free(t->node_id);
-	free(t->slot);
 	free(t->addresses);
 }
 
@@ -144,19 +142,25 @@ static void tasks_deinit(struct tasks *t)
 	VEC_DEINIT(&t->v);
 }
 
-static struct swarm_address *copy_addresses(const struct swarm_task *t)
+static const char *copy_into(char **at, const char *text)
 {
-	size_t bytes = t->n_addresses * sizeof(struct swarm_address);
+	char *copy = *at;
+	*at = stpcpy(copy, text) + 1;
+	return copy;
+}
+
+static struct cached_task copy_task(const struct swarm_task *t)
+{
+	size_t bytes = t->n_addresses * sizeof(struct swarm_address) + strlen(t->id) + strlen(t->node_id) + strlen(t->slot) + 3;
 	for (size_t i = 0; i < t->n_addresses; i++)
 		bytes += strlen(t->addresses[i].network) + strlen(t->addresses[i].address) + 2;
-	struct swarm_address *out = xmalloc(bytes);
-	char *text = (char *)(out + t->n_addresses);
-	for (size_t i = 0; i < t->n_addresses; i++) {
-		out[i].network = text;
-		text = stpcpy(text, t->addresses[i].network) + 1;
-		out[i].address = text;
-		text = stpcpy(text, t->addresses[i].address) + 1;
-	}
+	struct cached_task out = {.addresses = xmalloc(bytes), .n_addresses = t->n_addresses};
+	char *text = (char *)(out.addresses + t->n_addresses);
+	for (size_t i = 0; i < t->n_addresses; i++)
+		out.addresses[i] = (struct swarm_address){copy_into(&text, t->addresses[i].network), copy_into(&text, t->addresses[i].address)};
+	out.id = copy_into(&text, t->id);
+	out.node_id = copy_into(&text, t->node_id);
+	out.slot = copy_into(&text, t->slot);
 	return out;
 }
 
@@ -203,13 +207,7 @@ void swarm_cache_put_task(struct swarm_cache *c, const struct swarm_task *t)
 	HASH_FIND_STR(c->services, t->service_id, s);
 	if (!s || !t->running || !is_listed(c, s))
 		return;
-	VEC_PUSH(&s->incoming.v, ((struct cached_task){
-								 .id = xstrdup(t->id),
-								 .node_id = xstrdup(t->node_id),
-								 .slot = xstrdup(t->slot),
-								 .addresses = copy_addresses(t),
-								 .n_addresses = t->n_addresses,
-							 }));
+	VEC_PUSH(&s->incoming.v, copy_task(t));
 }
 
 void swarm_cache_tasks_end(struct swarm_cache *c, bool keep_missing)
@@ -256,9 +254,16 @@ struct swarm_cache *swarm_cache_new(const char *notify_label)
 	return c;
 }
 
+static void forget_order(struct swarm_cache *c)
+{
+	free(c->order);
+	c->order = NULL;
+}
+
 static void service_free(struct swarm_cache *c, struct cached_service *s)
 {
 	HASH_DEL(c->services, s);
+	forget_order(c);
 	tasks_deinit(&s->tasks);
 	tasks_deinit(&s->incoming);
 	obs_service_unref(s->obs);
@@ -275,6 +280,7 @@ void swarm_cache_free(struct swarm_cache *c)
 		service_free(c, s);
 	names_sweep(&c->nodes, true);
 	names_sweep(&c->networks, true);
+	forget_order(c);
 	free(c->notify_label);
 	free(c);
 }
@@ -321,7 +327,6 @@ static bool is_opted_in(const struct swarm_cache *c, const struct swarm_service 
 static void copy_spec(struct cached_service *s, const struct swarm_service *from)
 {
 	struct arena *a = &s->arena;
-	arena_deinit(a);
 	s->spec = *from;
 	s->spec.id = arena_strdup(a, from->id);
 	s->spec.name = arena_strdup(a, from->name);
@@ -349,12 +354,15 @@ void swarm_cache_put_service(struct swarm_cache *c, const struct swarm_service *
 		return;
 	}
 	bool is_new = !s;
-	if (is_new)
+	if (is_new) {
 		s = xcalloc(1, sizeof *s);
+		forget_order(c);
+	}
 	bool was_in = s->opted_in, same_tasks_spec = !is_new && digest_equal(&s->spec.tasks_spec, &from->tasks_spec);
 	if (!is_new)
 		HASH_DEL(c->services, s); /* its key is in the arena that is replaced */
 	s->opted_in = is_opted_in(c, from);
+	arena_deinit(&s->arena);
 	copy_spec(s, from);
 	HASH_ADD_KEYPTR(hh, c->services, s->spec.id, strlen(s->spec.id), s);
 	s->seen = s->dirty = c->changed = true;
@@ -434,9 +442,12 @@ static struct obs_service *observe(const struct swarm_cache *c, const struct cac
 	o->created_ms = s->spec.created_ms;
 	o->replicas = s->spec.replicas;
 	o->opted_in = s->opted_in;
-	o->labels = ARENA_ARRAY(&o->arena, struct obs_label, s->spec.n_labels + 1);
-	for (size_t i = 0; i < s->spec.n_labels; i++)
-		o->labels[o->n_labels++] = (struct obs_label){arena_strdup(&o->arena, s->spec.labels[i].key), arena_strdup(&o->arena, s->spec.labels[i].value)};
+	/* The labels are kept once: in the spec until they were observed, then in the observed value. */
+	const struct obs_label *labels = s->spec.labels ? s->spec.labels : s->obs->labels;
+	size_t n_labels = s->spec.labels ? s->spec.n_labels : s->obs->n_labels;
+	o->labels = ARENA_ARRAY(&o->arena, struct obs_label, n_labels + 1);
+	for (size_t i = 0; i < n_labels; i++)
+		o->labels[o->n_labels++] = (struct obs_label){arena_strdup(&o->arena, labels[i].key), arena_strdup(&o->arena, labels[i].value)};
 	o->networks = ARENA_ARRAY(&o->arena, const char *, s->spec.n_networks + 1);
 	for (size_t i = 0; i < s->spec.n_networks; i++) {
 		/* A service may name its network by name instead of ID. */
@@ -448,16 +459,50 @@ static struct obs_service *observe(const struct swarm_cache *c, const struct cac
 	return o;
 }
 
-static void refresh(const struct swarm_cache *c, struct cached_service *s)
+/* Lets go of the spec's labels, and of the hash's key with them. */
+static void slim_spec(struct swarm_cache *c, struct cached_service *s)
+{
+	if (!s->spec.labels)
+		return;
+	struct arena full = s->arena;
+	struct swarm_service spec = s->spec;
+	spec.n_labels = 0;
+	s->arena = ARENA_INIT;
+	HASH_DEL(c->services, s);
+	copy_spec(s, &spec);
+	s->spec.labels = NULL;
+	HASH_ADD_KEYPTR(hh, c->services, s->spec.id, strlen(s->spec.id), s);
+	arena_deinit(&full);
+}
+
+static void refresh(struct swarm_cache *c, struct cached_service *s)
 {
 	struct obs_service *o = observe(c, s);
 	s->dirty = false;
 	if (s->obs && obs_service_equal(s->obs, o)) {
 		obs_service_unref(o);
-		return;
+	} else {
+		obs_service_unref(s->obs);
+		s->obs = o;
 	}
-	obs_service_unref(s->obs);
-	s->obs = o;
+	slim_spec(c, s);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp((*(struct cached_service *const *)a)->spec.name, (*(struct cached_service *const *)b)->spec.name);
+}
+
+static void make_order(struct swarm_cache *c)
+{
+	size_t n = 0;
+	if (c->order)
+		return;
+	c->order = xcalloc(HASH_COUNT(c->services), sizeof(*c->order));
+	for (struct cached_service *s = c->services; s; s = s->hh.next)
+		c->order[n++] = s;
+	if (n > 1)
+		qsort(c->order, n, sizeof(*c->order), by_name);
 }
 
 struct obs_part *swarm_cache_publish(struct swarm_cache *c, const char *source, uint64_t revision)
@@ -465,12 +510,14 @@ struct obs_part *swarm_cache_publish(struct swarm_cache *c, const char *source, 
 	if (!c->changed)
 		return NULL;
 	c->changed = false;
-	struct obs_service **list = xcalloc(HASH_COUNT(c->services), sizeof *list);
-	size_t n = 0;
-	for (struct cached_service *s = c->services; s; s = s->hh.next) {
+	size_t n = HASH_COUNT(c->services);
+	struct obs_service **list = xcalloc(n, sizeof *list);
+	make_order(c);
+	for (size_t i = 0; i < n; i++) {
+		struct cached_service *s = c->order[i];
 		if (s->dirty || !s->obs)
 			refresh(c, s);
-		list[n++] = obs_service_ref(s->obs);
+		list[i] = obs_service_ref(s->obs);
 	}
 	return obs_part_new(source, revision, list, n);
 }

@@ -79,20 +79,37 @@ static struct listing_entry *listing_find(const struct listing *l, const char *p
 	return l->n ? bsearch(&probe, l->at, l->n, sizeof *l->at, entry_cmp) : NULL;
 }
 
-/* The listing once the bundle's generation stands: its files, and the target files that there were. */
-static void note_generation(struct listing *l, const struct bundle *want)
+/* The listing once the first `n_puts` and `n_deletes` files of `class` in the plan are done: one merge, which hands
+ * the paths on. */
+static void note_done(struct listing *l, const struct plan *plan, enum file_class class, size_t n_puts, size_t n_deletes)
 {
-	struct listing next = {0};
-	size_t cap = 0;
-	for (size_t i = 0; i < want->n; i++)
-		if (want->files[i].class == FILE_CONFIG)
-			listing_push(&next, &cap, xstrdup(want->files[i].path), FILE_CONFIG, want->files[i].digest);
-	for (size_t i = 0; i < l->n; i++)
-		if (l->at[i].class == FILE_TARGETS)
-			listing_push(&next, &cap, xstrdup(l->at[i].path), FILE_TARGETS, l->at[i].digest);
-	if (next.n > 1)
-		qsort(next.at, next.n, sizeof *next.at, entry_cmp);
-	listing_deinit(l);
+	struct listing next = {.at = xcalloc(l->n + n_puts, sizeof *next.at)};
+	size_t p = 0, d = 0;
+	for (size_t i = 0; i < l->n || p < n_puts;) {
+		if (p < n_puts && plan->puts[p]->class != class) {
+			p++;
+			continue;
+		}
+		int c = i == l->n ? 1 : p == n_puts ? -1 : strcmp(l->at[i].path, plan->puts[p]->path);
+		if (c > 0) {
+			next.at[next.n++] = (struct listing_entry){xstrdup(plan->puts[p]->path), class, plan->puts[p]->digest};
+			p++;
+			continue;
+		}
+		struct listing_entry e = l->at[i];
+		while (d < n_deletes && plan->deletes[d].class != class)
+			d++;
+		bool gone = e.class == class && d < n_deletes && strcmp(plan->deletes[d].path, e.path) == 0;
+		d += gone;
+		i++;
+		if (c == 0)
+			e.digest = plan->puts[p++]->digest;
+		if (gone)
+			free(e.path);
+		else
+			next.at[next.n++] = e;
+	}
+	free(l->at);
 	*l = next;
 }
 
@@ -363,7 +380,7 @@ static void prune(struct directory_store *s)
 	}
 }
 
-static int apply_generation(struct directory_store *s, const struct bundle *want, struct store_written *w, struct err *e)
+static int apply_generation(struct directory_store *s, const struct plan *plan, const struct bundle *want, struct store_written *w, struct err *e)
 {
 	uint64_t number = s->kept.v.n ? s->kept.v.at[s->kept.v.n - 1].number + 1 : 1;
 	char hex[DIGEST_HEX + 1];
@@ -376,34 +393,9 @@ static int apply_generation(struct directory_store *s, const struct bundle *want
 	}
 	VEC_PUSH(&s->kept.v, k);
 	s->current = (struct generation){number, want->digest};
-	note_generation(&s->listing, want);
+	note_done(&s->listing, plan, FILE_CONFIG, plan->n_puts, plan->n_deletes);
 	prune(s);
 	return 0;
-}
-
-/* The listing once the first `n_puts` and `n_deletes` target files of the plan are done. The plan's deletes point into the old one. */
-static void note_targets(struct directory_store *s, const struct plan *plan, size_t n_puts, size_t n_deletes)
-{
-	struct listing next = {0};
-	size_t cap = 0;
-	for (size_t i = 0; i < n_puts; i++)
-		if (plan->puts[i]->class == FILE_TARGETS)
-			listing_push(&next, &cap, xstrdup(plan->puts[i]->path), FILE_TARGETS, plan->puts[i]->digest);
-	size_t n_new = next.n, deleted = 0;
-	for (size_t i = 0; i < s->listing.n; i++) {
-		const struct listing_entry *old = &s->listing.at[i];
-		bool gone = deleted < n_deletes && plan->deletes[deleted] == old;
-		deleted += gone;
-		for (size_t k = 0; k < n_new && !gone && old->class == FILE_TARGETS; k++)
-			gone = strcmp(next.at[k].path, old->path) == 0;
-		gone = gone && old->class == FILE_TARGETS;
-		if (!gone)
-			listing_push(&next, &cap, xstrdup(old->path), old->class, old->digest);
-	}
-	if (next.n > 1)
-		qsort(next.at, next.n, sizeof *next.at, entry_cmp);
-	listing_deinit(&s->listing);
-	s->listing = next;
 }
 
 static int put_target(struct directory_store *s, const struct bundle_file *f, struct store_written *w, struct err *e)
@@ -424,11 +416,11 @@ static int dir_apply_targets(struct store *store, const struct plan *plan, struc
 		if (plan->puts[puts]->class == FILE_TARGETS)
 			rc = put_target(s, plan->puts[puts], w, e);
 	for (; rc == 0 && deletes < plan->n_deletes; deletes += rc == 0) {
-		AUTO_FREE char *path = path_of(s, plan->deletes[deletes]->path, NULL);
-		if (plan->deletes[deletes]->class == FILE_TARGETS)
+		AUTO_FREE char *path = path_of(s, plan->deletes[deletes].path, NULL);
+		if (plan->deletes[deletes].class == FILE_TARGETS)
 			rc = fs_remove(path, e);
 	}
-	note_targets(s, plan, puts, deletes);
+	note_done(&s->listing, plan, FILE_TARGETS, puts, deletes);
 	return rc;
 }
 
@@ -438,7 +430,7 @@ static int dir_apply(struct store *store, const struct plan *plan, const struct 
 	/* A target goes before its job could, and comes before the rules that speak of it. */
 	if (plan->targets_changed && dir_apply_targets(store, plan, w, e) < 0)
 		return -1;
-	return plan->config_changed || !s->current.number ? apply_generation(s, want, w, e) : 0;
+	return plan->config_changed || !s->current.number ? apply_generation(s, plan, want, w, e) : 0;
 }
 
 static const struct listing *dir_listing(const struct store *store)

@@ -153,10 +153,11 @@ static void on_reloaded(void *ctx, struct http_result *r)
 	} else if (r->status == 403 || r->status == 404 || r->status == 405) {
 		set_state(p, WORKER_DOWN, "it does not offer POST /-/reload: start it with --web.enable-lifecycle");
 		reload_finish(p, RELOAD_UNREACHABLE, p->w.problem);
-	} else if (r->status) {
+	} else if (r->status == 500) {
 		reload_finish(p, RELOAD_REFUSED, r->body.data ? r->body.data : "");
 	} else {
-		reload_finish(p, RELOAD_UNREACHABLE, r->err.msg);
+		/* No answer, or that of something in between: nothing is known of the generation. */
+		reload_finish(p, RELOAD_UNREACHABLE, r->status ? "the reload was answered with an unexpected status" : r->err.msg);
 		poll_now(p);
 	}
 }

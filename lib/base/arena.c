@@ -1,6 +1,6 @@
 /* Memory that lives and dies together: see arena.h.
  *
- * Chunks start small, because most arenas hold one service, and double up to 64 KiB. */
+ * Chunks start small, because most arenas hold one service, and grow with what is there already: little is wasted at any size. */
 #include "base/arena.h"
 
 #include "base/alloc.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_FIRST = 512, CHUNK_MAX = 64 * 1024, ALIGN = 8 };
+enum { CHUNK_FIRST = 256, CHUNK_MAX = 64 * 1024, ALIGN = 8 };
 
 struct arena_chunk {
 	struct arena_chunk *next;
@@ -20,7 +20,7 @@ struct arena_chunk {
 
 static struct arena_chunk *chunk_add(struct arena *a, size_t need)
 {
-	size_t cap = a->chunks ? a->chunks->cap * 2 : CHUNK_FIRST;
+	size_t cap = a->bytes / 4 > CHUNK_FIRST ? a->bytes / 4 : CHUNK_FIRST;
 	if (cap > CHUNK_MAX)
 		cap = CHUNK_MAX;
 	if (cap < need)

@@ -1,6 +1,8 @@
 /* Diagnostics as data: see diag.h. */
 #include "base/diag.h"
 
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +16,11 @@ void diags_add(struct diags *d, enum diag_severity severity, const char *service
 	if (vasprintf(&message, fmt, ap) < 0)
 		abort();
 	va_end(ap);
-	VEC_PUSH(&d->v, ((struct diag){.severity = severity,
-								   .service = xstrdup(service),
-								   .label = xstrdup(label),
-								   .message = message,
-								   .remedy = xstrdup(remedy)}));
+	struct diag g = {severity, xstrdup(service), xstrdup(label), message, xstrdup(remedy)};
+	char *const texts[] = {g.service, g.label, g.message, g.remedy};
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		text_mend_utf8(texts[i], strlen(texts[i])); /* a cut inside a character, or a stranger's bytes */
+	VEC_PUSH(&d->v, g);
 }
 
 void diags_append(struct diags *d, const struct diags *from)

@@ -18,7 +18,7 @@ struct diags {
 	VEC(struct diag) v;
 };
 
-/* Appends; all texts are copied. `message` is built from the format. */
+/* Appends; all texts are copied, and bytes that are not UTF-8 become '?' so that every diag can be shown as JSON. `message` is built from the format. */
 void diags_add(struct diags *d, enum diag_severity severity, const char *service, const char *label,
 			   const char *remedy, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 /* Appends copies of all of `from`. */

@@ -21,6 +21,14 @@ static bool is_space(char c)
 	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
+static void open_container(struct json_splitter *s, char c)
+{
+	s->depth++;
+	s->expects_key = c == '{';
+	if (s->depth < 64)
+		s->objects = c == '{' ? s->objects | 1ull << s->depth : s->objects & ~(1ull << s->depth);
+}
+
 /* Between values: what may stand there, and what opens the next one. */
 static void between(struct json_splitter *s, char c)
 {
@@ -37,45 +45,107 @@ static void between(struct json_splitter *s, char c)
 	} else if (c == '{' || c == '[') {
 		buf_clear(&s->value);
 		buf_add_char(&s->value, c);
-		s->depth = 1;
+		s->depth = 0;
+		s->skip_depth = 0;
+		s->skip_next = false;
+		open_container(s, c);
 	} else if (!(s->list && c == ',')) {
 		s->broken = "an element is not an object";
 	}
+}
+
+static bool is_skipped(const struct json_splitter *s)
+{
+	for (const struct json_skip *k = s->skip; k && k->name; k++)
+		if (strlen(k->name) == s->key_len && memcmp(k->name, s->key, s->key_len) == 0 && (!k->depth || k->depth == s->depth))
+			return true;
+	return false;
+}
+
+static void inside_string(struct json_splitter *s, char c)
+{
+	if (s->escaped) {
+		s->escaped = false;
+	} else if (c == '\\') {
+		s->escaped = true;
+	} else if (c == '"') {
+		s->in_string = false;
+		if (s->in_key && !s->skip_depth)
+			s->skip_next = is_skipped(s);
+		s->in_key = false;
+		return;
+	}
+	if (s->in_key && s->key_len < sizeof s->key)
+		s->key[s->key_len++] = c;
 }
 
 /* Inside a value: true when `c` closed it. */
 static bool inside(struct json_splitter *s, char c)
 {
 	if (s->in_string) {
-		if (s->escaped)
-			s->escaped = false;
-		else if (c == '\\')
-			s->escaped = true;
-		else if (c == '"')
-			s->in_string = false;
+		inside_string(s, c);
 		return false;
 	}
-	if (c == '"')
+	switch (c) {
+	case '"':
 		s->in_string = true;
-	else if (c == '{' || c == '[')
-		s->depth++;
-	else if (c == '}' || c == ']')
+		s->in_key = s->expects_key;
+		s->expects_key = false;
+		s->key_len = 0;
+		return false;
+	case ',':
+		s->expects_key = s->depth < 64 && (s->objects >> s->depth & 1);
+		return false;
+	case '{':
+	case '[':
+		open_container(s, c);
+		return false;
+	case '}':
+	case ']':
+		s->expects_key = false;
 		return --s->depth == 0;
-	return false;
+	default:
+		return false;
+	}
+}
+
+/* Whether `c`, not yet looked at, ends the member that is being left out. */
+static bool ends_skip(const struct json_splitter *s, char c)
+{
+	return !s->in_string && s->depth == s->skip_depth && (c == ',' || c == '}' || c == ']');
+}
+
+/* Reads up to the end of a value or of the bytes; returns how many, and whether the value is whole. */
+static size_t feed_value(struct json_splitter *s, const char *bytes, size_t len, bool *whole)
+{
+	size_t i = 0, from = 0; /* bytes[from..i) are wanted and not yet kept */
+	for (*whole = false; i < len && !*whole; i++) {
+		if (s->skip_depth && ends_skip(s, bytes[i])) {
+			buf_add_str(&s->value, "null");
+			s->skip_depth = 0;
+			from = i;
+		}
+		*whole = inside(s, bytes[i]);
+		if (s->skip_next && bytes[i] == ':' && !s->in_string) {
+			buf_add(&s->value, bytes + from, i + 1 - from);
+			s->skip_next = false;
+			s->skip_depth = s->depth;
+		}
+	}
+	if (!s->skip_depth)
+		buf_add(&s->value, bytes + from, i - from);
+	return i;
 }
 
 int json_splitter_feed(struct json_splitter *s, const char *bytes, size_t len, json_value_fn *fn, void *ctx, struct err *e)
 {
 	for (size_t i = 0; i < len && !s->broken;) {
+		bool whole;
 		if (s->depth == 0) {
 			between(s, bytes[i++]);
 			continue;
 		}
-		size_t from = i;
-		bool whole = false;
-		while (i < len && !whole)
-			whole = inside(s, bytes[i++]);
-		buf_add(&s->value, bytes + from, i - from);
+		i += feed_value(s, bytes + i, len - i, &whole);
 		if (s->value.overflow)
 			s->broken = "one element is larger than allowed";
 		else if (whole)

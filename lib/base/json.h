@@ -9,6 +9,9 @@
 #include "base/err.h"
 
 #include <jansson.h>
+#include <stdint.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 static inline void json_cleanup(json_t **j)
 {
@@ -24,6 +27,18 @@ struct json_splitter {
 	int depth;
 	bool list, in_string, escaped, started, closed;
 	const char *broken; /* why the stream cannot be read further, NULL while it can */
+	const struct json_skip *skip; /* ends in {NULL}; NULL: nothing is left out */
+	uint64_t objects;			  /* bit d: the container at depth d is an object (to depth 63) */
+	bool expects_key, in_key, skip_next;
+	int skip_depth; /* depth of the container whose member is being left out; 0: none is */
+	char key[24];
+	size_t key_len;
+};
+
+/* A member that is not wanted: its value comes out as null, so that nobody has to read it. What is asked of an answer is often a tenth of it. */
+struct json_skip {
+	const char *name; /* shorter than 24 bytes */
+	int depth;		  /* 1: only as a member of the value itself; 0: anywhere */
 };
 
 typedef void json_value_fn(void *ctx, const char *bytes, size_t len);

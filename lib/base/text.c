@@ -181,7 +181,7 @@ static size_t edit_distance(const char *a, const char *b)
 	enum { MAX = 64 };
 	size_t n = strlen(a), m = strlen(b);
 	if (n >= MAX || m >= MAX)
-		return MAX;
+		return SIZE_MAX;
 	size_t row[MAX + 1];
 	for (size_t j = 0; j <= m; j++)
 		row[j] = j;
@@ -201,7 +201,7 @@ static size_t edit_distance(const char *a, const char *b)
 const char *text_nearest(const char *word, const char *const *candidates, size_t n)
 {
 	const char *best = NULL;
-	size_t best_distance = strlen(word) / 3 + 2; /* further away than this was hardly meant */
+	size_t best_distance = strlen(word) / 5 + 2; /* further away than this was hardly meant */
 	for (size_t i = 0; i < n; i++) {
 		size_t d = edit_distance(word, candidates[i]);
 		if (d < best_distance) {
@@ -216,6 +216,8 @@ char *text_file_name(const char *name)
 {
 	enum { LONGEST = 180 };
 	AUTO_BUF b = BUF_INIT(4 * strlen(name) + 2 * DIGEST_HEX);
+	if (!*name)
+		buf_add_char(&b, '%'); /* no other name gives that */
 	for (const char *s = name; *s; s++) {
 		unsigned char c = (unsigned char)*s;
 		if (isalnum(c) || c == '_' || c == '-' || (c == '.' && s != name))

@@ -80,8 +80,9 @@ static json_t *mapping_to_tree(struct reader *r, const yaml_node_t *n, int depth
 	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
 		yaml_node_t *kn = yaml_document_get_node(&r->doc, p->key);
 		const char *key = kn->type == YAML_SCALAR_NODE ? (const char *)kn->data.scalar.value : NULL;
+		bool is_merge = key && strcmp(key, "<<") == 0 && kn->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 		json_t *v = key ? node_to_tree(r, yaml_document_get_node(&r->doc, p->value), depth + 1) : fail(r, kn, "a key must be a scalar");
-		if (!v || (strcmp(key, "<<") != 0 && json_object_set(map, key, v) < 0)) {
+		if (!v || (!is_merge && json_object_set(map, key, v) < 0)) {
 			if (v)
 				fail(r, kn, "a key is not valid UTF-8");
 			json_decref(v);
@@ -89,7 +90,7 @@ static json_t *mapping_to_tree(struct reader *r, const yaml_node_t *n, int depth
 			json_decref(map);
 			return NULL;
 		}
-		if (strcmp(key, "<<") == 0 && !merged)
+		if (is_merge && !merged)
 			merged = json_incref(v);
 		json_decref(v);
 	}

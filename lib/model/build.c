@@ -16,6 +16,7 @@ static void service_unref(struct desired_service *s)
 		return;
 	for (size_t i = 0; i < MAX_RECONCILERS; i++) {
 		json_decref(s->rendered[i].tree);
+		free(s->rendered[i].path);
 		free(s->rendered[i].text);
 	}
 	diags_deinit(&s->diags);
@@ -74,6 +75,11 @@ static const char *first_shared_network(const struct build_ctx *c, const struct 
 static struct scrape_choice choose(const struct build_ctx *c, enum scrape_layout layout, struct desired_service *s, const struct want_scrape *w)
 {
 	struct arena *a = &s->arena;
+	if (w->by_name && strchr(s->obs->name, '/')) { /* one such target and Prometheus refuses the whole configuration */
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(a, "scrapeType", w->index), "Rename the service, or leave the label out.",
+			"the service's name has a slash in it and cannot be a target; its tasks are looked up by name instead");
+		return (struct scrape_choice){.form = FORM_DNS, .why = "the service's name cannot be a target"};
+	}
 	if (w->by_name)
 		return (struct scrape_choice){.form = FORM_NAME, .why = "scrapeType=static_configs: the service's name is the target"};
 	if (layout == LAYOUT_DNS)
@@ -98,25 +104,23 @@ static struct scrape_choice choose(const struct build_ctx *c, enum scrape_layout
 
 /* -- one service -- */
 
-static const char *collision_name(struct desired_service *s, const struct want_alert *w)
-{
-	char hex[DIGEST_HEX + 1];
-	struct digest d = digest_of(s->obs->key, strlen(s->obs->key));
-	digest_hex(&d, hex);
-	return arena_printf(&s->arena, "%s_%.6s", w->base_name, hex);
-}
-
-/* Within one service the index tells two alerts of one name apart. */
+/* Within one service the index tells two alerts of one name apart, between services a digest of the key does. */
 static const char *own_name(struct desired_service *s, size_t i)
 {
 	const struct want_alert *w = &s->wants.alerts[i];
+	const char *name = w->base_name;
+	if (s->collides[i]) {
+		char hex[DIGEST_HEX + 1];
+		struct digest d = digest_of(s->obs->key, strlen(s->obs->key));
+		name = arena_printf(&s->arena, "%s_%.6s", name, digest_hex(&d, hex));
+	}
 	for (size_t k = 0; k < i; k++)
 		if (strcmp(s->wants.alerts[k].base_name, w->base_name) == 0) {
 			diags_add(&s->diags, DIAG_WARNING, s->obs->key, label_name(&s->arena, "alertName", w->index), "Give each alert a name of its own.",
 				"\"%.100s\" is the name of another alert of this service; the index was added to it", w->name);
-			return arena_printf(&s->arena, "%s_%s", w->base_name, w->index);
+			return arena_printf(&s->arena, "%s_%s", name, w->index);
 		}
-	return w->base_name;
+	return name;
 }
 
 static struct desired_service *service_new(const struct build_ctx *c, const struct desired *d, struct obs_service *obs, const bool *collides)
@@ -124,6 +128,7 @@ static struct desired_service *service_new(const struct build_ctx *c, const stru
 	struct desired_service *s = xcalloc(1, sizeof *s);
 	s->refs = 1;
 	s->obs = obs_service_ref(obs);
+	s->shard = bundle_shard(obs->key);
 	labels_parse(&s->arena, obs, c->set, &s->wants, &s->diags);
 	size_t n_scrapes = s->wants.n_scrapes, n_alerts = s->wants.n_alerts;
 	s->choices = ARENA_ARRAY(&s->arena, struct scrape_choice, n_scrapes);
@@ -133,7 +138,7 @@ static struct desired_service *service_new(const struct build_ctx *c, const stru
 	s->collides = ARENA_ARRAY(&s->arena, bool, n_alerts);
 	for (size_t i = 0; i < n_alerts; i++) {
 		s->collides[i] = collides && collides[i];
-		s->alert_names[i] = s->collides[i] ? collision_name(s, &s->wants.alerts[i]) : own_name(s, i);
+		s->alert_names[i] = own_name(s, i);
 	}
 	if (!n_scrapes && !n_alerts && !s->diags.v.n)
 		diags_add(&s->diags, DIAG_WARNING, obs->key, "", "Add " LABEL_PREFIX "scrapePort or alert labels.",
@@ -258,6 +263,16 @@ static size_t smallest(struct obs_part *const *parts, size_t n_parts, const size
 	return best;
 }
 
+/* A name that is no text would spoil the files that are everyone's. */
+static bool has_usable_name(const struct obs_service *obs, struct diags *d)
+{
+	if (*obs->name && text_is_utf8(obs->key, strlen(obs->key)))
+		return true;
+	diags_add(d, DIAG_ERROR, obs->key, "", "Give the service a name in UTF-8.", "the service's name is %s; the service is left out",
+		*obs->name ? "not valid UTF-8" : "empty");
+	return false;
+}
+
 /* Adds the service, carried over where that is allowed. Returns whether the names of alerts may have changed. */
 static bool add_service(const struct build_ctx *c, struct desired *d, struct obs_service *obs, bool same_context, struct desired_service *old)
 {
@@ -294,7 +309,7 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 	const struct obs_service *last = NULL;
 	for (size_t p; (p = smallest(parts, n_parts, at)) != SIZE_MAX;) {
 		struct obs_service *obs = parts[p]->services[at[p]++];
-		if (!obs->opted_in)
+		if (!obs->opted_in || !has_usable_name(obs, &d->diags))
 			continue;
 		if (last && strcmp(last->key, obs->key) == 0) {
 			diags_add(&d->diags, DIAG_WARNING, obs->key, "", "Remove the service from one of the two.",

@@ -27,7 +27,7 @@ void bundle_add(struct bundle *b, const char *path, enum file_class class, struc
 		b->files = xrealloc(b->files, b->cap * sizeof *b->files);
 	}
 	b->files[b->n++] = (struct bundle_file){
-		.path = arena_strdup(&b->arena, path), .class = class, .digest = digest, .spans = spans, .n_spans = n_spans};
+		.path = path, .class = class, .digest = digest, .spans = spans, .n_spans = n_spans};
 }
 
 void bundle_add_text(struct bundle *b, const char *path, enum file_class class, const char *text, size_t len)
@@ -48,11 +48,34 @@ void generation_digest_add(struct digest_ctx *c, const char *path, const struct 
 	digest_add(c, d->bytes, sizeof d->bytes);
 }
 
+/* Files come as a few runs that are in order each (a reconciler's rules, its targets): merges neighbouring runs until one is left. */
+static void sort_runs(struct bundle *b)
+{
+	struct bundle_file *spare = xmalloc(b->n * sizeof *spare);
+	for (size_t runs = 2; runs > 1;) {
+		runs = 0;
+		for (size_t from = 0; from < b->n; runs++) {
+			size_t mid = from + 1;
+			while (mid < b->n && file_cmp(&b->files[mid - 1], &b->files[mid]) <= 0)
+				mid++;
+			size_t end = mid < b->n ? mid + 1 : mid;
+			while (end < b->n && end > mid && file_cmp(&b->files[end - 1], &b->files[end]) <= 0)
+				end++;
+			size_t i = from, k = mid, to = from;
+			while (i < mid || k < end)
+				spare[to++] = k == end || (i < mid && file_cmp(&b->files[i], &b->files[k]) <= 0) ? b->files[i++] : b->files[k++];
+			from = end;
+		}
+		if (b->n)
+			memcpy(b->files, spare, b->n * sizeof *spare);
+	}
+	free(spare);
+}
+
 void bundle_seal(struct bundle *b)
 {
 	struct digest_ctx c;
-	if (b->n > 1)
-		qsort(b->files, b->n, sizeof *b->files, file_cmp);
+	sort_runs(b);
 	digest_init(&c);
 	for (size_t i = 0; i < b->n; i++)
 		if (b->files[i].class == FILE_CONFIG)

@@ -55,9 +55,9 @@ struct listing {
 	size_t n;
 };
 
-/* Adds a file; `path` is copied, spans (and their array) are borrowed until bundle_free. */
+/* Adds a file; `path`, spans and their array are borrowed until bundle_free. */
 void bundle_add(struct bundle *b, const char *path, enum file_class class, struct digest digest, struct span *spans, size_t n_spans);
-/* Adds a file with one span whose digest is computed here. */
+/* Adds a file with one span whose digest is computed here; borrows alike. */
 void bundle_add_text(struct bundle *b, const char *path, enum file_class class, const char *text, size_t len);
 /* Sorts and computes the generation's digest. */
 void bundle_seal(struct bundle *b);

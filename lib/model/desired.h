@@ -10,7 +10,7 @@
 #include "model/observed.h"
 #include "model/verdicts.h"
 
-enum { MAX_RECONCILERS = 8, AUTO_JOBS_MAX = 100 };
+enum { MAX_RECONCILERS = 5, AUTO_JOBS_MAX = 100 };
 
 enum scrape_form {
 	FORM_ADDRESSES, /* task addresses on a network that Prometheus shares */
@@ -38,6 +38,7 @@ struct rule_check {
 /* What one reconciler made of one service. */
 struct rendered {
 	json_t *tree;  /* owned; NULL where there is none */
+	char *path;	   /* owned; of the service's own file, NULL where it has none */
 	char *text;	   /* owned; NULL where there is none */
 	size_t len;
 	struct digest digest;
@@ -46,6 +47,7 @@ struct rendered {
 struct desired_service {
 	unsigned refs;
 	bool stale; /* to be built again although nothing observed changed */
+	unsigned shard;
 	struct obs_service *obs;
 	struct arena arena;
 	struct wants wants;

@@ -37,7 +37,8 @@ struct label_set {
 };
 
 struct parse {
-	struct arena *a;
+	struct arena *a;	   /* what stays */
+	struct arena *scratch; /* what does not */
 	const struct obs_service *s;
 	const struct settings *set;
 	struct diags *d;
@@ -98,8 +99,12 @@ static void sort_in(struct parse *p, const struct obs_label *l)
 	size_t base_len = strcspn(rest, ".");
 	const char *index = rest[base_len] ? rest + base_len + 1 : "";
 	size_t i = def_index(rest, base_len);
+	if (!text_is_utf8(l->key, strlen(l->key)) || (i < n_label_defs && !text_is_utf8(l->value, strlen(l->value)))) {
+		diags_add(p->d, DIAG_ERROR, p->s->key, l->key, "Write the label in UTF-8.", "the label is not valid UTF-8; it is left out");
+		return;
+	}
 	if (i == n_label_defs) {
-		report_misspelling(p, l, arena_strndup(p->a, rest, base_len));
+		report_misspelling(p, l, arena_strndup(p->scratch, rest, base_len));
 		return;
 	}
 	if (rest[base_len] && (!label_defs[i].indexed || !*index)) {
@@ -110,11 +115,6 @@ static void sort_in(struct parse *p, const struct obs_label *l)
 	if (strlen(l->value) > VALUE_MAX_BYTES) {
 		diags_add(p->d, DIAG_ERROR, p->s->key, l->key, "Shorten the value.", "the value is longer than %d bytes; the label is left out",
 			VALUE_MAX_BYTES);
-		return;
-	}
-	if (!text_is_utf8(l->key, strlen(l->key)) || !text_is_utf8(l->value, strlen(l->value))) {
-		diags_add(p->d, DIAG_ERROR, p->s->key, label_defs[i].name, "Write the label in UTF-8.",
-			"the label is not valid UTF-8; it is left out");
 		return;
 	}
 	set_of(p, index)->value[i] = l->value;
@@ -215,7 +215,10 @@ static struct pairs read_pairs(struct parse *p, const struct label_set *set, con
 	const char *v = get(set, name);
 	if (!v || !*v)
 		return out;
-	out.at = ARENA_ARRAY(p->a, struct pair, strlen(v) / 2 + 2);
+	size_t items = 1;
+	for (const char *c = v; *c; c++)
+		items += *c == ',';
+	out.at = ARENA_ARRAY(p->a, struct pair, items);
 	while (*v) {
 		size_t n = strcspn(v, ",");
 		char *item = arena_strndup(p->a, v, n), *eq = strchr(item, '=');
@@ -289,20 +292,26 @@ static void read_alert(struct parse *p, const struct label_set *set, struct want
 
 void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, struct wants *out, struct diags *d)
 {
-	struct parse p = {.a = a, .s = s, .set = set, .d = d};
+	AUTO_ARENA scratch = ARENA_INIT;
+	struct parse p = {.a = a, .scratch = &scratch, .s = s, .set = set, .d = d};
 	*out = (struct wants){0};
 	size_t n_ours = 0;
 	for (size_t i = 0; i < s->n_labels; i++)
 		n_ours += text_starts(s->labels[i].key, LABEL_PREFIX);
-	p.sets = ARENA_ARRAY(a, struct label_set, n_ours + 1);
+	p.sets = ARENA_ARRAY(&scratch, struct label_set, n_ours + 1);
 	for (size_t i = 0; i < s->n_labels; i++)
 		if (text_starts(s->labels[i].key, LABEL_PREFIX) && strcmp(s->labels[i].key, set->notify_label) != 0)
 			sort_in(&p, &s->labels[i]);
 	if (!p.n_sets)
 		return;
 	qsort(p.sets, p.n_sets, sizeof *p.sets, set_cmp);
-	out->scrapes = ARENA_ARRAY(a, struct want_scrape, p.n_sets);
-	out->alerts = ARENA_ARRAY(a, struct want_alert, p.n_sets);
+	size_t n_scrapes = 0, n_alerts = 0;
+	for (size_t i = 0; i < p.n_sets; i++) {
+		n_scrapes += get(&p.sets[i], "scrapePort") != NULL;
+		n_alerts += get(&p.sets[i], "alertName") != NULL;
+	}
+	out->scrapes = ARENA_ARRAY(a, struct want_scrape, n_scrapes);
+	out->alerts = ARENA_ARRAY(a, struct want_alert, n_alerts);
 	for (size_t i = 0; i < p.n_sets; i++) {
 		read_scrape(&p, &p.sets[i], out);
 		read_alert(&p, &p.sets[i], out);

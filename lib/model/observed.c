@@ -48,10 +48,14 @@ static int task_cmp(const void *pa, const void *pb)
 	return c ? c : strcmp(a->address, b->address);
 }
 
+/* What comes is mostly in order already; to see that is cheaper than to sort it again. */
 static void sort(void *at, size_t n, size_t size, int (*cmp)(const void *, const void *))
 {
-	if (n > 1)
-		qsort(at, n, size, cmp);
+	for (size_t i = 1; i < n; i++)
+		if (cmp((char *)at + (i - 1) * size, (char *)at + i * size) > 0) {
+			qsort(at, n, size, cmp);
+			return;
+		}
 }
 
 void obs_service_seal(struct obs_service *s)
@@ -173,20 +177,25 @@ static void read_networks(struct obs_service *s, const json_t *networks)
 			s->networks[s->n_networks++] = arena_strdup(&s->arena, json_string_value(v));
 }
 
-static void read_tasks(struct obs_service *s, const json_t *tasks)
+static void read_tasks(struct obs_service *s, const json_t *tasks, struct diags *d)
 {
 	size_t i;
 	json_t *v;
 	s->tasks = ARENA_ARRAY(&s->arena, struct obs_task, json_array_size(tasks) + 1);
-	json_array_foreach((json_t *)tasks, i, v)
-		if (*json_get_str(v, "address", ""))
+	json_array_foreach((json_t *)tasks, i, v) {
+		const char *address = json_get_str(v, "address", "");
+		if (strchr(address, '/'))
+			diags_add(d, DIAG_ERROR, s->key, "tasks", "Write the address without its prefix length.", "\"%.100s\" is no address; the task is left out",
+				address);
+		else if (*address)
 			s->tasks[s->n_tasks++] = (struct obs_task){
-				.address = arena_strdup(&s->arena, json_get_str(v, "address", "")),
+				.address = arena_strdup(&s->arena, address),
 				.network = arena_strdup(&s->arena, json_get_str(v, "network", "")),
 				.node = arena_strdup(&s->arena, json_get_str(v, "node", "")),
 				.slot = arena_strdup(&s->arena, json_get_str(v, "slot", "")),
 				.id = arena_strdup(&s->arena, json_get_str(v, "id", "")),
 			};
+	}
 }
 
 struct obs_part *obs_part_from_json(const json_t *j, const char *notify_label)
@@ -206,7 +215,7 @@ struct obs_part *obs_part_from_json(const json_t *j, const char *notify_label)
 		s->created_ms = json_get_int(item, "created_ms", 0);
 		read_labels(s, json_object_get(item, "labels"), &d);
 		read_networks(s, json_object_get(item, "networks"));
-		read_tasks(s, json_object_get(item, "tasks"));
+		read_tasks(s, json_object_get(item, "tasks"), &d);
 		obs_service_seal(s);
 		const char *notify = obs_service_label(s, notify_label);
 		s->opted_in = notify && strcasecmp(notify, "true") == 0;

@@ -15,13 +15,13 @@ struct plan *plan_diff(struct arena *a, const struct listing *have, const struct
 {
 	struct plan *p = ARENA_NEW(a, struct plan);
 	p->puts = ARENA_ARRAY(a, const struct bundle_file *, want->n);
-	p->deletes = ARENA_ARRAY(a, const struct listing_entry *, have->n);
+	p->deletes = ARENA_ARRAY(a, struct listing_entry, have->n);
 	size_t h = 0, w = 0;
 	while (h < have->n || w < want->n) {
 		int c = h == have->n ? 1 : w == want->n ? -1 : strcmp(have->at[h].path, want->files[w].path);
 		if (c < 0) {
 			touch(p, have->at[h].class);
-			p->deletes[p->n_deletes++] = &have->at[h++];
+			p->deletes[p->n_deletes++] = have->at[h++];
 			continue;
 		}
 		if (c > 0 || !digest_equal(&have->at[h].digest, &want->files[w].digest)) {

@@ -7,7 +7,7 @@
 struct plan {
 	const struct bundle_file **puts; /* new or changed files of the bundle */
 	size_t n_puts;
-	const struct listing_entry **deletes; /* entries of the listing that the bundle has not */
+	struct listing_entry *deletes; /* entries of the listing that the bundle has not; paths are the listing's */
 	size_t n_deletes;
 	bool config_changed;  /* a FILE_CONFIG file is put or deleted: a new generation, a reload */
 	bool targets_changed; /* a FILE_TARGETS file is */

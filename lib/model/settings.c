@@ -313,8 +313,10 @@ static bool is_other_flag(const char *name, const char *const *other_flags)
 int settings_from_args(struct settings *s, int *argc, char **argv, const char *const *other_flags, struct err *e)
 {
 	int kept = 0;
+	bool ended = false;
 	for (int i = 0; i < *argc; i++) {
-		if (strcmp(argv[i], "--") == 0 || !text_starts(argv[i], "--")) {
+		ended |= strcmp(argv[i], "--") == 0;
+		if (ended || !text_starts(argv[i], "--")) {
 			argv[kept++] = argv[i];
 			continue;
 		}

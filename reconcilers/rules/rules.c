@@ -85,25 +85,36 @@ static void rules_render(const struct build_ctx *c, const struct desired *d, str
 		r->len = text.len;
 		r->digest = digest_of(text.data, text.len);
 		r->text = buf_take(&text);
+		char *name = text_file_name(s->obs->key);
+		r->path = xasprintf("rules/%02x/%s.yml", s->shard, name);
+		free(name);
 	}
 	json_decref(list);
 }
 
+static void add_file(struct bundle *b, const struct desired_service *s, const struct rendered *r)
+{
+	struct span *span = ARENA_NEW(&b->arena, struct span);
+	*span = (struct span){r->text, r->len};
+	bundle_add(b, r->path, FILE_CONFIG, r->digest, span, 1);
+	b->files[b->n - 1].owner = s;
+}
+
+/* Shard by shard, so that the paths come nearly in order. */
 static void rules_assemble(const struct desired *d, size_t slot, struct bundle *b)
 {
-	for (size_t i = 0; i < d->n; i++) {
-		const struct desired_service *s = d->services[i];
-		const struct rendered *r = &s->rendered[slot];
-		if (!r->text)
-			continue;
-		char *name = text_file_name(s->obs->key);
-		struct span *span = ARENA_NEW(&b->arena, struct span);
-		*span = (struct span){r->text, r->len};
-		const char *path = arena_printf(&b->arena, "rules/%02x/%s.yml", bundle_shard(s->obs->key), name);
-		bundle_add(b, path, FILE_CONFIG, r->digest, span, 1);
-		b->files[b->n - 1].owner = s;
-		free(name);
-	}
+	size_t first[BUNDLE_SHARDS + 1] = {0};
+	const struct desired_service **by_shard = ARENA_ARRAY(&b->arena, const struct desired_service *, d->n);
+	for (size_t i = 0; i < d->n; i++)
+		first[d->services[i]->shard + 1] += d->services[i]->rendered[slot].text != NULL;
+	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
+		first[k + 1] += first[k];
+	size_t n = first[BUNDLE_SHARDS];
+	for (size_t i = 0; i < d->n; i++)
+		if (d->services[i]->rendered[slot].text)
+			by_shard[first[d->services[i]->shard]++] = d->services[i];
+	for (size_t i = 0; i < n; i++)
+		add_file(b, by_shard[i], &by_shard[i]->rendered[slot]);
 }
 
 const struct reconciler rules_reconciler = {.name = "rules", .render = rules_render, .assemble = rules_assemble};

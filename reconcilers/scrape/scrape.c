@@ -283,6 +283,31 @@ static void join_dns_jobs(json_t *configs, json_t *by_name, const json_t *jobs)
 	}
 }
 
+/* Appends a service's jobs. The first is named after it; the name of another must not be some service's, or one that is there already: Prometheus
+ * refuses a configuration with two jobs of one name. Nobody sees these names, the `job` label is set on the targets. */
+static void append_jobs(const struct desired *d, json_t *configs, json_t *by_name, const json_t *jobs)
+{
+	size_t i;
+	json_t *job;
+	json_array_foreach((json_t *)jobs, i, job) {
+		char *name = xstrdup(json_string_value(json_object_get(job, "job_name")));
+		bool renamed = false;
+		while (i && (desired_find(d, name) || json_object_get(by_name, name))) {
+			char *longer = xasprintf("%s~", name);
+			free(name);
+			name = longer;
+			renamed = true;
+		}
+		json_t *own = renamed ? json_copy(job) : json_incref(job);
+		if (renamed)
+			json_object_set_new(own, "job_name", json_string(name));
+		if (i)
+			json_object_set(by_name, name, own);
+		json_array_append_new(configs, own);
+		free(name);
+	}
+}
+
 static json_t *scrape_configs(const struct desired *d, size_t slot)
 {
 	json_t *configs = json_array(), *by_name = json_object();
@@ -294,7 +319,7 @@ static json_t *scrape_configs(const struct desired *d, size_t slot)
 		if (tree && d->layout == LAYOUT_POOLED)
 			join_dns_jobs(configs, by_name, tree);
 		else if (tree)
-			json_array_extend(configs, (json_t *)tree);
+			append_jobs(d, configs, by_name, tree);
 	}
 	json_decref(by_name);
 	return configs;
@@ -348,10 +373,10 @@ static void assemble_targets(const struct desired *d, size_t slot, struct bundle
 	} shard[BUNDLE_SHARDS] = {0};
 	for (size_t i = 0; i < d->n; i++)
 		if (d->services[i]->rendered[slot].text)
-			shard[bundle_shard(d->services[i]->obs->key)].pieces++;
+			shard[d->services[i]->shard].pieces++;
 	for (size_t i = 0; i < d->n; i++) {
 		const struct rendered *r = &d->services[i]->rendered[slot];
-		unsigned k = bundle_shard(d->services[i]->obs->key);
+		unsigned k = d->services[i]->shard;
 		if (!r->text)
 			continue;
 		if (!shard[k].n) {

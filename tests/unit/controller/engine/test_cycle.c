@@ -198,6 +198,19 @@ static void unreachable_worker_is_told_when_it_is_back(void **state)
 	expect_outcome(&c, OUTCOME_APPLIED, "applied");
 }
 
+static void second_worker_is_told_without_the_pause_of_the_first(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	expect(&c, EV(CE_WORKER_CHANGED, .worker_behind = true), "reload", "first worker");
+	expect(&c, EV(CE_WORKER_CHANGED, .now_ms = 50, .worker_behind = true), "", "second becomes ready meanwhile");
+	expect(&c, EV(CE_RELOADED, .now_ms = 100, .worker_behind = true), "reload", "its turn, at once");
+	expect_outcome(&c, OUTCOME_WAITING, "not all yet");
+	expect(&c, EV(CE_RELOADED, .now_ms = 200), "", "both");
+	expect_outcome(&c, OUTCOME_APPLIED, "all");
+}
+
 static void target_changes_reload_nothing(void **state)
 {
 	(void)state;
@@ -225,6 +238,7 @@ int main(void)
 		cmocka_unit_test(nowhere_to_go_back_to_halts),
 		cmocka_unit_test(failed_store_is_tried_again_later_and_later),
 		cmocka_unit_test(unreachable_worker_is_told_when_it_is_back),
+		cmocka_unit_test(second_worker_is_told_without_the_pause_of_the_first),
 		cmocka_unit_test(target_changes_reload_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

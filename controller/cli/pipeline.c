@@ -1,0 +1,153 @@
+/* From a file to a bundle: see pipeline.h. */
+#include "cli/pipeline.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/yaml.h"
+#include "cli/stack.h"
+#include "io/fs.h"
+#include "reconcilers/registry.h"
+#include "workers/checker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { OBSERVED_MAX_BYTES = 256 * 1024 * 1024, STACK_MAX_BYTES = 4 * 1024 * 1024 };
+
+int pipeline_read_observed(struct pipeline *p, const struct settings *set, const char *path, struct err *e)
+{
+	AUTO_BUF text = BUF_INIT(OBSERVED_MAX_BYTES);
+	if (fs_read(path, &text, e) < 0)
+		return -1;
+	AUTO_JSON *j = json_parse(text.data ? text.data : "", text.len, e);
+	if (!j)
+		return err_wrap(e, "%s", path);
+	if (!json_is_array(json_object_get(j, "services")))
+		return err_set(e, ERR_INPUT, "%s: there is no list `services`", path);
+	p->part = obs_part_from_json(j, set->notify_label);
+	return 0;
+}
+
+static const char *from_environment(void *ctx, const char *name)
+{
+	(void)ctx;
+	return getenv(name);
+}
+
+int pipeline_read_stack(struct pipeline *p, const struct settings *set, const char *path, const char *stack, struct err *e)
+{
+	struct stack_options o = {.stack = stack ? stack : "", .notify_label = set->notify_label, .variable = from_environment};
+	AUTO_BUF text = BUF_INIT(STACK_MAX_BYTES);
+	if (fs_read(path, &text, e) < 0)
+		return -1;
+	AUTO_JSON *tree = yaml_read(text.data ? text.data : "", text.len, e);
+	p->part = tree ? stack_parse(tree, &o, e) : NULL;
+	return p->part ? 0 : err_wrap(e, "%s", path);
+}
+
+/* -- promtool -- */
+
+struct checking {
+	struct pipeline *p;
+	const char *promtool;
+	struct {
+		VEC(struct digest) v;
+	} refused;
+	bool done;
+};
+
+static void on_checked(void *ctx, const struct check_result *r)
+{
+	struct checking *c = ctx;
+	c->done = true;
+	if (r->err.kind)
+		diags_add(&c->p->diags, DIAG_WARNING, "", "", "Install promtool, or name it with --promtool.", "the alert rules are not checked: %s", r->err.msg);
+	for (size_t i = 0; i < r->n_refused; i++) {
+		verdicts_refuse(&c->p->verdicts, &r->refused[i].rule, r->refused[i].why);
+		VEC_PUSH(&c->refused.v, r->refused[i].rule);
+	}
+}
+
+static void wait_for_check(struct checking *c, const char *tmp, const struct rule_check *const *rules, size_t n)
+{
+	uv_loop_t loop;
+	uv_loop_init(&loop);
+	struct checker *checker = checker_new(&loop, NULL, c->promtool, tmp);
+	checker_check(checker, rules, n, NULL, on_checked, c);
+	while (!c->done)
+		uv_run(&loop, UV_RUN_ONCE);
+	checker_free(checker);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	uv_loop_close(&loop);
+}
+
+static void check_rules(struct checking *c)
+{
+	const char *tmp_root = getenv("TMPDIR");
+	AUTO_FREE char *tmp = xasprintf("%s/watchbill-XXXXXX", tmp_root && *tmp_root ? tmp_root : "/tmp");
+	VEC(const struct rule_check *) rules = {0};
+	const struct desired *d = c->p->desired;
+	for (size_t i = 0; i < d->n; i++)
+		for (size_t k = 0; k < d->services[i]->n_checks; k++)
+			VEC_PUSH(&rules, &d->services[i]->checks[k]);
+	if (rules.n && !mkdtemp(tmp))
+		diags_add(&c->p->diags, DIAG_WARNING, "", "", "Set TMPDIR to a directory that can be written.", "the alert rules are not checked: %s: %m", tmp);
+	else if (rules.n) {
+		wait_for_check(c, tmp, rules.at, rules.n);
+		fs_remove(tmp, NULL);
+	}
+	VEC_DEINIT(&rules);
+}
+
+/* -- building -- */
+
+static struct build_ctx context(const struct pipeline *p, const struct settings *set)
+{
+	return (struct build_ctx){.set = set, .networks = &set->networks, .verdicts = &p->verdicts, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
+}
+
+static void build(struct pipeline *p, const struct settings *set)
+{
+	struct build_ctx c = context(p, set);
+	struct desired *previous = p->desired;
+	p->desired = desired_build(&c, &p->part, 1, previous);
+	desired_free(previous);
+}
+
+void pipeline_build(struct pipeline *p, const struct settings *set)
+{
+	struct checking c = {.p = p, .promtool = set->promtool};
+	build(p, set);
+	check_rules(&c);
+	if (c.refused.v.n) {
+		desired_mark_stale(p->desired, c.refused.v.at, c.refused.v.n);
+		build(p, set);
+	}
+	VEC_DEINIT(&c.refused.v);
+	diags_append(&p->diags, &p->desired->diags); /* the part's too */
+	for (size_t i = 0; i < p->desired->n; i++)
+		diags_append(&p->diags, &p->desired->services[i]->diags);
+}
+
+struct bundle *pipeline_bundle(const struct pipeline *p, const struct settings *set)
+{
+	struct build_ctx c = context(p, set);
+	return desired_assemble(&c, p->desired);
+}
+
+bool pipeline_has_errors(const struct pipeline *p)
+{
+	for (size_t i = 0; i < p->diags.v.n; i++)
+		if (p->diags.v.at[i].severity == DIAG_ERROR)
+			return true;
+	return false;
+}
+
+void pipeline_deinit(struct pipeline *p)
+{
+	desired_free(p->desired);
+	obs_part_unref(p->part);
+	verdicts_deinit(&p->verdicts);
+	diags_deinit(&p->diags);
+}

@@ -1,0 +1,220 @@
+"""The part of the bench on a real Docker Swarm and a real Prometheus: label change -> rule running, with more and more other services."""
+
+import http.client
+import os
+import statistics
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness                                                              # noqa: E402
+from harness import TempDir, Watchbill, wait_for                            # noqa: E402
+from report import MIB, Result                                              # noqa: E402
+from swarm import Swarm                                                     # noqa: E402
+
+# Docker Flow Monitor and Docker Flow Swarm Listener together, measured in this way on such a machine.
+ORIGINALS = {
+    0: {"latency_ms": 8, "cpu_ms": 1.6, "prometheus_cpu_ms": 1.3, "rss_mib": 25},
+    100: {"latency_ms": 39, "cpu_ms": 4.2, "prometheus_cpu_ms": 37, "rss_mib": 29, "burst_s": 0.9, "burst_reloads": 57, "restart_s": 0.26},
+    500: {"latency_ms": 152, "cpu_ms": 18, "prometheus_cpu_ms": 186, "rss_mib": 53, "burst_s": 12, "burst_reloads": 132, "restart_s": 0.89},
+    1000: {"latency_ms": 495, "cpu_ms": 31, "prometheus_cpu_ms": 440, "rss_mib": 53, "burst_s": 26, "burst_reloads": 210, "restart_s": 1.9},
+}
+
+
+def labels(i):
+    return {"com.df.notify": "true", "com.df.scrapePort": "8080", "com.df.alertName": "load",
+            "com.df.alertIf": 'sum(rate(http_requests_total{job="other-%d"}[5m])) > %d' % (i, i), "com.df.alertFor": "30s"}
+
+
+class RulesPoller:
+    """Asks one kept connection for the rules and looks for some bytes in the answer; the filter is honoured by newer servers only."""
+
+    def __init__(self, address):
+        self.connection = http.client.HTTPConnection(address, timeout=60)
+
+    def body(self, name):
+        self.connection.request("GET", "/api/v1/rules?type=alert" + ("&rule_name[]=" + name if name else ""))
+        answer = self.connection.getresponse()
+        return answer.read()
+
+    def has(self, name, text):
+        return text in self.body(name)
+
+    def count(self):
+        return self.body("").count(b'"type":"alerting"')
+
+    def close(self):
+        self.connection.close()
+
+
+def pause(seconds):
+    threading.Event().wait(seconds)
+
+
+class Bench:
+    def __init__(self, quick, sizes, changes, extra):
+        self.quick, self.sizes, self.changes, self.extra = quick, sizes, changes, extra
+        self.swarm = Swarm()
+        self.serial = 100000
+
+    def run(self, results):
+        self.swarm.up()
+        try:
+            for size in self.sizes:
+                directory = TempDir()
+                try:
+                    self.one_size(size, directory, results)
+                finally:
+                    directory.cleanup()
+        finally:
+            self.swarm.down()
+
+    def start(self, directory, wait=True):
+        return Watchbill(directory / "data", self.swarm.docker_host, args=("--log-level", "warn", *self.extra), wait=wait)
+
+    def one_size(self, size, directory, results):
+        api = self.swarm.api
+        wb = self.start(directory)
+        names = ["other-%d" % i for i in range(size)] + ["probe"]
+        try:
+            poller = RulesPoller(wb.prometheus_listen)
+            if size:
+                self.burst(size, wb, poller, results)
+            api.create_service("probe", {"com.df.notify": "true", "com.df.scrapePort": "8080", "com.df.alertName": "x", "com.df.alertIf": "up == 0"})
+            wait_for(lambda: poller.has("probex", b"up == 0"), 30, "probe's rule", every=0.05)
+            pause(2)
+            latency = self.latency(size, wb, poller, results)
+            self.cpu(size, wb, poller, latency, results)
+            memory = harness.memory_bytes(wb.pid)
+            original = ORIGINALS.get(size, {})
+            results.append(Result("real", size, "controller RSS", memory["VmRSS"] / MIB, "MiB", original=original.get("rss_mib"), target=16,
+                                  note="anonymous %.1f, highest %.1f" % (memory["RssAnon"] / MIB, memory["VmHWM"] / MIB)))
+            child = wb.prometheus_pid()
+            if child:
+                results.append(Result("real", size, "Prometheus RSS", harness.memory_bytes(child)["VmRSS"] / MIB, "MiB"))
+            poller.close()
+            if size:
+                wb = self.restart(size, wb, directory, results)
+        finally:
+            wb.stop()
+            api.remove_many(names)
+            wait_for(lambda: not [s for s in api.get("/services") if s["Spec"]["Name"] in names], 60, "services removed", every=0.2)
+
+    def burst(self, size, wb, poller, results):
+        """All at once over eight connections; the clock runs from the last creation's answer."""
+        before = wb.reloads()
+        own = harness.cpu_seconds(wb.pid)
+        began = time.monotonic()
+        self.swarm.api.create_many([self.swarm.api.spec("other-%d" % i, labels(i)) for i in range(size)])
+        created = time.monotonic()
+        wait_for(lambda: poller.count() >= size, 120, "all rules", every=0.02)
+        done = time.monotonic()
+        original = ORIGINALS.get(size, {})
+        results.append(Result("real", size, "created at once -> all rules in", done - created, "s", original=original.get("burst_s"), target=2,
+                              note="creation took %.2f s" % (created - began)))
+        pause(2)
+        results.append(Result("real", size, "reloads for that", wb.reloads() - before, "", original=original.get("burst_reloads"), target=10))
+        results.append(Result("real", size, "controller CPU for that", (harness.cpu_seconds(wb.pid) - own) * 1e3, "ms"))
+
+    def change(self):
+        self.serial += 1
+        return "up == %d" % self.serial
+
+    def update(self, expr):
+        """The answer to the write is not waited for by the clock's reader: it starts before the write."""
+        api = self.swarm.api
+        service = api.service("probe")
+        spec = service["Spec"]
+        spec["Labels"]["com.df.alertIf"] = expr
+        path = "/services/%s/update?version=%d" % (service["ID"], service["Version"]["Index"])
+        began = time.monotonic()
+        api.json("POST", path, spec)
+        return began
+
+    def latency(self, size, wb, poller, results):
+        """Until the store's link moves only that is looked at, which costs Prometheus nothing; then its rules are asked for."""
+        current = wb.store("current")
+        took, stored, polls = [], [], []
+        for _ in range(self.changes):
+            expr = self.change()
+            needle = expr.encode()
+            before = os.readlink(current)
+            began = self.update(expr)
+            deadline = began + 30
+            while os.readlink(current) == before and time.monotonic() < deadline:
+                pause(0.0003)
+            stored.append(time.monotonic() - began)
+            n = 1
+            while not poller.has("probex", needle):
+                n += 1
+                if time.monotonic() > deadline:
+                    raise harness.Timeout("change not in after 30 s")
+                pause(0.0005)
+            took.append(time.monotonic() - began)
+            polls.append(n)
+            pause(max(0.5, 6 * took[-1]))      # quiet again, reload pacing included
+        idle = []
+        child = wb.prometheus_pid()
+        cpu = harness.cpu_seconds(child)
+        for _ in range(10):
+            began = time.monotonic()
+            poller.has("probex", needle)
+            idle.append(time.monotonic() - began)
+        cpu = (harness.cpu_seconds(child) - cpu) / len(idle)
+        self.poll_cpu = cpu
+        median = statistics.median(took) * 1e3
+        original = ORIGINALS.get(size, {}).get("latency_ms")
+        target = None if original is None else original / 10 if size >= 1000 else original
+        results.append(Result("real", size, "label change -> rule running, median", median, "ms", original=original, target=target,
+                              note="of %d; least %.1f, most %.1f; stored after %.1f; a poll costs %.1f ms (Prometheus CPU %.1f), %.1f polls a change"
+                              % (len(took), min(took) * 1e3, max(took) * 1e3, statistics.median(stored) * 1e3, statistics.median(idle) * 1e3,
+                                 cpu * 1e3, statistics.mean(polls))))
+        return median / 1e3
+
+    def cpu(self, size, wb, poller, latency, results):
+        """Processor time of changes that nobody watches, less what the same time costs at rest."""
+        child = wb.prometheus_pid()
+        gap = max(0.5, 6 * latency)
+        n = self.changes
+
+        def reading():
+            return harness.cpu_seconds(wb.pid), harness.children_cpu_seconds(wb.pid), harness.cpu_seconds(child)
+        rest = [reading()]
+        pause(gap * n)
+        rest.append(reading())
+        metrics, began = wb.metrics(), reading()
+        began = reading()
+        for _ in range(n):
+            expr = self.change()
+            self.update(expr)
+            pause(gap)
+        ended = reading()
+        wait_for(lambda: poller.has("probex", expr.encode()), 30)
+        after = wb.metrics()
+        own, promtool, prometheus = ((e - b - (r1 - r0)) / n * 1e3 for b, e, r0, r1 in zip(began, ended, *rest))
+        original = ORIGINALS.get(size, {})
+        results.append(Result("real", size, "controller CPU of one change", own, "ms", original=original.get("cpu_ms"),
+                              note="at rest %.2f ms a second; checkers it started %.1f ms a change" % ((rest[1][0] - rest[0][0]) / (gap * n) * 1e3, promtool)))
+        results.append(Result("real", size, "Prometheus CPU of one change", prometheus, "ms", original=original.get("prometheus_cpu_ms")))
+        for name, unit in (("files", ""), ("bytes", "B")):
+            key = "watchbill_store_%s_written_total" % name
+            results.append(Result("real", size, "%s written for one change" % name, (after.value(key) - metrics.value(key)) / n, unit))
+
+    def restart(self, size, wb, directory, results):
+        wb.stop()
+        began = time.monotonic()
+        wb = self.start(directory, wait=False)
+        poller = RulesPoller(wb.prometheus_listen)
+
+        def complete():
+            try:
+                return poller.count() >= size + 1
+            except (OSError, http.client.HTTPException):
+                poller.close()
+                return False
+        wait_for(complete, 60, "all rules after a restart", every=0.02)
+        results.append(Result("real", size, "restart of both -> all rules in", time.monotonic() - began, "s", original=ORIGINALS.get(size, {}).get("restart_s")))
+        poller.close()
+        wb.wait_ready()
+        return wb

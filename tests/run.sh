@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Everything that `make test` runs: builds with and without sanitizers, then unit, golden and integration tests, the parsers' fuzzers for a
+# few seconds each, and the scenarios on a real Docker Swarm. PROMETHEUS= and PROMTOOL= name other programs to test with.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+build() { # PRESET
+    step "build: $1"
+    cmake --preset "$1" >/dev/null
+    cmake --build --preset "$1" --parallel "$(nproc)"
+}
+
+build dev
+build asan
+build ubsan
+
+step "unit and golden tests under the sanitizers"
+ctest --preset asan --label-regex 'unit|golden' --parallel "$(nproc)" --quiet
+ctest --preset ubsan --label-regex 'unit|golden' --parallel "$(nproc)" --quiet
+
+step "the parsers against random input"
+tests/fuzz/run.sh 5
+
+step "all tests"
+export WATCHBILL="$PWD/build/dev/watchbill"
+ctest --preset dev --timeout 900

@@ -1,0 +1,641 @@
+/* The HTTP server over real sockets on loopback; client and server take turns on one loop, so that nothing sleeps and nothing races. */
+#include "unit/unit.h"
+
+#include "api/server.h"
+#include "base/alloc.h"
+#include "base/cleanup.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { WAIT_S = 20, BIG_BYTES = 10 * 1024 * 1024 };
+
+struct fixture {
+	uv_loop_t loop;
+	struct api_server *server;
+	int port;
+	struct api_exchange *deferred;
+	int n_requests;
+	char big[BIG_BYTES];
+};
+
+static struct fixture f;
+
+/* Routes: /big, /defer, /redirect, /empty; everything else says what arrived. */
+static void handle(void *ctx, const struct api_request *r, struct api_exchange *x)
+{
+	AUTO_BUF b = BUF_INIT(4 << 20);
+	assert_ptr_equal(ctx, &f);
+	f.n_requests++;
+	if (strcmp(r->path, "/big") == 0) {
+		api_reply(x, 200, "application/octet-stream", f.big, BIG_BYTES, NULL);
+	} else if (strcmp(r->path, "/defer") == 0) {
+		f.deferred = x;
+	} else if (strcmp(r->path, "/redirect") == 0) {
+		api_reply(x, 302, "text/plain", "", 0, "http://elsewhere/x?y=1");
+	} else if (strcmp(r->path, "/inject") == 0) {
+		api_reply(x, 302, "text/plain", "", 0, "http://elsewhere/\r\nx-bad: 1");
+	} else {
+		buf_printf(&b, "%s|%s|%s|%s|%zu|%.20s", r->method, r->path, r->query, r->content_type, r->body_len, r->body);
+		api_reply(x, 200, "text/plain", b.data, b.len, NULL);
+	}
+}
+
+static uint64_t deadline(void)
+{
+	return uv_hrtime() + (uint64_t)WAIT_S * 1000000000;
+}
+
+static void turn(uint64_t until)
+{
+	assert_true(uv_hrtime() < until);
+	uv_run(&f.loop, UV_RUN_NOWAIT);
+}
+
+static int free_port(int family)
+{
+	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr *a = family == AF_INET ? (struct sockaddr *)&a4 : (struct sockaddr *)&a6;
+	socklen_t len = family == AF_INET ? sizeof a4 : sizeof a6;
+	AUTO_CLOSE int fd = socket(family, SOCK_STREAM, 0);
+	if (fd < 0 || bind(fd, a, len) < 0 || getsockname(fd, a, &len) < 0)
+		return -1;
+	return ntohs(family == AF_INET ? a4.sin_port : a6.sin6_port);
+}
+
+static void start(const char *host)
+{
+	struct err e = {0};
+	memset(&f, 0, sizeof f);
+	memset(f.big, 'x', BIG_BYTES);
+	f.port = free_port(AF_INET);
+	AUTO_FREE char *listen = xasprintf("%s:%d", host, f.port);
+	uv_loop_init(&f.loop);
+	f.server = api_server_new(&f.loop, listen, handle, &f, &e);
+	if (!f.server)
+		fail_msg("%s", e.msg);
+}
+
+static void stop(void)
+{
+	api_server_free(f.server);
+	for (uint64_t until = deadline(); uv_loop_alive(&f.loop);)
+		turn(until);
+	assert_int_equal(uv_loop_close(&f.loop), 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	start("127.0.0.1");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	stop();
+	return 0;
+}
+
+static int dial(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)f.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+	return fd;
+}
+
+static void put_bytes(int fd, const char *bytes, size_t len)
+{
+	for (uint64_t until = deadline(); len;) {
+		ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n > 0) {
+			bytes += n;
+			len -= (size_t)n;
+		} else if (errno != EAGAIN) {
+			return; /* cut off: what was answered is what counts */
+		}
+		turn(until);
+	}
+}
+
+static void put(int fd, const char *text)
+{
+	put_bytes(fd, text, strlen(text));
+}
+
+/* Reads until `text` holds `n` whole replies of the given body length or the server closes. Returns false when it closed. */
+static bool get(int fd, struct buf *out, size_t want)
+{
+	char piece[65536];
+	for (uint64_t until = deadline(); out->len < want;) {
+		ssize_t n = recv(fd, piece, sizeof piece, MSG_DONTWAIT);
+		if (n > 0)
+			buf_add(out, piece, (size_t)n);
+		else if (n == 0 || errno != EAGAIN)
+			return false;
+		turn(until);
+	}
+	return true;
+}
+
+/* Reads one reply by its Content-Length; bytes of a next one stay in `out`. Returns the body's place. */
+static const char *get_reply(int fd, struct buf *out, bool head)
+{
+	const char *body, *length;
+	while (!out->data || !(body = strstr(out->data, "\r\n\r\n")))
+		if (!get(fd, out, out->len + 1))
+			return NULL;
+	length = strcasestr(out->data, "content-length:");
+	assert_non_null(length);
+	size_t offset = (size_t)(body + 4 - out->data), want = head ? 0 : strtoul(length + 15, NULL, 10);
+	return get(fd, out, offset + want) ? out->data + offset : NULL;
+}
+
+static void expect_status(const struct buf *b, int status)
+{
+	char line[32];
+	snprintf(line, sizeof line, "HTTP/1.1 %d", status);
+	if (!b->data || strncmp(b->data, line, strlen(line)) != 0)
+		fail_msg("expected %s, got %.300s", line, b->data ? b->data : "nothing");
+}
+
+static void test_requests(void **state)
+{
+	static const struct {
+		const char *name, *request;
+		int status;
+		const char *body;
+	} rows[] = {
+		{"plain", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/|||0|"},
+		{"encoded path", "GET /a%20b%2Fc%25 HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/a b/c%|||0|"},
+		{"query", "GET /p?a=1&b=x%26y%3D%2B&c HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/p|a=1&b=x%26y%3D%2B&c||0|"},
+		{"plus in query", "GET /p?a=1+2 HTTP/1.1\r\nHost: x\r\n\r\n", 200, NULL},
+		{"body", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Type: text/x\r\nContent-Length: 3\r\n\r\nabc", 200, "POST|/p||text/x|3|abc"},
+		{"empty body", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 200, "POST|/p|||0|"},
+		{"post without length", "POST /p HTTP/1.1\r\nHost: x\r\n\r\n", 200, "POST|/p|||0|"},
+		{"put", "PUT /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", 200, "PUT|/p|||2|ab"},
+		{"get with body", "GET /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", 200, "GET|/p|||2|ab"},
+		{"delete with body", "DELETE /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", 200, "DELETE|/p|||2|ab"},
+		{"delete", "DELETE /p HTTP/1.1\r\nHost: x\r\n\r\n", 200, "DELETE|/p|||0|"},
+		{"chunked", "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 411, NULL},
+		{"bad length", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 3x\r\n\r\nabc", 400, NULL},
+		{"negative length", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: -3\r\n\r\nabc", 400, NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		AUTO_BUF b = BUF_INIT(1 << 20);
+		AUTO_CLOSE int fd = dial();
+		put(fd, rows[i].request);
+		const char *body = get_reply(fd, &b, false);
+		if (!body)
+			fail_msg("%s: cut off after \"%s\"", rows[i].name, b.data ? b.data : "");
+		expect_status(&b, rows[i].status);
+		if (rows[i].body && strcmp(body, rows[i].body) != 0)
+			fail_msg("%s: %s", rows[i].name, body);
+		if (!strcasestr(b.data, "x-content-type-options: nosniff"))
+			fail_msg("%s: %s", rows[i].name, b.data);
+	}
+}
+
+static void test_keep_alive(void **state)
+{
+	AUTO_CLOSE int fd = dial();
+	int before = f.n_requests;
+	(void)state;
+	for (int i = 0; i < 50; i++) {
+		AUTO_BUF b = BUF_INIT(1 << 20);
+		put(fd, i % 2 ? "GET /p HTTP/1.1\r\nHost: x\r\n\r\n" : "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+		const char *body = get_reply(fd, &b, false);
+		assert_non_null(body);
+		expect_status(&b, 200);
+		assert_string_equal(body, i % 2 ? "GET|/p|||0|" : "POST|/p|||3|abc");
+	}
+	assert_int_equal(f.n_requests, before + 50);
+}
+
+static void test_pipelined(void **state)
+{
+	AUTO_CLOSE int fd = dial();
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	(void)state;
+	put(fd, "GET /one HTTP/1.1\r\nHost: x\r\n\r\nGET /two HTTP/1.1\r\nHost: x\r\n\r\n");
+	for (uint64_t until = deadline(); !b.data || !strstr(b.data, "/two");) {
+		assert_true(uv_hrtime() < until);
+		if (!get(fd, &b, b.len + 1))
+			break;
+	}
+	assert_non_null(strstr(b.data, "GET|/one|||0|HTTP/1.1 200"));
+	assert_non_null(strstr(b.data, "GET|/two|||0|"));
+}
+
+static void test_head(void **state)
+{
+	AUTO_CLOSE int fd = dial();
+	AUTO_BUF b = BUF_INIT(1 << 20), second = BUF_INIT(1 << 20);
+	(void)state;
+	put(fd, "HEAD /big HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_non_null(get_reply(fd, &b, true));
+	expect_status(&b, 200);
+	assert_non_null(strcasestr(b.data, "content-length: 10485760\r\n"));
+	/* The next bytes are the next reply's. */
+	put(fd, "GET /p HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_non_null(get_reply(fd, &second, false));
+	expect_status(&second, 200);
+}
+
+static void test_big_reply(void **state)
+{
+	AUTO_CLOSE int fd = dial();
+	AUTO_BUF b = BUF_INIT(2 * BIG_BYTES), second = BUF_INIT(1 << 20);
+	(void)state;
+	put(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+	const char *body = get_reply(fd, &b, false);
+	assert_non_null(body);
+	assert_int_equal(b.len - (size_t)(body - b.data), BIG_BYTES);
+	assert_memory_equal(body, f.big, BIG_BYTES);
+	put(fd, "GET /p HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_non_null(get_reply(fd, &second, false));
+}
+
+static void test_big_reply_to_nobody(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		AUTO_BUF b = BUF_INIT(1 << 20);
+		AUTO_CLOSE int fd = dial();
+		put(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+		get(fd, &b, 1000);
+	}
+	test_keep_alive(&(void *){NULL}); /* still serving */
+}
+
+static struct api_exchange *await_deferred(void)
+{
+	for (uint64_t until = deadline(); !f.deferred;)
+		turn(until);
+	return TAKE(f.deferred);
+}
+
+static void test_deferred(void **state)
+{
+	AUTO_CLOSE int fd = dial();
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		buf_clear(&b);
+		put(fd, "GET /defer HTTP/1.1\r\nHost: x\r\n\r\n");
+		struct api_exchange *x = await_deferred();
+		for (int k = 0; k < 20; k++)
+			turn(deadline());
+		api_reply(x, 503, "text/plain", "later", 5, NULL);
+		const char *body = get_reply(fd, &b, false);
+		assert_non_null(body);
+		expect_status(&b, 503);
+		assert_string_equal(body, "later");
+	}
+}
+
+static void test_pipelined_behind_deferred(void **state)
+{
+	AUTO_CLOSE int fd = dial();
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	(void)state;
+	put(fd, "GET /defer HTTP/1.1\r\nHost: x\r\n\r\n");
+	struct api_exchange *x = await_deferred();
+	put(fd, "GET /two HTTP/1.1\r\nHost: x\r\n\r\n");
+	for (int k = 0; k < 50; k++)
+		turn(deadline());
+	assert_int_equal(f.n_requests, 1);
+	api_reply(x, 200, "text/plain", "first", 5, NULL);
+	for (uint64_t until = deadline(); !b.data || !strstr(b.data, "/two");) {
+		assert_true(uv_hrtime() < until);
+		if (!get(fd, &b, b.len + 1))
+			break;
+	}
+	assert_non_null(strstr(b.data, "firstHTTP/1.1 200"));
+	assert_non_null(strstr(b.data, "GET|/two"));
+}
+
+static void test_client_gone(void **state)
+{
+	int fd = dial();
+	(void)state;
+	put(fd, "GET /defer HTTP/1.1\r\nHost: x\r\n\r\n");
+	struct api_exchange *x = await_deferred();
+	close(fd);
+	for (int k = 0; k < 50; k++)
+		turn(deadline());
+	api_reply(x, 200, "text/plain", "nobody", 6, NULL);
+	for (int k = 0; k < 50; k++)
+		turn(deadline());
+	test_keep_alive(&(void *){NULL});
+}
+
+static void test_server_gone(void **state)
+{
+	AUTO_CLOSE int fd = -1;
+	(void)state;
+	start("127.0.0.1");
+	fd = dial();
+	put(fd, "GET /defer HTTP/1.1\r\nHost: x\r\n\r\n");
+	struct api_exchange *x = await_deferred();
+	stop();
+	api_reply(x, 200, "text/plain", "late", 4, NULL);
+}
+
+static void test_server_gone_while_sending(void **state)
+{
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	AUTO_CLOSE int fd = -1;
+	(void)state;
+	start("127.0.0.1");
+	fd = dial();
+	put(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+	get(fd, &b, 1000);
+	stop();
+}
+
+static void test_body_limit(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t len;
+		int status;
+	} rows[] = {{"largest", API_MAX_BODY_BYTES, 200}, {"one more", API_MAX_BODY_BYTES + 1, 413}, {"many", 5 * API_MAX_BODY_BYTES, 413}};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		AUTO_CLOSE int fd = dial();
+		AUTO_BUF b = BUF_INIT(1 << 20);
+		AUTO_FREE char *head = xasprintf("POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", rows[i].len), *body = xcalloc(rows[i].len, 1);
+		put(fd, head);
+		put_bytes(fd, body, rows[i].len);
+		if (!get_reply(fd, &b, false))
+			fail_msg("%s: cut off", rows[i].name);
+		expect_status(&b, rows[i].status);
+	}
+}
+
+static void test_redirect(void **state)
+{
+	AUTO_CLOSE int fd = dial();
+	AUTO_BUF b = BUF_INIT(1 << 20), second = BUF_INIT(1 << 20);
+	(void)state;
+	put(fd, "GET /redirect HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_non_null(get_reply(fd, &b, false));
+	expect_status(&b, 302);
+	assert_non_null(strcasestr(b.data, "location: http://elsewhere/x?y=1\r\n"));
+	put(fd, "GET /inject HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_non_null(get_reply(fd, &second, false));
+	assert_null(strcasestr(second.data, "x-bad"));
+}
+
+/* Whatever comes, the server answers or hangs up, and serves the next one. */
+static void test_garbage(void **state)
+{
+	static const char *const rows[] = {
+		"\r\n\r\n\r\n\r\n",
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+		"GET\r\n\r\n",
+		"GET http://[::1 HTTP/1.1\r\n\r\n",
+		"GET / HTTP/9.9\r\n\r\n",
+		"FOO / HTTP/1.1\r\nHost: x\r\n\r\n",
+		"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+		"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /%00%ff%zz?%00=%zz&&&=&= HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET / HTTP/1.1\r\nno colon here\r\n: empty\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: aGVsbG8gd29ybGQgISEhIQ==\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
+		"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\nabcdef",
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		AUTO_BUF b = BUF_INIT(1 << 20);
+		int fd = dial();
+		put(fd, rows[i]);
+		for (int k = 0; k < 50; k++)
+			turn(deadline());
+		shutdown(fd, SHUT_WR);
+		while (get(fd, &b, b.len + 1))
+			continue;
+		print_message("[  garbage ] %zu: %.40s\n", i, b.data ? b.data : "(hung up)");
+		close(fd);
+		AUTO_CLOSE int good = dial();
+		buf_clear(&b);
+		put(good, "GET /p HTTP/1.1\r\nHost: x\r\n\r\n");
+		assert_non_null(get_reply(good, &b, false));
+		expect_status(&b, 200);
+	}
+}
+
+static void test_head_limit(void **state)
+{
+	AUTO_BUF request = BUF_INIT(1 << 20), b = BUF_INIT(1 << 20);
+	AUTO_CLOSE int fd = dial();
+	(void)state;
+	buf_add_str(&request, "GET / HTTP/1.1\r\nHost: x\r\nx-long: ");
+	for (int i = 0; i < 100000; i++)
+		buf_add_char(&request, 'a');
+	buf_add_str(&request, "\r\n\r\n");
+	put_bytes(fd, request.data, request.len);
+	while (get(fd, &b, b.len + 1))
+		continue;
+	assert_true(b.len == 0 || strncmp(b.data, "HTTP/1.1 4", 10) == 0);
+	test_keep_alive(&(void *){NULL});
+}
+
+static void test_many_parameters(void **state)
+{
+	AUTO_BUF request = BUF_INIT(1 << 20), b = BUF_INIT(1 << 20);
+	AUTO_CLOSE int fd = dial();
+	(void)state;
+	buf_add_str(&request, "GET /p?a=1");
+	for (int i = 0; i < 60; i++)
+		buf_printf(&request, "&label.%d=%d", i, i);
+	buf_add_str(&request, " HTTP/1.1\r\nHost: x\r\n\r\n");
+	put_bytes(fd, request.data, request.len);
+	const char *body = get_reply(fd, &b, false);
+	assert_non_null(body);
+	assert_non_null(strstr(body, "&label.59=59|"));
+}
+
+static void test_more_connections_than_allowed(void **state)
+{
+	enum { N = API_MAX_CONNECTIONS + 40 };
+	static int fds[N];
+	int answered = 0;
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		fds[i] = dial();
+		turn(deadline());
+	}
+	for (int i = 0; i < N; i++) {
+		AUTO_BUF b = BUF_INIT(1 << 20);
+		put(fds[i], "GET /p HTTP/1.1\r\nHost: x\r\n\r\n");
+		answered += get_reply(fds[i], &b, false) != NULL;
+	}
+	assert_in_range(answered, API_MAX_CONNECTIONS / 2, API_MAX_CONNECTIONS + 8);
+	for (int i = 0; i < N; i++)
+		close(fds[i]);
+	for (int k = 0; k < 50; k++)
+		turn(deadline());
+	test_keep_alive(&(void *){NULL});
+}
+
+static void test_slow_client_is_cut(void **state)
+{
+	static const char *const beginnings[] = {"", "GET / HT", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\na"};
+	int fds[3];
+	uint64_t from = uv_hrtime(), drip = from;
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		fds[i] = dial();
+		put(fds[i], beginnings[i]);
+	}
+	for (int i = 0; i < 3; i++) {
+		char c;
+		for (;;) {
+			ssize_t n = recv(fds[i], &c, 1, MSG_DONTWAIT);
+			if (n == 0 || (n < 0 && errno != EAGAIN))
+				break;
+			if (uv_hrtime() > drip) {
+				drip = uv_hrtime() + 1000000000; /* a byte now and then does not help */
+				for (int k = 1; k < 3; k++)
+					send(fds[k], "a", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+			}
+			turn(from + (API_REQUEST_TIMEOUT_S + 5) * 1000000000ull);
+			uv_sleep(5);
+		}
+		close(fds[i]);
+		print_message("[     slow ] %d cut after %.1f s\n", i, (double)(uv_hrtime() - from) / 1e9);
+	}
+}
+
+static void test_listen_errors(void **state)
+{
+	static const struct {
+		const char *listen, *message;
+	} rows[] = {
+		{"8080", "\"8080\" is no address and port"},
+		{"127.0.0.1:http", "is no address and port"},
+		{"127.0.0.1:99999", "is no address and port"},
+		{"203.0.113.1:8080", "cannot listen at 203.0.113.1:8080"},
+		{"no such host:1", "cannot listen at no such host:1"},
+	};
+	struct err e;
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		e = (struct err){0};
+		assert_null(api_server_new(&f.loop, rows[i].listen, handle, &f, &e));
+		if (!strstr(e.msg, rows[i].message))
+			fail_msg("%s: %s", rows[i].listen, e.msg);
+		assert_int_equal(e.kind, ERR_INPUT);
+	}
+	AUTO_FREE char *taken = xasprintf("127.0.0.1:%d", f.port), *message = xasprintf("cannot listen at %s: Address already in use", taken);
+	assert_null(api_server_new(&f.loop, taken, handle, &f, &e));
+	assert_string_equal(e.msg, message);
+}
+
+static void test_listen_forms(void **state)
+{
+	static const char *const rows[] = {"0.0.0.0", "", "localhost"};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		start(rows[i]);
+		test_keep_alive(&(void *){NULL});
+		stop();
+	}
+}
+
+static void test_ipv6(void **state)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	(void)state;
+	if (free_port(AF_INET6) < 0)
+		skip();
+	start("[::1]");
+	a.sin6_port = htons((uint16_t)f.port);
+	{
+		AUTO_CLOSE int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+		put(fd, "GET /p HTTP/1.1\r\nHost: x\r\n\r\n");
+		assert_non_null(get_reply(fd, &b, false));
+	}
+	stop();
+}
+
+static void test_params(void **state)
+{
+	static const struct {
+		const char *encoded, *name, *value;
+	} rows[] = {
+		{"a=1", "a", "1"},
+		{"a=1&b=2", "b", "2"},
+		{"a=1&a=2", "a", "1"},
+		{"a=1", "b", NULL},
+		{"", "a", NULL},
+		{"a", "a", ""},
+		{"a=", "a", ""},
+		{"=x&a=y", "a", "y"},
+		{"a=x=y", "a", "x=y"},
+		{"a=1+2", "a", "1 2"},
+		{"a=1%2B2%26", "a", "1+2&"},
+		{"a=%e4%BD%a0", "a", "\xe4\xbd\xa0"},
+		{"a=%", "a", "%"},
+		{"a=%4", "a", "%4"},
+		{"a=%zz%41", "a", "%zzA"},
+		{"a=%00b", "a", "%00b"},
+		{"%61b=1", "ab", "1"},
+		{"&&a=1&&", "a", "1"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		AUTO_FREE char *v = api_param(rows[i].encoded, rows[i].name);
+		if (!v != !rows[i].value || (v && strcmp(v, rows[i].value) != 0))
+			fail_msg("%s: %s is %s", rows[i].encoded, rows[i].name, v ? v : "absent");
+	}
+}
+
+#define ON_SERVER(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ON_SERVER(test_requests),
+		ON_SERVER(test_keep_alive),
+		ON_SERVER(test_pipelined),
+		ON_SERVER(test_head),
+		ON_SERVER(test_big_reply),
+		ON_SERVER(test_big_reply_to_nobody),
+		ON_SERVER(test_deferred),
+		ON_SERVER(test_pipelined_behind_deferred),
+		ON_SERVER(test_client_gone),
+		cmocka_unit_test(test_server_gone),
+		cmocka_unit_test(test_server_gone_while_sending),
+		ON_SERVER(test_body_limit),
+		ON_SERVER(test_redirect),
+		ON_SERVER(test_garbage),
+		ON_SERVER(test_head_limit),
+		ON_SERVER(test_many_parameters),
+		ON_SERVER(test_more_connections_than_allowed),
+		ON_SERVER(test_slow_client_is_cut),
+		ON_SERVER(test_listen_errors),
+		cmocka_unit_test(test_listen_forms),
+		cmocka_unit_test(test_ipv6),
+		cmocka_unit_test(test_params),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

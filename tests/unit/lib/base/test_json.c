@@ -1,0 +1,217 @@
+/* Tests of lib/base/json. */
+#include "base/json.h"
+#include "unit/unit.h"
+
+/* What came out of a splitter, "|" behind each value. */
+static void collect(void *ctx, const char *bytes, size_t len)
+{
+	struct buf *b = ctx;
+	buf_add(b, bytes, len);
+	buf_add_char(b, '|');
+}
+
+/* Feeds `text` in pieces of `step` bytes; `broken` tells how it ended. */
+static void split(const char *text, size_t len, bool list, size_t max, size_t step, struct buf *out, const char **broken)
+{
+	struct json_splitter s;
+	struct err e = {0};
+	int rc = 0;
+	json_splitter_init(&s, list, max);
+	for (size_t i = 0; i < len && rc == 0; i += step)
+		rc = json_splitter_feed(&s, text + i, len - i < step ? len - i : step, collect, out, &e);
+	int feed_again = json_splitter_feed(&s, "", 0, collect, out, NULL);
+	assert_int_equal(rc, feed_again);
+	int end = json_splitter_end(&s, &e);
+	static char said[512];
+	snprintf(said, sizeof said, "%s", e.msg);
+	*broken = end < 0 ? said : rc < 0 ? "end forgot it" : NULL;
+	json_splitter_deinit(&s);
+}
+
+static void streams_are_cut_into_values(void **state)
+{
+	static const struct {
+		const char *text, *want, *broken;
+		bool list;
+	} rows[] = {
+		{"[]", "", NULL, true},
+		{" [ ] \n", "", NULL, true},
+		{"[{}]", "{}|", NULL, true},
+		{"[{\"a\":1},{\"b\":[1,{\"c\":2}]}]\n", "{\"a\":1}|{\"b\":[1,{\"c\":2}]}|", NULL, true},
+		{"[[1],[2]]", "[1]|[2]|", NULL, true},
+		{"[{\"s\":\"}]{[\"}]", "{\"s\":\"}]{[\"}|", NULL, true},
+		{"[{\"s\":\"a\\\"}b\\\\\"}]", "{\"s\":\"a\\\"}b\\\\\"}|", NULL, true},
+		{"[{ \"a\" : \"\n\" }]", "{ \"a\" : \"\n\" }|", NULL, true},
+		{"[{\"a\":\"\xff\"}]", "{\"a\":\"\xff\"}|", NULL, true},
+		{"", "", "the answer ended in the middle of the array", true},
+		{"[", "", "the answer ended in the middle of the array", true},
+		{"[{}", "{}|", "the answer ended in the middle of the array", true},
+		{"[{},{\"a\":", "{}|", "the answer ended in the middle of the array", true},
+		{"[{\"a\":\"]", "", "the answer ended in the middle of the array", true},
+		{"{}", "", "the answer is not a JSON array", true},
+		{"null", "", "the answer is not a JSON array", true},
+		{"<html>", "", "the answer is not a JSON array", true},
+		{"[1]", "", "an element is not an object", true},
+		{"[\"a\"]", "", "an element is not an object", true},
+		{"[{}]x", "{}|", "bytes after the end of the array", true},
+		{"[{}][{}]", "{}|", "bytes after the end of the array", true},
+		{"[{\"a\":\"0123456789012345678901234567890123456789\"}]", "", "one element is larger than allowed", true},
+		{"{\"a\":1}\n{\"b\":2}\r\n", "{\"a\":1}|{\"b\":2}|", NULL, false},
+		{"{}{}", "{}|{}|", NULL, false},
+		{"{\"a\":", "", NULL, false},
+		{"", "", NULL, false},
+		{"{},{}", "{}|", "an element is not an object", false},
+		{"nonsense", "", "an element is not an object", false},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++)
+		for (size_t step = 1; step <= 64; step = step * 2 + 1) {
+			AUTO_BUF out = BUF_INIT(10000);
+			const char *broken;
+			split(rows[i].text, strlen(rows[i].text), rows[i].list, 32, step, &out, &broken);
+			ROW_STR(rows[i].text, out.data ? out.data : "", rows[i].want);
+			ROW_STR(rows[i].text, broken, rows[i].broken);
+		}
+}
+
+static void the_largest_value_is_measured_exactly(void **state)
+{
+	const char *text = "[{\"a\":1234},{\"b\":12345}]"; /* elements of 10 and 11 bytes */
+	const char *broken;
+	(void)state;
+	for (size_t step = 1; step < 12; step++) {
+		AUTO_BUF fits = BUF_INIT(1000), cut = BUF_INIT(1000);
+		split(text, strlen(text), true, 11, step, &fits, &broken);
+		assert_null(broken);
+		split(text, strlen(text), true, 10, step, &cut, &broken);
+		assert_string_equal(broken, "one element is larger than allowed");
+		assert_string_equal(cut.data, "{\"a\":1234}|");
+	}
+}
+
+static const struct json_skip unwanted[] = {{"raw", 0}, {"Top", 1}, {NULL, 0}};
+
+static void unwanted_members_come_out_as_null(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{"[{\"raw\":1}]", "{\"raw\":null}|"},
+		{"[{\"raw\":1,\"a\":2}]", "{\"raw\":null,\"a\":2}|"},
+		{"[{\"a\":2,\"raw\" : [1,{\"raw\":[]},\"}],\"] , \"b\":3}]", "{\"a\":2,\"raw\" :null, \"b\":3}|"},
+		{"[{\"raw\":\"a\\\"},\"}]", "{\"raw\":null}|"},
+		{"[{\"raw\":{}}, {\"raw\":[]}]", "{\"raw\":null}|{\"raw\":null}|"},
+		{"[{\"a\":{\"raw\":1,\"b\":2}}]", "{\"a\":{\"raw\":null,\"b\":2}}|"},
+		{"[{\"a\":[{\"raw\":1},{\"raw\":2}]}]", "{\"a\":[{\"raw\":null},{\"raw\":null}]}|"},
+		{"[{\"Top\":1,\"a\":{\"Top\":2}}]", "{\"Top\":null,\"a\":{\"Top\":2}}|"},
+		{"[{\"a\":\"raw\",\"b\":[\"raw\",\"Top\"]}]", "{\"a\":\"raw\",\"b\":[\"raw\",\"Top\"]}|"},
+		{"[{\"raww\":1,\"ra\":2,\"xraw\":3,\"top\":4}]", "{\"raww\":1,\"ra\":2,\"xraw\":3,\"top\":4}|"},
+		{"[{\"0123456789012345678901234567890123456789raw\":1}]", "{\"0123456789012345678901234567890123456789raw\":1}|"},
+		{"[{\"raw\":\"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"}]", "{\"raw\":null}|"},
+		{"[[\"raw\",{\"raw\":1}]]", "[\"raw\",{\"raw\":null}]|"},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++)
+		for (size_t step = 1; step <= 64; step = step * 2 + 1) {
+			AUTO_BUF out = BUF_INIT(10000);
+			struct json_splitter s;
+			struct err e = {0};
+			size_t n = strlen(rows[i].text);
+			json_splitter_init(&s, true, 64);
+			s.skip = unwanted;
+			for (size_t k = 0; k < n; k += step)
+				if (json_splitter_feed(&s, rows[i].text + k, n - k < step ? n - k : step, collect, &out, &e) < 0)
+					fail_msg("row \"%s\": %s", rows[i].text, e.msg);
+			ROW_INT(rows[i].text, json_splitter_end(&s, &e), 0);
+			ROW_STR(rows[i].text, out.data ? out.data : "", rows[i].want);
+			json_splitter_deinit(&s);
+		}
+}
+
+static void a_nul_between_values_breaks_the_stream(void **state)
+{
+	AUTO_BUF out = BUF_INIT(100);
+	const char *broken;
+	(void)state;
+	split("{}\0{}", 5, false, 32, 1, &out, &broken);
+	assert_string_equal(broken, "an element is not an object");
+}
+
+static void values_are_parsed_or_refused(void **state)
+{
+	static const struct {
+		const char *row, *bytes;
+		size_t len;
+		const char *want; /* NULL: refused */
+	} rows[] = {
+		{"object", "{\"a\":[1,null,true]}", 19, "{\"a\":[1,null,true]}"},
+		{"latin 1 in a text", "{\"a\":\"caf\xe9\"}", 12, "{\"a\":\"caf?\"}"},
+		{"latin 1 in a key", "{\"\xe9\":1}", 7, "{\"?\":1}"},
+		{"half a character", "{\"a\":\"\xe2\x82\"}", 10, "{\"a\":\"??\"}"},
+		{"NUL escape in a text", "{\"a\":\"\\u0000\"}", 14, "{\"a\":\"\\u0000\"}"},
+		{"lone surrogate escape", "{\"a\":\"\\ud800\"}", 14, NULL},
+		{"empty", "", 0, NULL},
+		{"cut", "{\"a\":", 5, NULL},
+		{"two values", "{}{}", 4, NULL},
+		{"not utf-8 and not JSON", "{\xff", 2, NULL},
+		{"a comment", "{}//", 4, NULL},
+		{"nan", "[NaN]", 5, NULL},
+		{"huge number", "[1e999]", 7, NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		struct err e = {0};
+		AUTO_JSON *j = json_parse(rows[i].bytes, rows[i].len, &e);
+		AUTO_FREE char *got = j ? json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+		ROW_STR(rows[i].row, got, rows[i].want);
+		ROW_INT(rows[i].row, e.kind, rows[i].want ? ERR_NONE : ERR_INPUT);
+		ROW_INT(rows[i].row, strncmp(e.msg, "not valid JSON at byte ", 23) == 0, !rows[i].want);
+	}
+}
+
+static void deep_nesting_is_refused_not_followed(void **state)
+{
+	enum { N = 1 << 20 };
+	char *deep = malloc(N);
+	struct err e = {0};
+	(void)state;
+	memset(deep, '[', N);
+	assert_null(json_parse(deep, N, &e));
+	assert_int_equal(e.kind, ERR_INPUT);
+	free(deep);
+}
+
+static void readers_take_the_default_for_what_is_not_there(void **state)
+{
+	static const char text[] = "{\"s\":\"x\",\"n\":7,\"nul\":\"a\\u0000b\",\"o\":{\"p\":{\"q\":\"deep\"}},\"null\":null}";
+	AUTO_JSON *j = json_parse(text, sizeof text - 1, NULL);
+	(void)state;
+	assert_string_equal(json_get_str(j, "s", "-"), "x");
+	assert_string_equal(json_get_str(j, "n", "-"), "-");
+	assert_string_equal(json_get_str(j, "nul", "-"), "-");
+	assert_string_equal(json_get_str(j, "none", "-"), "-");
+	assert_string_equal(json_get_str(NULL, "s", "-"), "-");
+	assert_int_equal(json_get_int(j, "n", -1), 7);
+	assert_int_equal(json_get_int(j, "s", -1), -1);
+	assert_int_equal(json_get_int(j, "null", -1), -1);
+	assert_string_equal(json_string_value(json_walk(j, "o.p.q")), "deep");
+	assert_ptr_equal(json_walk(j, ""), j);
+	assert_null(json_walk(j, "o.p.q.r"));
+	assert_null(json_walk(j, "o.x.q"));
+	assert_null(json_walk(NULL, "a"));
+	assert_null(json_walk(j, "0123456789012345678901234567890123456789012345678901234567890123456789.a"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(streams_are_cut_into_values),
+		cmocka_unit_test(the_largest_value_is_measured_exactly),
+		cmocka_unit_test(unwanted_members_come_out_as_null),
+		cmocka_unit_test(a_nul_between_values_breaks_the_stream),
+		cmocka_unit_test(values_are_parsed_or_refused),
+		cmocka_unit_test(deep_nesting_is_refused_not_followed),
+		cmocka_unit_test(readers_take_the_default_for_what_is_not_there),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
