@@ -1,4 +1,5 @@
-/* The HTTP server over real sockets on loopback; client and server take turns on one loop, so that nothing sleeps and nothing races. */
+/* The HTTP server over real sockets on loopback; client and server take turns on one loop, so that nothing sleeps and nothing
+ * races. */
 #include "unit/unit.h"
 
 #include "api/server.h"
@@ -107,7 +108,8 @@ static int teardown(void **state)
 
 static int dial(void)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)f.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {
+	    .sin_family = AF_INET, .sin_port = htons((uint16_t)f.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(fd >= 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
@@ -176,20 +178,21 @@ static void test_requests(void **state)
 		int status;
 		const char *body;
 	} rows[] = {
-		{"plain", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/|||0|"},
-		{"encoded path", "GET /a%20b%2Fc%25 HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/a b/c%|||0|"},
-		{"query", "GET /p?a=1&b=x%26y%3D%2B&c HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/p|a=1&b=x%26y%3D%2B&c||0|"},
-		{"plus in query", "GET /p?a=1+2 HTTP/1.1\r\nHost: x\r\n\r\n", 200, NULL},
-		{"body", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Type: text/x\r\nContent-Length: 3\r\n\r\nabc", 200, "POST|/p||text/x|3|abc"},
-		{"empty body", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 200, "POST|/p|||0|"},
-		{"post without length", "POST /p HTTP/1.1\r\nHost: x\r\n\r\n", 200, "POST|/p|||0|"},
-		{"put", "PUT /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", 200, "PUT|/p|||2|ab"},
-		{"get with body", "GET /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", 200, "GET|/p|||2|ab"},
-		{"delete with body", "DELETE /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", 200, "DELETE|/p|||2|ab"},
-		{"delete", "DELETE /p HTTP/1.1\r\nHost: x\r\n\r\n", 200, "DELETE|/p|||0|"},
-		{"chunked", "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 411, NULL},
-		{"bad length", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 3x\r\n\r\nabc", 400, NULL},
-		{"negative length", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: -3\r\n\r\nabc", 400, NULL},
+	    {"plain", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/|||0|"},
+	    {"encoded path", "GET /a%20b%2Fc%25 HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/a b/c%|||0|"},
+	    {"query", "GET /p?a=1&b=x%26y%3D%2B&c HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/p|a=1&b=x%26y%3D%2B&c||0|"},
+	    {"plus in query", "GET /p?a=1+2 HTTP/1.1\r\nHost: x\r\n\r\n", 200, NULL},
+	    {"body", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Type: text/x\r\nContent-Length: 3\r\n\r\nabc", 200,
+	        "POST|/p||text/x|3|abc"},
+	    {"empty body", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 200, "POST|/p|||0|"},
+	    {"post without length", "POST /p HTTP/1.1\r\nHost: x\r\n\r\n", 200, "POST|/p|||0|"},
+	    {"put", "PUT /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", 200, "PUT|/p|||2|ab"},
+	    {"get with body", "GET /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", 200, "GET|/p|||2|ab"},
+	    {"delete with body", "DELETE /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", 200, "DELETE|/p|||2|ab"},
+	    {"delete", "DELETE /p HTTP/1.1\r\nHost: x\r\n\r\n", 200, "DELETE|/p|||0|"},
+	    {"chunked", "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 411, NULL},
+	    {"bad length", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 3x\r\n\r\nabc", 400, NULL},
+	    {"negative length", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: -3\r\n\r\nabc", 400, NULL},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -371,12 +374,14 @@ static void test_body_limit(void **state)
 		const char *name;
 		size_t len;
 		int status;
-	} rows[] = {{"largest", API_MAX_BODY_BYTES, 200}, {"one more", API_MAX_BODY_BYTES + 1, 413}, {"many", 5 * API_MAX_BODY_BYTES, 413}};
+	} rows[] = {
+	    {"largest", API_MAX_BODY_BYTES, 200}, {"one more", API_MAX_BODY_BYTES + 1, 413}, {"many", 5 * API_MAX_BODY_BYTES, 413}};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		AUTO_CLOSE int fd = dial();
 		AUTO_BUF b = BUF_INIT(1 << 20);
-		AUTO_FREE char *head = xasprintf("POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", rows[i].len), *body = xcalloc(rows[i].len, 1);
+		AUTO_FREE char *head = xasprintf("POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", rows[i].len),
+		               *body = xcalloc(rows[i].len, 1);
 		put(fd, head);
 		put_bytes(fd, body, rows[i].len);
 		if (!get_reply(fd, &b, false))
@@ -403,22 +408,24 @@ static void test_redirect(void **state)
 static void test_garbage(void **state)
 {
 	static const char *const rows[] = {
-		"\r\n\r\n\r\n\r\n",
-		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-		"GET\r\n\r\n",
-		"GET http://[::1 HTTP/1.1\r\n\r\n",
-		"GET / HTTP/9.9\r\n\r\n",
-		"FOO / HTTP/1.1\r\nHost: x\r\n\r\n",
-		"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
-		"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
-		"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
-		"GET /%00%ff%zz?%00=%zz&&&=&= HTTP/1.1\r\nHost: x\r\n\r\n",
-		"GET / HTTP/1.1\r\nno colon here\r\n: empty\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: aGVsbG8gd29ybGQgISEhIQ==\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n",
-		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-		"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
-		"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\nabcdef",
+	    "\r\n\r\n\r\n\r\n",
+	    "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+	    "GET\r\n\r\n",
+	    "GET http://[::1 HTTP/1.1\r\n\r\n",
+	    "GET / HTTP/9.9\r\n\r\n",
+	    "FOO / HTTP/1.1\r\nHost: x\r\n\r\n",
+	    "CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+	    "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+	    "GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
+	    "GET /%00%ff%zz?%00=%zz&&&=&= HTTP/1.1\r\nHost: x\r\n\r\n",
+	    "GET / HTTP/1.1\r\nno colon here\r\n: empty\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: "
+	    "13\r\nSec-WebSocket-Key: aGVsbG8gd29ybGQgISEhIQ==\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: "
+	    "AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n",
+	    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+	    "POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
+	    "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\nabcdef",
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -528,11 +535,11 @@ static void test_listen_errors(void **state)
 	static const struct {
 		const char *listen, *message;
 	} rows[] = {
-		{"8080", "\"8080\" is no address and port"},
-		{"127.0.0.1:http", "is no address and port"},
-		{"127.0.0.1:99999", "is no address and port"},
-		{"203.0.113.1:8080", "cannot listen at 203.0.113.1:8080"},
-		{"no such host:1", "cannot listen at no such host:1"},
+	    {"8080", "\"8080\" is no address and port"},
+	    {"127.0.0.1:http", "is no address and port"},
+	    {"127.0.0.1:99999", "is no address and port"},
+	    {"203.0.113.1:8080", "cannot listen at 203.0.113.1:8080"},
+	    {"no such host:1", "cannot listen at no such host:1"},
 	};
 	struct err e;
 	(void)state;
@@ -543,7 +550,8 @@ static void test_listen_errors(void **state)
 			fail_msg("%s: %s", rows[i].listen, e.msg);
 		assert_int_equal(e.kind, ERR_INPUT);
 	}
-	AUTO_FREE char *taken = xasprintf("127.0.0.1:%d", f.port), *message = xasprintf("cannot listen at %s: Address already in use", taken);
+	AUTO_FREE char *taken = xasprintf("127.0.0.1:%d", f.port),
+	               *message = xasprintf("cannot listen at %s: Address already in use", taken);
 	assert_null(api_server_new(&f.loop, taken, handle, &f, &e));
 	assert_string_equal(e.msg, message);
 }
@@ -582,24 +590,24 @@ static void test_params(void **state)
 	static const struct {
 		const char *encoded, *name, *value;
 	} rows[] = {
-		{"a=1", "a", "1"},
-		{"a=1&b=2", "b", "2"},
-		{"a=1&a=2", "a", "1"},
-		{"a=1", "b", NULL},
-		{"", "a", NULL},
-		{"a", "a", ""},
-		{"a=", "a", ""},
-		{"=x&a=y", "a", "y"},
-		{"a=x=y", "a", "x=y"},
-		{"a=1+2", "a", "1 2"},
-		{"a=1%2B2%26", "a", "1+2&"},
-		{"a=%e4%BD%a0", "a", "\xe4\xbd\xa0"},
-		{"a=%", "a", "%"},
-		{"a=%4", "a", "%4"},
-		{"a=%zz%41", "a", "%zzA"},
-		{"a=%00b", "a", "%00b"},
-		{"%61b=1", "ab", "1"},
-		{"&&a=1&&", "a", "1"},
+	    {"a=1", "a", "1"},
+	    {"a=1&b=2", "b", "2"},
+	    {"a=1&a=2", "a", "1"},
+	    {"a=1", "b", NULL},
+	    {"", "a", NULL},
+	    {"a", "a", ""},
+	    {"a=", "a", ""},
+	    {"=x&a=y", "a", "y"},
+	    {"a=x=y", "a", "x=y"},
+	    {"a=1+2", "a", "1 2"},
+	    {"a=1%2B2%26", "a", "1+2&"},
+	    {"a=%e4%BD%a0", "a", "\xe4\xbd\xa0"},
+	    {"a=%", "a", "%"},
+	    {"a=%4", "a", "%4"},
+	    {"a=%zz%41", "a", "%zzA"},
+	    {"a=%00b", "a", "%00b"},
+	    {"%61b=1", "ab", "1"},
+	    {"&&a=1&&", "a", "1"},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -614,28 +622,28 @@ static void test_params(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ON_SERVER(test_requests),
-		ON_SERVER(test_keep_alive),
-		ON_SERVER(test_pipelined),
-		ON_SERVER(test_head),
-		ON_SERVER(test_big_reply),
-		ON_SERVER(test_big_reply_to_nobody),
-		ON_SERVER(test_deferred),
-		ON_SERVER(test_pipelined_behind_deferred),
-		ON_SERVER(test_client_gone),
-		cmocka_unit_test(test_server_gone),
-		cmocka_unit_test(test_server_gone_while_sending),
-		ON_SERVER(test_body_limit),
-		ON_SERVER(test_redirect),
-		ON_SERVER(test_garbage),
-		ON_SERVER(test_head_limit),
-		ON_SERVER(test_many_parameters),
-		ON_SERVER(test_more_connections_than_allowed),
-		ON_SERVER(test_slow_client_is_cut),
-		ON_SERVER(test_listen_errors),
-		cmocka_unit_test(test_listen_forms),
-		cmocka_unit_test(test_ipv6),
-		cmocka_unit_test(test_params),
+	    ON_SERVER(test_requests),
+	    ON_SERVER(test_keep_alive),
+	    ON_SERVER(test_pipelined),
+	    ON_SERVER(test_head),
+	    ON_SERVER(test_big_reply),
+	    ON_SERVER(test_big_reply_to_nobody),
+	    ON_SERVER(test_deferred),
+	    ON_SERVER(test_pipelined_behind_deferred),
+	    ON_SERVER(test_client_gone),
+	    cmocka_unit_test(test_server_gone),
+	    cmocka_unit_test(test_server_gone_while_sending),
+	    ON_SERVER(test_body_limit),
+	    ON_SERVER(test_redirect),
+	    ON_SERVER(test_garbage),
+	    ON_SERVER(test_head_limit),
+	    ON_SERVER(test_many_parameters),
+	    ON_SERVER(test_more_connections_than_allowed),
+	    ON_SERVER(test_slow_client_is_cut),
+	    ON_SERVER(test_listen_errors),
+	    cmocka_unit_test(test_listen_forms),
+	    cmocka_unit_test(test_ipv6),
+	    cmocka_unit_test(test_params),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
