@@ -1,8 +1,9 @@
 /* The HTTP server: see server.h.
  *
- * libwebsockets speaks HTTP; the listening socket is ours, because then an address in use is our error with our words, and accepted sockets
- * are handed over. An exchange belongs to its connection until it is handed to the handler; from then on to both: whoever lets go last
- * (the connection by ending, the handler by replying) frees it. Replies are copied once and written in chunks as the client takes them. */
+ * libwebsockets speaks HTTP; the listening socket is ours, because then an address in use is our error with our words, and
+ * accepted sockets are handed over. An exchange belongs to its connection until it is handed to the handler; from then on to
+ * both: whoever lets go last (the connection by ending, the handler by replying) frees it. Replies are copied once and written in
+ * chunks as the client takes them. */
 #include "api/server.h"
 
 #include "base/alloc.h"
@@ -260,7 +261,10 @@ static int request_begin(struct api_server *s, struct session *session, struct l
 	};
 	session->x = x;
 	lws_set_timer_usecs(wsi, (lws_usec_t)API_REQUEST_TIMEOUT_S * LWS_US_PER_SEC);
-	if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0)
+	/* libwebsockets ends the request line at a decoded line break; what it read is not what was meant. */
+	if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP) <= 0)
+		refuse(x, 400, "the request line cannot be read; text with line breaks has to come in a body\n");
+	else if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0)
 		refuse(x, 411, "a Content-Length is needed\n");
 	else if (*content_length && !text_parse_int(content_length, 0, INT64_MAX, &length))
 		refuse(x, 400, "the Content-Length is no number\n");
@@ -292,7 +296,8 @@ void api_reply(struct api_exchange *x, int status, const char *content_type, con
 
 static int add_header(struct lws *wsi, const char *name, const char *value, unsigned char **p, unsigned char *end)
 {
-	return lws_add_http_header_by_name(wsi, (const unsigned char *)name, (const unsigned char *)value, (int)strlen(value), p, end);
+	return lws_add_http_header_by_name(
+		wsi, (const unsigned char *)name, (const unsigned char *)value, (int)strlen(value), p, end);
 }
 
 static bool has_control(const char *s)
@@ -309,14 +314,18 @@ static int write_head(struct api_exchange *x)
 	struct lws *wsi = x->wsi;
 	unsigned code = (unsigned)x->status | LWSAHH_FLAG_NO_SERVER_NAME;
 	bool last = x->head || x->reply_len == 0;
-	if (lws_add_http_common_headers(wsi, code, x->reply_type, x->reply_len, &p, end) || add_header(wsi, "x-content-type-options:", "nosniff", &p, end))
+	if (lws_add_http_common_headers(wsi, code, x->reply_type, x->reply_len, &p, end) ||
+		add_header(wsi, "x-content-type-options:", "nosniff", &p, end))
 		return -1;
 	if (x->location && !has_control(x->location) && add_header(wsi, "location:", x->location, &p, end))
 		return -1;
 	if (lws_finalize_http_header(wsi, &p, end))
 		return -1;
 	x->head_sent = true;
-	return lws_write(wsi, start, (size_t)(p - start), last ? LWS_WRITE_HTTP_HEADERS | LWS_WRITE_H2_STREAM_END : LWS_WRITE_HTTP_HEADERS) < 0 ? -1 : 0;
+	return lws_write(wsi, start, (size_t)(p - start),
+	           last ? LWS_WRITE_HTTP_HEADERS | LWS_WRITE_H2_STREAM_END : LWS_WRITE_HTTP_HEADERS) < 0
+	           ? -1
+	           : 0;
 }
 
 static int write_chunk(struct api_exchange *x)
@@ -351,8 +360,8 @@ static int reply_write(struct session *s, struct lws *wsi)
 
 /* -- libwebsockets -- */
 
-/* The one timer of a connection is set anew by each request and each reply, and never cancelled (libwebsockets 4.1 has it fire then): what is
- * due is decided here. While the handler is thinking nobody is late. */
+/* The one timer of a connection is set anew by each request and each reply, and never cancelled (libwebsockets 4.1 has it fire
+ * then): what is due is decided here. While the handler is thinking nobody is late. */
 static bool is_late(const struct session *s)
 {
 	return s && s->x && (!s->x->handed || s->x->replied);
@@ -470,8 +479,8 @@ static void count_closing(uv_handle_t *h, void *n)
 	*(int *)n += uv_is_closing(h) != 0;
 }
 
-/* libwebsockets frees its context only when it is asked again after its handles, which lie inside of it, have closed. It does not say when
- * that is; when no handle of the loop is closing it is so. Until then our own handle is closed again, once a turn. */
+/* libwebsockets frees its context only when it is asked again after its handles, which lie inside of it, have closed. It does not
+ * say when that is; when no handle of the loop is closing it is so. Until then our own handle is closed again, once a turn. */
 static void on_closed(uv_handle_t *h)
 {
 	struct api_server *s = h->data;
@@ -496,7 +505,7 @@ static int start_lws(struct api_server *s, uv_loop_t *loop, struct err *e)
 		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
 		.protocols = protocols,
 		.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME |
-				   LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN | LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES,
+	               LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN | LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES,
 		.foreign_loops = loops,
 		.pcontext = &s->lws,
 		.gid = (gid_t)-1,
@@ -524,7 +533,7 @@ static int start_lws(struct api_server *s, uv_loop_t *loop, struct err *e)
 struct api_server *api_server_new(uv_loop_t *loop, const char *listen, api_handler_fn *handler, void *ctx, struct err *e)
 {
 	char host[256];
-	const char *port;
+	const char *port = "";
 	if (split_listen(listen, host, &port, e) < 0)
 		return NULL;
 	AUTO_CLOSE int fd = listen_at(host, port);

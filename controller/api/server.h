@@ -1,8 +1,9 @@
 /* The HTTP server: libwebsockets on the controller's libuv loop. Transport only: routes and answers are the handlers'. IO layer.
  *
- * Limits on every request: 16 KiB of head (libwebsockets'), MAX_BODY_BYTES of body, REQUEST_TIMEOUT_S to send it, MAX_CONNECTIONS at once;
- * more are closed at once. libwebsockets itself answers 403 to a method that it does not know, folds "/../" in paths and reads at most about 80
- * parameters of a query. */
+ * Limits on every request: 16 KiB of head, API_MAX_BODY_BYTES of body, API_REQUEST_TIMEOUT_S to send it, API_MAX_CONNECTIONS at
+ * once (more are hung up on). libwebsockets decides some things before us: a method that it does not know is answered with 403,
+ * "/../" and "//" in a path are folded even where they came encoded, '+' in a path is a space, and a query of more than 80 parameters
+ * or a head that is too long is hung up on. */
 #ifndef WB_API_SERVER_H
 #define WB_API_SERVER_H
 

@@ -58,7 +58,9 @@ int cli_args(int argc, char **argv, const struct cli_flag *flags, size_t n_flags
 int cli_output(const char *output, bool *json, struct err *e)
 {
 	*json = output && strcmp(output, "json") == 0;
-	return !output || *json || strcmp(output, "text") == 0 ? 0 : err_set(e, ERR_INPUT, "flag --output: \"%.100s\" is none of: text json", output);
+	return !output || *json || strcmp(output, "text") == 0
+	           ? 0
+	           : err_set(e, ERR_INPUT, "flag --output: \"%.100s\" is none of: text json", output);
 }
 
 int cli_fail(const char *verb, const struct err *e)
@@ -104,8 +106,9 @@ json_t *cli_diags_json(const struct diags *d)
 	json_t *list = json_array();
 	for (size_t i = 0; i < d->v.n; i++) {
 		const struct diag *g = &d->v.at[i];
-		json_array_append_new(list, json_pack("{s:s, s:o, s:o, s:o, s:o}", "severity", diag_severity_name(g->severity), "service", mended(g->service), "label",
-										mended(g->label), "message", mended(g->message), "remedy", mended(g->remedy)));
+		json_array_append_new(
+			list, json_pack("{s:s, s:o, s:o, s:o, s:o}", "severity", diag_severity_name(g->severity), "service",
+		              mended(g->service), "label", mended(g->label), "message", mended(g->message), "remedy", mended(g->remedy)));
 	}
 	return list;
 }

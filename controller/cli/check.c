@@ -40,7 +40,8 @@ const struct verb check_verb = {
 	.name = "check",
 	.args = "STACK.yml [--output json] [--stack NAME]",
 	.summary = "Check the labels of a compose or stack file.",
-	.help = "Reads the labels as `docker stack deploy` would hand them to Watchbill, variables of the environment put in, and has promtool check the alert\n"
+	.help = "Reads the labels as `docker stack deploy` would hand them to Watchbill, variables of the environment put in, and "
+			"has promtool check the alert\n"
 			"rules where it is installed. --stack names the stack, so that services are called as they will be.\n\n"
 			"Exit status: 0 without problems (there may be warnings), 1 with problems, 2 when the file cannot be read.",
 	.flags = flag_names,

@@ -3,9 +3,9 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "base/vec.h"
-#include "base/json.h"
 #include "base/yaml.h"
 #include "io/fs.h"
 
@@ -35,7 +35,8 @@ static const struct verb version_verb = {
 };
 
 /* The first place is for `run`, which the composition root brings along. */
-static const struct verb *verbs[] = {&version_verb, &render_verb, &check_verb, &status_verb, &explain_verb, &docs_verb, &help_verb, &version_verb, NULL};
+static const struct verb *verbs[] = {
+	&version_verb, &render_verb, &check_verb, &status_verb, &explain_verb, &docs_verb, &help_verb, &version_verb, NULL};
 
 const struct verb *const *cli_verbs(void)
 {
@@ -79,7 +80,8 @@ static void print_settings(FILE *f)
 	for (size_t i = 0; i < n_setting_defs; i++) {
 		const struct setting_def *d = &setting_defs[i];
 		const char *value = d->choices ? d->choices : d->placeholder ? d->placeholder : "";
-		fprintf(f, "  --%s %s\n      %s%s%s%s\n", d->name, value, d->help, *d->def ? " Default: " : "", d->def, *d->def ? "." : "");
+		fprintf(
+			f, "  --%s %s\n      %s%s%s%s\n", d->name, value, d->help, *d->def ? " Default: " : "", d->def, *d->def ? "." : "");
 	}
 }
 

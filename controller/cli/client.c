@@ -53,7 +53,12 @@ int cli_get(const struct settings *set, const char *address, const char *path, j
 		return 0;
 	uv_loop_init(&loop);
 	struct http_client *c = http_client_new(&loop);
-	http_start(c, &(struct http_request){.to = &to, .path = path, .max_bytes = ANSWER_MAX_BYTES, .timeout_ms = ANSWER_TIMEOUT_MS, .on_done = on_answer, .ctx = &a});
+	http_start(c, &(struct http_request){.to = &to,
+	                  .path = path,
+	                  .max_bytes = ANSWER_MAX_BYTES,
+	                  .timeout_ms = ANSWER_TIMEOUT_MS,
+	                  .on_done = on_answer,
+	                  .ctx = &a});
 	while (!a.status && !e->kind)
 		uv_run(&loop, UV_RUN_ONCE);
 	http_client_free(c);

@@ -27,7 +27,7 @@ static void print_explanation(const json_t *j)
 	json_t *step;
 	cli_print(stdout, json_get_str(j, "service", ""));
 	putchar('\n');
-	json_array_foreach(json_object_get(j, "steps"), i, step)
+	json_array_foreach (json_object_get(j, "steps"), i, step)
 		print_step(step);
 }
 
@@ -66,8 +66,9 @@ const struct verb explain_verb = {
 	.name = "explain",
 	.args = "SERVICE [--address URL] [--output json]",
 	.summary = "Say why a service is scraped and alerted on, or why not.",
-	.help = "Walks from the service's label to the scraped target and names the first step that failed, with what to do about it.\n\n"
-			"Exit status: 0 when all is well, 1 when a step failed, 2 when Watchbill cannot be reached or does not know the service.",
+	.help =
+		"Walks from the service's label to the scraped target and names the first step that failed, with what to do about it.\n\n"
+		"Exit status: 0 when all is well, 1 when a step failed, 2 when Watchbill cannot be reached or does not know the service.",
 	.flags = flag_names,
 	.run = run,
 };

@@ -62,7 +62,8 @@ static void on_checked(void *ctx, const struct check_result *r)
 	struct checking *c = ctx;
 	c->done = true;
 	if (r->err.kind)
-		diags_add(&c->p->diags, DIAG_WARNING, "", "", "Install promtool, or name it with --promtool.", "the alert rules are not checked: %s", r->err.msg);
+		diags_add(&c->p->diags, DIAG_WARNING, "", "", "Install promtool, or name it with --promtool.",
+			"the alert rules are not checked: %s", r->err.msg);
 	for (size_t i = 0; i < r->n_refused; i++) {
 		verdicts_refuse(&c->p->verdicts, &r->refused[i].rule, r->refused[i].why);
 		VEC_PUSH(&c->refused.v, r->refused[i].rule);
@@ -92,7 +93,8 @@ static void check_rules(struct checking *c)
 		for (size_t k = 0; k < d->services[i]->n_checks; k++)
 			VEC_PUSH(&rules, &d->services[i]->checks[k]);
 	if (rules.n && !mkdtemp(tmp))
-		diags_add(&c->p->diags, DIAG_WARNING, "", "", "Set TMPDIR to a directory that can be written.", "the alert rules are not checked: %s: %m", tmp);
+		diags_add(&c->p->diags, DIAG_WARNING, "", "", "Set TMPDIR to a directory that can be written.",
+			"the alert rules are not checked: %s: %m", tmp);
 	else if (rules.n) {
 		wait_for_check(c, tmp, rules.at, rules.n);
 		fs_remove(tmp, NULL);
@@ -104,7 +106,13 @@ static void check_rules(struct checking *c)
 
 static struct build_ctx context(const struct pipeline *p, const struct settings *set)
 {
-	return (struct build_ctx){.set = set, .networks = &set->networks, .verdicts = &p->verdicts, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
+	return (struct build_ctx){
+		.set = set,
+		.networks = &set->networks,
+		.verdicts = &p->verdicts,
+		.reconcilers = reconcilers,
+		.n_reconcilers = n_reconcilers,
+	};
 }
 
 static void build(struct pipeline *p, const struct settings *set)

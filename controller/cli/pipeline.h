@@ -1,4 +1,5 @@
-/* The pipeline without a world around it: from a file, through the same steps as `run`, to a bundle and diags. For render and check. */
+/* The pipeline without a world around it: from a file, through the same steps as `run`, to a bundle and diags. For render and
+ * check. */
 #ifndef WB_CLI_PIPELINE_H
 #define WB_CLI_PIPELINE_H
 
@@ -15,7 +16,8 @@ struct pipeline {
 int pipeline_read_observed(struct pipeline *p, const struct settings *set, const char *path, struct err *e);
 /* Reads a compose or stack file; `stack` is the stack's name, NULL for plain service names. Variables are the environment's. */
 int pipeline_read_stack(struct pipeline *p, const struct settings *set, const char *path, const char *stack, struct err *e);
-/* Builds, has promtool check the rules, and builds again without those that it refuses. Without promtool there is one diag more. */
+/* Builds, has promtool check the rules, and builds again without those that it refuses. Without promtool there is one diag more.
+ */
 void pipeline_build(struct pipeline *p, const struct settings *set);
 /* The files. The bundle borrows from `p`. */
 struct bundle *pipeline_bundle(const struct pipeline *p, const struct settings *set);

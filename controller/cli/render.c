@@ -88,7 +88,8 @@ static int write_bundle(const struct bundle *b, const char *dir, struct err *e)
 	return 0;
 }
 
-static int read_input(struct pipeline *p, const struct settings *set, const char *from, const char *stack_file, const char *stack, struct err *e)
+static int read_input(
+	struct pipeline *p, const struct settings *set, const char *from, const char *stack_file, const char *stack, struct err *e)
 {
 	if (!from == !stack_file)
 		return err_set(e, ERR_INPUT, "name one input: a stack file, or --from observed.json");
@@ -124,8 +125,10 @@ const struct verb render_verb = {
 	.name = "render",
 	.args = "STACK.yml|--from observed.json --out DIR",
 	.summary = "Write the files that `run` would store.",
-	.help = "Reads a compose or stack file, or observed services as JSON, and writes what Watchbill makes of them to DIR: prometheus.yml, rules/ and targets/.\n"
-			"DIR must be empty or hold nothing but an earlier rendering, which is replaced. --stack names the stack of a stack file. What is wrong with labels is\n"
+	.help = "Reads a compose or stack file, or observed services as JSON, and writes what Watchbill makes of them to DIR: "
+			"prometheus.yml, rules/ and targets/.\n"
+			"DIR must be empty or hold nothing but an earlier rendering, which is replaced. --stack names the stack of a stack "
+			"file. What is wrong with labels is\n"
 			"printed on standard error.\n\n"
 			"Exit status: 0, 1 when labels have problems, 2 when the input cannot be read or DIR not be written.",
 	.flags = flag_names,

@@ -1,7 +1,7 @@
 /* Reads a compose or stack file into observed services, as `docker stack deploy` would create them. Pure.
  *
- * Only what Watchbill looks at is read: names, deploy.labels, deploy.mode and replicas, networks. Sources: the Compose specification (services,
- * deploy, interpolation) and docker/cli's loader. */
+ * Only what Watchbill looks at is read: names, deploy.labels, deploy.mode and replicas, networks. Sources: the Compose
+ * specification (services, deploy, interpolation) and docker/cli's loader. */
 #ifndef WB_CLI_STACK_H
 #define WB_CLI_STACK_H
 
@@ -9,18 +9,19 @@
 #include "model/observed.h"
 
 struct stack_options {
-	const char *stack;		  /* the stack's name, "" for plain service names */
+	const char *stack;        /* the stack's name, "" for plain service names */
 	const char *notify_label; /* opts a service in */
 	/* Value of a variable, NULL when it is not set. */
 	const char *(*variable)(void *ctx, const char *name);
 	void *ctx;
 };
 
-/* NULL with `e` when `tree` is no stack file at all; what is wrong with single services becomes diags of the part. The caller owns it. */
+/* NULL with `e` when `tree` is no stack file at all; what is wrong with single services becomes diags of the part. The caller
+ * owns it. */
 struct obs_part *stack_parse(const json_t *tree, const struct stack_options *o, struct err *e);
 
-/* Replaces $NAME, ${NAME}, ${NAME:-default} and its kin in `text`, and "$$" by "$". What cannot be read stays as it is and becomes a diag of
- * `service` and `label`. The caller frees. */
+/* Replaces $NAME, ${NAME}, ${NAME:-default} and its kin in `text`, and "$$" by "$". What cannot be read stays as it is and
+ * becomes a diag of `service` and `label`. The caller frees. */
 char *stack_interpolate(const char *text, const struct stack_options *o, const char *service, const char *label, struct diags *d);
 
 #endif

@@ -23,7 +23,7 @@ static void print_list(const json_t *status, const char *key)
 	size_t i;
 	json_t *v;
 	printf("%s\n", key);
-	json_array_foreach(json_object_get(status, key), i, v) {
+	json_array_foreach (json_object_get(status, key), i, v) {
 		print_member(v, "name", "  ", "");
 		print_member(v, "state", " ", "");
 		print_member(v, "endpoint", " ", "");
@@ -39,7 +39,7 @@ static void print_diags(const json_t *status)
 	json_t *v;
 	const json_t *diags = json_object_get(status, "diags");
 	printf("diags %zu\n", json_array_size(diags));
-	json_array_foreach((json_t *)diags, i, v) {
+	json_array_foreach ((json_t *)diags, i, v) {
 		print_member(v, "severity", "  ", "");
 		print_member(v, "service", " ", "");
 		print_member(v, "label", " ", "");
@@ -56,7 +56,8 @@ static void print_status(const json_t *status)
 	print_member(g, "digest", " ", "");
 	putchar('\n');
 	print_member(status, "outcome", "outcome ", "\n");
-	printf("services %" PRId64 "%s\n", json_get_int(status, "services", 0), json_is_true(json_object_get(status, "stale")) ? ", not all sources have answered" : "");
+	printf("services %" PRId64 "%s\n", json_get_int(status, "services", 0),
+		json_is_true(json_object_get(status, "stale")) ? ", not all sources have answered" : "");
 	print_list(status, "sources");
 	print_list(status, "workers");
 	print_diags(status);
@@ -97,7 +98,8 @@ const struct verb status_verb = {
 	.name = "status",
 	.args = "[--address URL] [--output json] [--quiet]",
 	.summary = "Show what a running Watchbill is doing.",
-	.help = "Asks the Watchbill at URL, by default the one that the setting `listen` names. --quiet prints nothing and only tells whether it is alive.\n\n"
+	.help = "Asks the Watchbill at URL, by default the one that the setting `listen` names. --quiet prints nothing and only "
+			"tells whether it is alive.\n\n"
 			"Exit status: 0 when it answered (--quiet: is alive), 1 with --quiet when it is not, 2 when it cannot be reached.",
 	.flags = flag_names,
 	.run = run,

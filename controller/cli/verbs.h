@@ -23,7 +23,8 @@ struct cli_flag {
 	bool *on;
 };
 
-/* Reads argv[1..] of a verb: flags into their places, at most `max` other arguments into `rest`. Returns how many those are, -1 with `e`. */
+/* Reads argv[1..] of a verb: flags into their places, at most `max` other arguments into `rest`. Returns how many those are, -1
+ * with `e`. */
 int cli_args(int argc, char **argv, const struct cli_flag *flags, size_t n_flags, const char **rest, int max, struct err *e);
 /* "json" given with --output; anything else but "text" is an error. */
 int cli_output(const char *output, bool *json, struct err *e);
@@ -38,8 +39,8 @@ void cli_print_diag(FILE *f, const char *file, const struct diag *d);
 json_t *cli_diags_json(const struct diags *d);
 void cli_print_json(json_t *j);
 
-/* GET of a running Watchbill, waited for. `address` NULL: where the setting `listen` says. Returns the status, 0 with `e` when there was no
- * answer; the body is JSON or NULL. */
+/* GET of a running Watchbill, waited for. `address` NULL: where the setting `listen` says. Returns the status, 0 with `e` when
+ * there was no answer; the body is JSON or NULL. */
 int cli_get(const struct settings *set, const char *address, const char *path, json_t **body, struct err *e);
 
 #endif

@@ -293,6 +293,7 @@ static void on_reloaded(void *ctx, struct worker *w, const struct reload_result 
 {
 	struct engine *e = ctx;
 	histogram_add(&e->metrics.stages[STAGE_M_RELOAD], r->seconds);
+	histogram_add(&e->metrics.stages[STAGE_M_CONFIRM], r->confirm_seconds);
 	log_info("worker reload name=%s outcome=%d seconds=%.3f%s%s", w->name, (int)r->outcome, r->seconds, *r->message ? " message=" : "",
 		*r->message ? LOGQ(r->message) : "");
 	/* A refusal outweighs all else, then not knowing. */

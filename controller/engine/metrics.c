@@ -27,6 +27,6 @@ void histogram_write(const struct histogram *h, const char *name, const char *la
 
 const char *stage_name(enum stage s)
 {
-	static const char *const names[N_STAGES] = {"observe", "build", "check", "store", "reload", "event_to_stored"};
+	static const char *const names[N_STAGES] = {"observe", "build", "check", "store", "reload", "confirm", "event_to_stored"};
 	return names[s];
 }

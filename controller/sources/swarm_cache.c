@@ -442,6 +442,7 @@ static struct obs_service *observe(const struct swarm_cache *c, const struct cac
 	o->created_ms = s->spec.created_ms;
 	o->replicas = s->spec.replicas;
 	o->opted_in = s->opted_in;
+	o->mended = s->spec.mended;
 	/* The labels are kept once: in the spec until they were observed, then in the observed value. */
 	const struct obs_label *labels = s->spec.labels ? s->spec.labels : s->obs->labels;
 	size_t n_labels = s->spec.labels ? s->spec.n_labels : s->obs->n_labels;

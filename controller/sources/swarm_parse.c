@@ -76,10 +76,13 @@ static struct digest tasks_spec_digest(const json_t *spec)
 
 int swarm_parse_service(struct arena *a, const char *bytes, size_t len, struct swarm_service *out, struct err *e)
 {
-	AUTO_JSON *j = json_parse(bytes, len, e);
+	struct err mended = {0};
+	AUTO_JSON *j = json_parse(bytes, len, &mended);
 	const json_t *spec = json_object_get(j, "Spec"), *mode = json_object_get(spec, "Mode");
-	if (!j)
+	if (!j) {
+		*e = mended;
 		return -1;
+	}
 	*out = (struct swarm_service){
 		.id = copy_str(a, j, "ID"),
 		.name = copy_str(a, spec, "Name"),
@@ -87,6 +90,7 @@ int swarm_parse_service(struct arena *a, const char *bytes, size_t len, struct s
 		.created_ms = swarm_parse_time_ms(json_get_str(j, "CreatedAt", "")),
 		.replicas = json_object_get(mode, "Global") || json_object_get(mode, "GlobalJob") ? -1 : json_get_int(json_object_get(mode, "Replicated"), "Replicas", 1),
 		.tasks_spec = tasks_spec_digest(spec),
+		.mended = mended.kind != ERR_NONE,
 	};
 	const char *state = json_get_str(json_object_get(j, "UpdateStatus"), "State", "");
 	out->updating = strcmp(state, "updating") == 0 || strcmp(state, "rollback_started") == 0;

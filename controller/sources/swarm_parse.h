@@ -20,6 +20,7 @@ struct swarm_service {
 	size_t n_networks;
 	struct digest tasks_spec; /* changes when tasks have to be replaced, started or stopped */
 	bool updating;			  /* a rolling update is under way */
+	bool mended;			  /* held bytes that are not UTF-8 */
 };
 
 struct swarm_address {

@@ -45,7 +45,7 @@ struct prometheus {
 	struct {
 		bool active;
 		struct digest digest;
-		uint64_t started;
+		uint64_t started, answered;
 		void (*done)(void *ctx, struct worker *w, const struct reload_result *r);
 		void *ctx;
 		char before[128]; /* identity before a signal */
@@ -102,7 +102,9 @@ static void poll_again(struct prometheus *p)
 
 static void reload_finish(struct prometheus *p, enum reload_outcome outcome, const char *message)
 {
-	struct reload_result r = {.outcome = outcome, .seconds = (double)(uv_hrtime() - p->reload.started) / 1e9};
+	uint64_t now = uv_hrtime(), answered = p->reload.answered ? p->reload.answered : now;
+	struct reload_result r = {
+		.outcome = outcome, .seconds = (double)(answered - p->reload.started) / 1e9, .confirm_seconds = (double)(now - answered) / 1e9};
 	snprintf(r.message, sizeof r.message, "%s", message);
 	p->reload.active = false;
 	p->w.reloads++;
@@ -149,6 +151,7 @@ static void on_reloaded(void *ctx, struct http_result *r)
 	struct prometheus *p = ctx;
 	p->call = NULL;
 	if (r->status == 200) {
+		p->reload.answered = uv_hrtime();
 		ask_runtimeinfo(p, on_confirmed);
 	} else if (r->status == 403 || r->status == 404 || r->status == 405) {
 		set_state(p, WORKER_DOWN, "it does not offer POST /-/reload: start it with --web.enable-lifecycle");
@@ -195,6 +198,7 @@ static void prometheus_reload(struct worker *w, const struct digest *digest, voi
 	p->reload.active = true;
 	p->reload.digest = *digest;
 	p->reload.started = uv_hrtime();
+	p->reload.answered = 0;
 	p->reload.done = done;
 	p->reload.ctx = ctx;
 	if (p->supervised && p->set->prometheus_reload == 1)

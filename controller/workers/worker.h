@@ -25,7 +25,8 @@ struct worker;
 struct reload_result {
 	enum reload_outcome outcome;
 	char message[512]; /* the worker's own words when refused */
-	double seconds;
+	double seconds;			/* until the worker had answered */
+	double confirm_seconds; /* until it had said what it runs, after that */
 };
 
 struct worker_events {

@@ -170,8 +170,10 @@ json_t *json_parse(const char *bytes, size_t len, struct err *e)
 	if (!j && !text_is_utf8(bytes, len)) {
 		AUTO_FREE char *copy = xmalloc(len + 1);
 		memcpy(copy, bytes, len);
-		text_mend_utf8(copy, len);
+		size_t mended = text_mend_utf8(copy, len);
 		j = json_loadb(copy, len, JSON_ALLOW_NUL, &je);
+		if (j)
+			err_set(e, ERR_INPUT, "%zu bytes are not UTF-8", mended);
 	}
 	if (!j)
 		err_set(e, ERR_INPUT, "not valid JSON at byte %d: %.200s", je.position, je.text);

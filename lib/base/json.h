@@ -50,7 +50,8 @@ int json_splitter_feed(struct json_splitter *s, const char *bytes, size_t len, j
 int json_splitter_end(const struct json_splitter *s, struct err *e);
 void json_splitter_deinit(struct json_splitter *s);
 
-/* One whole value. Bytes that are not UTF-8 are read as '?'. NULL with `e` set when it is no JSON. */
+/* One whole value. NULL with `e` set when it is no JSON. Bytes that are not UTF-8 are read as '?', and `e` says so although there is a value
+ * (its kind is ERR_INPUT then, otherwise untouched). */
 json_t *json_parse(const char *bytes, size_t len, struct err *e);
 
 /* Readers for members that may be missing or of another type: the default then. Strings are borrowed from `j`. A string with a NUL

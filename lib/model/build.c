@@ -130,6 +130,8 @@ static struct desired_service *service_new(const struct build_ctx *c, const stru
 	s->obs = obs_service_ref(obs);
 	s->shard = bundle_shard(obs->key);
 	labels_parse(&s->arena, obs, c->set, &s->wants, &s->diags);
+	if (obs->mended)
+		diags_add(&s->diags, DIAG_WARNING, obs->key, "", "Write the service's labels in UTF-8.", "bytes that are not valid UTF-8 are read as question marks");
 	size_t n_scrapes = s->wants.n_scrapes, n_alerts = s->wants.n_alerts;
 	s->choices = ARENA_ARRAY(&s->arena, struct scrape_choice, n_scrapes);
 	for (size_t i = 0; i < n_scrapes; i++)

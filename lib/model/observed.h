@@ -42,6 +42,7 @@ struct obs_service {
 	struct obs_task *tasks; /* sorted by slot, node, id, network */
 	size_t n_tasks;
 	bool opted_in;		  /* the notify label is there and true */
+	bool mended;		  /* held bytes that are not UTF-8, which now read '?' */
 };
 
 /* What one source knows at one time. */

@@ -853,7 +853,7 @@ class Answers(Case):
         self.cluster.update_labels("web", alert("x", "up == 1"))
         wb = self.watchbill("--config", config, "--scrape-layout", "jobs", env={"WATCHBILL_SCRAPE_LAYOUT": "dns"})
         self.has_rule(wb, "web_x", "up == 1")
-        self.assertIn("static_configs", wb.prometheus.jobs().get("web", {"static_configs": 1}))
+        self.assertNotIn("watchbill", wb.prometheus.jobs())
         self.assertNotIn("dns_sd_configs", wb.prometheus.jobs()["web"])
 
     def test_check_and_render_of_a_stack(self):

@@ -103,6 +103,7 @@ static void wrong_json_is_reported_or_ignored(void **state)
 		{"[{'name':'a','labels':{'x':'a\\u0000b'}}]", 1, "error a x: the label's value is not text\n"},
 		{"[{'name':'a','labels':[],'networks':{},'tasks':5}]", 1, ""},
 		{"[{'name':'a','networks':[1,null,'n'],'tasks':[1,null,{},{'address':''},{'address':5}]}]", 1, ""},
+		{"[{'name':'a','tasks':[{'address':'10.0.0.1/24'}]}]", 1, "error a tasks: \"10.0.0.1/24\" is no address; the task is left out\n"},
 		{"{}", 0, ""},
 		{"null", 0, ""},
 	};

@@ -42,8 +42,20 @@ static void the_oldest_are_forgotten(void **state)
 	verdicts_deinit(&v);
 }
 
+static void one_rule_refused_often_crowds_nobody_out(void **state)
+{
+	struct verdicts v = {0};
+	struct digest a = rule(1), b = rule(2);
+	(void)state;
+	verdicts_refuse(&v, &a, "a");
+	for (int i = 0; i < 100001; i++)
+		verdicts_refuse(&v, &b, "b");
+	assert_string_equal(verdicts_find(&v, &a), "a");
+	verdicts_deinit(&v);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(refusals_are_kept_by_rule), cmocka_unit_test(the_oldest_are_forgotten)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(refusals_are_kept_by_rule), cmocka_unit_test(one_rule_refused_often_crowds_nobody_out), cmocka_unit_test(the_oldest_are_forgotten)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
