@@ -166,6 +166,14 @@ static bool read_scrape_times(struct parse *p, const struct label_set *set, stru
 	return true;
 }
 
+static bool is_plain_path(const char *path)
+{
+	for (; *path; path++)
+		if ((unsigned char)*path <= ' ' || *path == 0x7f)
+			return false;
+	return true;
+}
+
 static void read_scrape(struct parse *p, const struct label_set *set, struct wants *out)
 {
 	const char *port = get(set, "scrapePort"), *path = get(set, "metricsPath"), *type = get(set, "scrapeType");
@@ -184,6 +192,10 @@ static void read_scrape(struct parse *p, const struct label_set *set, struct wan
 	}
 	if (!read_scrape_times(p, set, &w))
 		return;
+	if (!is_plain_path(w.path)) {
+		bad(p, set, "metricsPath", "Write a path of visible characters.", "holds blanks or control characters; this scrape is left out");
+		return;
+	}
 	if (w.path[0] != '/') {
 		bad(p, set, "metricsPath", "Begin the path with a slash.", "does not begin with a slash; one was put in front");
 		w.path = arena_printf(p->a, "/%s", w.path);

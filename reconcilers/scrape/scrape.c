@@ -57,11 +57,12 @@ static void add_overrides(const struct settings *set, const struct want_scrape *
 		json_object_set_new(labels, "__metrics_path__", json_string(w->path));
 	if (same_text(w->interval, base ? base->interval : NULL) && same_text(w->timeout, base ? base->timeout : NULL))
 		return;
-	char global[64];
-	text_format_duration_ms(set->scrape_interval_ms, global);
-	const char *interval = w->interval ? w->interval : global;
-	json_object_set_new(labels, "__scrape_interval__", json_string(interval));
-	json_object_set_new(labels, "__scrape_timeout__", json_string(w->timeout ? w->timeout : w->interval_ms < DEFAULT_TIMEOUT_MS ? interval : "10s"));
+	char interval[64], timeout[64];
+	int64_t timeout_ms = set->scrape_interval_ms < DEFAULT_TIMEOUT_MS ? set->scrape_interval_ms : DEFAULT_TIMEOUT_MS;
+	text_format_duration_ms(set->scrape_interval_ms, interval);
+	text_format_duration_ms(w->interval_ms < timeout_ms ? w->interval_ms : timeout_ms, timeout);
+	json_object_set_new(labels, "__scrape_interval__", json_string(w->interval ? w->interval : interval));
+	json_object_set_new(labels, "__scrape_timeout__", json_string(w->timeout ? w->timeout : timeout));
 }
 
 static json_t *host_port(const char *host, int port)

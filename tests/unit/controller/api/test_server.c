@@ -244,6 +244,26 @@ static void test_pipelined(void **state)
 	assert_non_null(strstr(b.data, "GET|/two|||0|"));
 }
 
+/* Requests behind a body, in all ways to cut them in two: answered or hung up on, and the next client is served. */
+static void test_pipelined_behind_body(void **state)
+{
+	static const char request[] = "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+								  "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+								  "GET /p HTTP/1.1\r\nHost: x\r\n\r\n";
+	(void)state;
+	for (size_t at = 1; at < sizeof request - 1; at++) {
+		AUTO_BUF b = BUF_INIT(1 << 20);
+		AUTO_CLOSE int fd = dial(), good = -1;
+		put_bytes(fd, request, at);
+		put(fd, request + at);
+		for (int k = 0; k < 10; k++)
+			turn(deadline());
+		good = dial();
+		put(good, "GET /p HTTP/1.1\r\nHost: x\r\n\r\n");
+		assert_non_null(get_reply(good, &b, false));
+	}
+}
+
 static void test_head(void **state)
 {
 	AUTO_CLOSE int fd = dial();
@@ -628,6 +648,7 @@ int main(void)
 		ON_SERVER(test_requests),
 		ON_SERVER(test_keep_alive),
 		ON_SERVER(test_pipelined),
+		ON_SERVER(test_pipelined_behind_body),
 		ON_SERVER(test_head),
 		ON_SERVER(test_big_reply),
 		ON_SERVER(test_big_reply_to_nobody),

@@ -164,7 +164,8 @@ static void values_are_parsed_or_refused(void **state)
 		AUTO_JSON *j = json_parse(rows[i].bytes, rows[i].len, &e);
 		AUTO_FREE char *got = j ? json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 		ROW_STR(rows[i].row, got, rows[i].want);
-		ROW_INT(rows[i].row, e.kind, rows[i].want ? ERR_NONE : ERR_INPUT);
+		bool mended = rows[i].want && strchr(rows[i].want, '?');
+		ROW_INT(rows[i].row, e.kind, rows[i].want && !mended ? ERR_NONE : ERR_INPUT);
 		ROW_INT(rows[i].row, strncmp(e.msg, "not valid JSON at byte ", 23) == 0, !rows[i].want);
 	}
 }
