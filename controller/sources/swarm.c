@@ -17,20 +17,25 @@
 #include "base/vec.h"
 #include "sources/swarm_cache.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #define NEWEST_API "1.51"
+#define TRIM_COST_S 0.02
 
 enum {
 	MAX_ELEMENT_BYTES = 8 * 1024 * 1024,
-	LOOK_AT_ONCE_MAX = 16,	/* more changed services than this: list them all */
-	ROLLING_IDS_MAX = 50,	/* more rolling services than this: list all tasks */
-	ROLL_MS = 10000,		/* how long after a change tasks are looked at closely */
+	LOOK_MIN = 16,			/* as many changed services are always looked at one by one */
+	LOOK_SHARE = 20,		/* and up to a twentieth of all; beyond that a list is cheaper */
+	DIRTY_MAX = 10000,		/* more are not remembered: they mean a list anyway */
+	ROLLING_IDS_MAX = 200,	/* more rolling services than this: list all tasks */
+	ROLL_MS = 10000,		/* how long after a change of what runs tasks are looked at closely */
+	GLANCE_MS = 300,		/* and after any other change */
 	FAST_TASKS_MS = 100,
-	FAST_COST_FACTOR = 10,
+	FAST_COST_FACTOR = 4,
 	SLOW_COST_FACTOR = 300, /* a list may take 1/300 of a processor on the whole */
 	LIST_TIMEOUT_MS = 60000,
 	SUSPICION_MS = 1500,	/* an event that is so late did not come */
@@ -293,6 +298,8 @@ static void report_unreadable(struct swarm *s, const struct list *l)
 		log_warn("source unreadable name=%s list=%s n=%zu first=%s", s->port.name, list_names[l->kind], l->n_unreadable, LOGQ(l->unreadable));
 }
 
+static void schedule_resync(struct swarm *s);
+
 static void commit_services(struct swarm *s, struct list *l)
 {
 	size_t changes = swarm_cache_services_end(s->cache, l->n_unreadable > 0);
@@ -301,6 +308,7 @@ static void commit_services(struct swarm *s, struct list *l)
 	/* A change that no event told of is either on its way or lost. */
 	if (s->synced_once && changes && s->port.n_events == s->events_at_list)
 		s->suspect_at_ms = now_ms();
+	schedule_resync(s);
 }
 
 static void commit_list(struct swarm *s, struct list *l)
@@ -362,6 +370,8 @@ static void on_list_done(void *ctx, struct http_result *r)
 	if (s->synced_once)
 		publish(s);
 	schedule_tasks(s);
+	if (l->cost_s > TRIM_COST_S)
+		malloc_trim(0); /* a large list leaves holes behind */
 	if (l->again) {
 		l->again = false;
 		start_list(s, l->kind, false);
@@ -473,7 +483,13 @@ static void on_resync_timer(uv_timer_t *t)
 	start_list(s, LIST_NODES, false);
 	start_list(s, LIST_NETWORKS, false);
 	start_list(s, LIST_SERVICES, false);
-	start_list(s, LIST_TASKS, false);
+}
+
+static void schedule_resync(struct swarm *s)
+{
+	int64_t wait = at_least(s->set->resync_interval_ms, s->services_cost_s, SLOW_COST_FACTOR);
+	/* A suspicion is looked into sooner. */
+	uv_timer_start(s->resync_timer, on_resync_timer, (uint64_t)(s->suspect_at_ms ? SUSPICION_MS : wait), 0);
 }
 
 /* Nothing is sent while nothing happens, so a silent stream may be a dead one: it is opened anew. */
@@ -550,7 +566,8 @@ static void on_batch(uv_timer_t *t)
 	}
 	if (s->looks.v.n || !s->dirty.v.n)
 		return;
-	bool many = s->dirty.v.n > LOOK_AT_ONCE_MAX;
+	size_t share = s->port.part ? s->port.part->n / LOOK_SHARE : 0;
+	bool many = s->dirty.v.n > (share > LOOK_MIN ? share : LOOK_MIN);
 	for (size_t i = 0; i < s->dirty.v.n; i++) {
 		if (many)
 			free(s->dirty.v.at[i]);
@@ -564,10 +581,11 @@ static void on_batch(uv_timer_t *t)
 
 static void mark_dirty(struct swarm *s, const char *id)
 {
-	for (size_t i = 0; i < s->dirty.v.n; i++)
+	/* Neighbours are what repeats: create and update of one service come together. */
+	for (size_t i = s->dirty.v.n; i-- > 0 && i + LOOK_MIN >= s->dirty.v.n;)
 		if (strcmp(s->dirty.v.at[i], id) == 0)
 			return;
-	if (s->dirty.v.n <= 4 * LOOK_AT_ONCE_MAX)
+	if (s->dirty.v.n < DIRTY_MAX)
 		VEC_PUSH(&s->dirty.v, xstrdup(id));
 }
 
@@ -620,6 +638,7 @@ static void on_event(void *ctx, const char *bytes, size_t len)
 	note_change(s);
 	if (strcmp(ev.type, "service") == 0 && *ev.id) {
 		mark_dirty(s, ev.id);
+		swarm_cache_mark_rolling(s->cache, ev.id, (int64_t)now_ms() + GLANCE_MS);
 	} else if (strcmp(ev.type, "container") == 0) {
 		on_container_event(s, &ev);
 	} else if (strcmp(ev.type, "node") == 0) {
@@ -681,8 +700,6 @@ static void begin_sync(struct swarm *s)
 	start_list(s, LIST_NODES, false);
 	start_list(s, LIST_NETWORKS, false);
 	start_list(s, LIST_SERVICES, false);
-	int64_t interval = at_least(s->set->resync_interval_ms, s->services_cost_s, SLOW_COST_FACTOR);
-	uv_timer_start(s->resync_timer, on_resync_timer, (uint64_t)interval, (uint64_t)interval);
 }
 
 static void on_own_container(void *ctx, struct http_result *r)

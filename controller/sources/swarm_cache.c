@@ -224,6 +224,10 @@ void swarm_cache_tasks_end(struct swarm_cache *c, bool keep_missing)
 			struct tasks old = s->tasks;
 			s->tasks = s->incoming;
 			s->incoming = old;
+			if (s->tasks.v.n) {
+				s->tasks.v.at = xrealloc(s->tasks.v.at, s->tasks.v.n * sizeof *s->tasks.v.at);
+				s->tasks.v.cap = s->tasks.v.n;
+			}
 		}
 		tasks_deinit(&s->incoming);
 	}

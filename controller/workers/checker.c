@@ -169,8 +169,12 @@ static int write_batch(struct checker *c, struct range r, struct err *e)
 {
 	AUTO_BUF b = BUF_INIT(512 * 1024 * 1024);
 	buf_add_str(&b, "{\"groups\":[");
-	for (size_t i = 0; i < r.n; i++)
-		buf_printf(&b, "%s{\"name\":\"w%zu\",\"rules\":[%s]}", i ? ",\n" : "", i, c->batch.v.at[r.from + i]->rule);
+	for (size_t i = 0; i < r.n; i++) {
+		const struct rule_check *check = c->batch.v.at[r.from + i];
+		AUTO_JSON *tree = rule_tree(check->name, check->alert);
+		AUTO_FREE char *rule = json_dumps(tree, JSON_COMPACT);
+		buf_printf(&b, "%s{\"name\":\"w%zu\",\"rules\":[%s]}", i ? ",\n" : "", i, rule);
+	}
 	buf_add_str(&b, "]}\n");
 	return fs_write(c->file, &(struct iovec){b.data, b.len}, 1, e);
 }
@@ -234,7 +238,7 @@ static void ask_next(struct checker *c)
 	while (c->next < c->ask.v.n && c->in_flight < IN_FLIGHT) {
 		struct query *q = xcalloc(1, sizeof *q);
 		*q = (struct query){.c = c, .rule = c->ask.v.at[c->next++]};
-		AUTO_FREE char *encoded = http_encode(q->rule->expr), *body = xasprintf("query=%s", encoded);
+		AUTO_FREE char *encoded = http_encode(q->rule->alert->expr), *body = xasprintf("query=%s", encoded);
 		c->in_flight++;
 		VEC_PUSH(&c->queries.v, q);
 		q->call = http_start(c->http,

@@ -70,7 +70,8 @@ void buf_clear(struct buf *b)
 
 char *buf_take(struct buf *b)
 {
-	char *s = b->data ? b->data : xstrdup("");
+	/* What is taken is kept: it should not hold the room that it grew into. */
+	char *s = !b->data ? xstrdup("") : b->cap - b->len > 64 ? xrealloc(b->data, b->len + 1) : b->data;
 	*b = BUF_INIT(b->max);
 	return s;
 }

@@ -10,7 +10,7 @@
 #include "model/observed.h"
 #include "model/verdicts.h"
 
-enum { MAX_RECONCILERS = 5, AUTO_JOBS_MAX = 100 };
+enum { MAX_RECONCILERS = 3, AUTO_JOBS_MAX = 100 };
 
 enum scrape_form {
 	FORM_ADDRESSES, /* task addresses on a network that Prometheus shares */
@@ -29,11 +29,14 @@ struct scrape_choice {
 struct rule_check {
 	struct digest digest; /* of the rule as it stands in the file */
 	const char *label;	  /* com.df.alertIf.2 */
-	const char *expr;
-	const char *rule;	  /* the rule as a JSON object, which YAML readers take too */
+	const char *name; /* of the rule */
+	const struct want_alert *alert;
 	bool needs_promtool; /* has templates, which format_query does not read */
 	bool left_out;		 /* a checker refused it */
 };
+
+/* The rule as it stands in its file, as a tree. The caller owns it. */
+json_t *rule_tree(const char *name, const struct want_alert *w);
 
 /* What one reconciler made of one service. */
 struct rendered {

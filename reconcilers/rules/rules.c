@@ -11,28 +11,6 @@
 
 enum { FILE_MAX_BYTES = 16 * 1024 * 1024 };
 
-static json_t *pairs_tree(const struct pairs *p)
-{
-	json_t *map = json_object();
-	for (size_t i = 0; i < p->n; i++)
-		json_object_set_new(map, p->at[i].key, json_string(p->at[i].value));
-	return map;
-}
-
-static json_t *rule_tree(const char *name, const struct want_alert *w)
-{
-	json_t *r = json_object();
-	json_object_set_new(r, "alert", json_string(name));
-	json_object_set_new(r, "expr", json_string(w->expr));
-	if (w->hold)
-		json_object_set_new(r, "for", json_string(w->hold));
-	if (w->labels.n)
-		json_object_set_new(r, "labels", pairs_tree(&w->labels));
-	if (w->annotations.n)
-		json_object_set_new(r, "annotations", pairs_tree(&w->annotations));
-	return r;
-}
-
 static bool has_template(const struct pairs *p)
 {
 	for (size_t i = 0; i < p->n; i++)
@@ -51,12 +29,10 @@ static void render_rule(const struct build_ctx *c, struct desired_service *s, si
 	struct rule_check check = {
 		.digest = digest_of(text.data, text.len),
 		.label = label_name(&s->arena, "alertIf", w->index),
-		.expr = w->expr,
+		.name = s->alert_names[i],
+		.alert = w,
 		.needs_promtool = has_template(&w->labels) || has_template(&w->annotations),
 	};
-	char *json = json_dumps(tree, JSON_COMPACT);
-	check.rule = arena_strdup(&s->arena, json);
-	free(json);
 	buf_deinit(&text);
 	const char *refused = c->verdicts ? verdicts_find(c->verdicts, &check.digest) : NULL;
 	check.left_out = refused != NULL;

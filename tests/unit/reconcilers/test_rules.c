@@ -69,11 +69,13 @@ static void checks_say_what_a_checker_needs(void **state)
 		const struct desired_service *s = d->services[0];
 		ROW_INT(rows[i].row, s->n_checks, 1);
 		ROW_STR(rows[i].row, s->checks[0].label, rows[i].label);
-		ROW_STR(rows[i].row, s->checks[0].expr, rows[i].expr);
-		ROW_STR(rows[i].row, s->checks[0].rule, rows[i].rule);
+		AUTO_JSON *tree = rule_tree(s->checks[0].name, s->checks[0].alert);
+		AUTO_FREE char *rule = json_dumps(tree, JSON_COMPACT);
+		ROW_STR(rows[i].row, s->checks[0].alert->expr, rows[i].expr);
+		ROW_STR(rows[i].row, rule, rows[i].rule);
 		ROW_INT(rows[i].row, s->checks[0].needs_promtool, rows[i].promtool);
-		AUTO_JSON *as_yaml = yaml_read(s->checks[0].rule, strlen(s->checks[0].rule), NULL), *as_json = json_parse(s->checks[0].rule, strlen(s->checks[0].rule), NULL);
-		ROW_CHECK(rows[i].row, as_yaml && json_equal(as_yaml, as_json));
+		AUTO_JSON *as_yaml = yaml_read(rule, strlen(rule), NULL);
+		ROW_CHECK(rows[i].row, as_yaml && json_equal(as_yaml, tree));
 	}
 }
 
