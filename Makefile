@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := build
 
 # Variables, from the command line or the environment; make hands them on:
-#   make up      ENGINE=existing  DEMO=yes|no  STACK=monitor  WATCHBILL_PORT=8080  PROMETHEUS_PORT=9090
+#   make up      ENGINE=existing  DEMO=yes|no  STACK=monitor  MONITOR_PORT=8080  PROMETHEUS_PORT=9090
 #   make test    PROMETHEUS=  PROMTOOL=      programs to test with instead of Debian's
 
 .PHONY: help deps build test up demo down image bench fuzz docs clean

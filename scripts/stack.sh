@@ -4,11 +4,11 @@
 
 STACK=${STACK:-monitor}
 NETWORK=monitor
-WATCHBILL_PORT=${WATCHBILL_PORT:-8080}
+MONITOR_PORT=${MONITOR_PORT:-8080}
 PROMETHEUS_PORT=${PROMETHEUS_PORT:-9090}
-export WATCHBILL_PORT PROMETHEUS_PORT
+export MONITOR_PORT PROMETHEUS_PORT
 
-watchbill_address() { printf '%s:%s\n' "$(docker_published_host "$(docker_endpoint)")" "$WATCHBILL_PORT"; }
+watchbill_address() { printf '%s:%s\n' "$(docker_published_host "$(docker_endpoint)")" "$MONITOR_PORT"; }
 watchbill_url() { printf 'http://%s\n' "$(watchbill_address)"; }
 prometheus_url() { printf 'http://%s:%s\n' "$(docker_published_host "$(docker_endpoint)")" "$PROMETHEUS_PORT"; }
 
@@ -55,7 +55,7 @@ refuse_taken_ports() {
     local host name port
     host=$(docker_published_host "$(docker_endpoint)")
     if has_service "${STACK}_monitor"; then return; fi
-    for name in WATCHBILL_PORT PROMETHEUS_PORT; do
+    for name in MONITOR_PORT PROMETHEUS_PORT; do
         port=${!name}
         if (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null; then
             die "something listens on port $port of $host already" "stop it, or: make up $name=$((port + 10000))"
@@ -77,7 +77,7 @@ deploy_stack() {
     # Newer clients ask for a word on this, older ones do not know it.
     if docker stack deploy --help 2>/dev/null | grep -q -- --detach; then detach=(--detach=true); fi
     say "deploying the stack $stack"
-    dk "WATCHBILL_MADE_BY=make-up" "WATCHBILL_PLACEMENT=$(placement)" "WATCHBILL_PORT=$WATCHBILL_PORT" \
+    dk "MONITOR_MADE_BY=make-up" "MONITOR_PLACEMENT=$(placement)" "MONITOR_PORT=$MONITOR_PORT" \
         "PROMETHEUS_PORT=$PROMETHEUS_PORT" "DOCKER_SOCK=$(engine_socket)" "$@" \
         stack deploy ${detach[@]+"${detach[@]}"} --resolve-image never --compose-file "$file" "$stack" >/dev/null
 }

@@ -7,7 +7,7 @@
 #   ENGINE=existing                   neither install and start a Docker Engine nor make a swarm: say what is missing, fail
 #   DEMO=yes|no                       deploy the demo too; by default only on an Engine or a swarm that this made
 #   STACK=monitor                     the stack's name
-#   WATCHBILL_PORT, PROMETHEUS_PORT   ports on the node: 8080 and 9090
+#   MONITOR_PORT, PROMETHEUS_PORT   ports on the node: 8080 and 9090
 #
 # What it makes it labels, and `make down` takes away what carries that label.
 set -euo pipefail
@@ -28,7 +28,7 @@ main() {
     say "making the image from $(basename "${WATCHBILL_BINARY:-build/watchbill}") and Debian's Prometheus"
     image=$(IMAGE_MADE_BY=make-up "$ROOT/scripts/image.sh" watchbill)
     ensure_network
-    deploy_stack "$STACK" "$ROOT/manifests/swarm/monitor.yml" "WATCHBILL_IMAGE=$image"
+    deploy_stack "$STACK" "$ROOT/manifests/swarm/monitor.yml" "MONITOR_IMAGE=$image"
     wait_for_service "${STACK}_monitor" "$image"
     wait_for_address Watchbill "$(watchbill_url)/-/ready" "${STACK}_monitor"
     wait_for_address Prometheus "$(prometheus_url)/-/ready" "${STACK}_monitor"

@@ -2,6 +2,8 @@
 #ifndef WB_BASE_ARENA_H
 #define WB_BASE_ARENA_H
 
+#include "base/cleanup.h"
+
 #include <stddef.h>
 
 struct arena_chunk;

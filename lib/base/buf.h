@@ -5,6 +5,8 @@
 #ifndef WB_BASE_BUF_H
 #define WB_BASE_BUF_H
 
+#include "base/cleanup.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -2,6 +2,7 @@
 #ifndef WB_BASE_DIAG_H
 #define WB_BASE_DIAG_H
 
+#include "base/cleanup.h"
 #include "base/vec.h"
 
 enum diag_severity { DIAG_INFO, DIAG_WARNING, DIAG_ERROR };

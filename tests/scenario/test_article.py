@@ -1,10 +1,12 @@
-"""The article's story on a real Docker Swarm, told by the stacks in manifests/swarm, and then what goes wrong in real life.
+"""The story of docs/tutorial.md on a real Docker Swarm, with the commands that stand there, and then what goes wrong in real life.
 
 The swarm is the test's own (tests/support/swarm.sh); where no Docker Engine can run the whole file is skipped and says why.
 """
 
 import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,11 +17,35 @@ import harness                                                              # no
 from harness import ROOT, SocketProxy, TempDir, Watchbill, WatchbillApi, alive, stays, wait_for   # noqa: E402
 from swarm import Swarm                                                     # noqa: E402
 
-STACKS = os.path.join(ROOT, "manifests", "swarm")
 EXPORTER = "exporter_node-exporter"
 APP = "go-demo_main"
-IMAGES = {"WATCHBILL_IMAGE": "watchbill:dev", "NODE_EXPORTER_IMAGE": "node-exporter:deb", "GO_DEMO_IMAGE": "demo:1", "GO_DEMO_DB_IMAGE": "demo:1",
-          "GO_DEMO_METRICS_PATH": "/cgi-bin/metrics", "GO_DEMO_REPLICAS": "2"}
+IMAGES = {"MONITOR_IMAGE": "watchbill:dev", "NODE_EXPORTER_IMAGE": "node-exporter:deb", "GO_DEMO_IMAGE": "demo:1", "GO_DEMO_DB_IMAGE": "demo:1",
+          "GO_DEMO_METRICS_PATH": "/cgi-bin/metrics"}
+
+
+class Tutorial:
+    """The blocks of commands (```sh) in docs/tutorial.md, run one after the other by a shell on the swarm's node."""
+
+    def __init__(self, swarm):
+        self.swarm = swarm
+        with open(os.path.join(ROOT, "docs", "tutorial.md")) as f:
+            self.blocks = re.findall(r"^```sh\n(.*?)^```$", f.read(), re.MULTILINE | re.DOTALL)
+        self.dir = TempDir()
+        os.mkdir(self.dir / "build")
+        os.symlink(harness.binary(), self.dir / "build/watchbill")
+        os.symlink(os.path.join(ROOT, "manifests"), self.dir / "manifests")
+
+    def next(self, begins):
+        """Runs the next block, whose first command has to begin in this way; what it prints."""
+        block = self.blocks.pop(0)
+        if not block.startswith(begins):
+            raise AssertionError("docs/tutorial.md goes on with %r, the test with %r" % (block, begins))
+        environment = dict(harness.clean_environment(), DOCKER_HOST=self.swarm.docker_host, **IMAGES)
+        done = subprocess.run(["nsenter", "--net=" + self.swarm.ns, "bash", "-ec", block], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=60 * harness.SLOW, cwd=self.dir.path, env=environment)
+        if done.returncode != 0:
+            raise AssertionError("%s: %d: %s" % (block, done.returncode, (done.stdout + done.stderr)[-2000:]))
+        return done.stdout
 
 
 def setUpModule():
@@ -38,7 +64,8 @@ class Story(unittest.TestCase):
         cls.swarm.up()
         cls.addClassCleanup(cls.swarm.down)
         cls.swarm.images()
-        cls.swarm.docker("network", "create", "--driver", "overlay", "--attachable", "monitor")
+        cls.tutorial = Tutorial(cls.swarm)
+        cls.addClassCleanup(cls.tutorial.dir.cleanup)
         cls.prometheus = cls.swarm.prometheus()
         cls.watchbill = WatchbillApi("127.0.0.1:8080")
         cls.watchbill.fetch = cls.swarm.fetch
@@ -56,11 +83,7 @@ class Story(unittest.TestCase):
 
     # steps
 
-    def deploy(self, name, stack):
-        self.swarm.docker("stack", "deploy", "--resolve-image", "never", "-c", os.path.join(STACKS, name), stack, env=IMAGES)
-
     def monitor_up(self):
-        self.deploy("monitor.yml", "monitor")
         self.swarm.wait_running("monitor_monitor")
         wait_for(lambda: self.watchbill.ready() and self.prometheus.ready(), 60, "watchbill and Prometheus answer", every=0.2)
 
@@ -86,12 +109,14 @@ class Story(unittest.TestCase):
     # the story
 
     def test_01_monitor_alone(self):
+        self.tutorial.next("docker network create")
         self.monitor_up()
+        self.assertIn("prometheus ready", self.tutorial.next("docker service ps monitor_monitor"))
         self.assertEqual(self.rule_names(), [])
         self.assertEqual(self.watchbill.swarm_source()["name"][:5], "swarm")
 
     def test_02_exporters_appear_and_are_scraped(self):
-        self.deploy("exporters.yml", "exporter")
+        self.tutorial.next("docker stack deploy")
         self.swarm.wait_running(EXPORTER)
         wait_for(lambda: len(self.prometheus.addresses(EXPORTER)) == 1, 30, every=0.1)
         self.has_rule("exporternodeexportermemload", "1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes > 0.8")
@@ -101,70 +126,72 @@ class Story(unittest.TestCase):
         self.assertTrue(self.prometheus.query("node_memory_MemTotal_bytes"))
         told = wait_for(lambda: [e for e in [self.watchbill.explain(EXPORTER)] if e["ok"]], 30, lambda: str(self.watchbill.explain(EXPORTER)))
         self.assertEqual(told[0]["service"], EXPORTER)
+        self.assertIn("1 of 1 targets are up", self.tutorial.next("curl"))
 
     def test_03_a_service_with_alerts(self):
-        self.deploy("services.yml", "go-demo")
-        self.swarm.wait_running(APP, 2)
-        wait_for(lambda: len(self.prometheus.addresses(APP)) == 2, 60, every=0.2)
+        self.tutorial.next("docker stack deploy")
+        self.swarm.wait_running(APP, 3)
+        wait_for(lambda: len(self.prometheus.addresses(APP)) == 3, 60, every=0.2)
         self.has_rule("godemomaindown", 'count(up{job="go-demo_main"} == 1) < 2')
         self.assertIn("godemomainerrors", self.rule_names())
-        self.is_scraped(APP, 2)
-        self.assertEqual(len(self.prometheus.query("demo_info")), 2)
+        self.is_scraped(APP, 3)
+        self.assertEqual(len(self.prometheus.query("demo_info")), 3)
         self.assertNotIn("go-demo_db", self.watchbill.service_names())
 
     def test_04_an_alert_label_is_added(self):
         before = set(self.rule_names())
         began = time.monotonic()
-        self.update(APP, "--label-add", "com.df.alertName=mem", "--label-add", "com.df.alertIf=up == 0", "--label-add", "com.df.alertFor=30s")
+        self.tutorial.next("docker service update --detach --label-add com.df.alertName=mem")
         self.has_rule("godemomainmem", "up == 0", 10)
         print("label-add (the command included) -> running: %.0f ms" % ((time.monotonic() - began) * 1000), file=sys.stderr)
         self.assertEqual(set(self.rule_names()) - before, {"godemomainmem"})
+        self.assertIn('"godemomainmem"', self.tutorial.next("curl"))
 
     def test_05_it_is_changed_and_not_doubled(self):
         before = self.rule_names()
-        self.update(APP, "--label-add", "com.df.alertIf=up < 1")
+        self.tutorial.next("docker service update --detach --label-add com.df.alertIf=")
         self.has_rule("godemomainmem", "up < 1", 10)
         self.assertEqual(self.rule_names(), before)
 
     def test_06_two_indexed_alerts(self):
-        self.update(APP, "--label-rm", "com.df.alertName", "--label-rm", "com.df.alertIf", "--label-rm", "com.df.alertFor", "--label-add",
-                    "com.df.alertName.2=second", "--label-add", "com.df.alertIf.2=up == 2", "--label-add", "com.df.alertName.3=third", "--label-add",
-                    "com.df.alertIf.3=up == 3")
+        self.tutorial.next("docker service update --detach")
         self.has_rule("godemomainsecond", "up == 2")
         self.has_rule("godemomainthird", "up == 3")
         self.assertNotIn("godemomainmem", self.rule_names())
+        self.assertIn("godemomaindown", self.rule_names())
 
     def test_07_targets_follow_the_scale(self):
-        self.swarm.docker("service", "scale", "--detach", APP + "=3")
+        self.tutorial.next("docker service scale --detach go-demo_main=4")
+        wait_for(lambda: len(self.prometheus.addresses(APP)) == 4, 60, every=0.2)
+        self.tutorial.next("docker service scale --detach go-demo_main=3")
         wait_for(lambda: len(self.prometheus.addresses(APP)) == 3, 60, every=0.2)
-        self.swarm.docker("service", "scale", "--detach", APP + "=2")
-        wait_for(lambda: len(self.prometheus.addresses(APP)) == 2, 60, every=0.2)
-        self.is_scraped(APP, 2)
+        self.is_scraped(APP, 3)
 
     def test_08_monitor_removed_and_deployed_again(self):
-        rules = self.prometheus.rules()
+        rules = {n: r["query"] for n, r in self.prometheus.rules().items()}
         targets = {job: self.prometheus.addresses(job) for job in (EXPORTER, APP)}
-        self.swarm.docker("stack", "rm", "monitor")
+        self.tutorial.next("docker stack rm monitor")
         self.wait_gone("monitor")
-        volumes = [v for v in self.swarm.docker("volume", "ls", "-q").split() if v.startswith("monitor_")]
-        if volumes:            # nothing may be left but the orchestrator's knowledge
-            wait_for(lambda: self.swarm.docker("volume", "rm", *volumes), 20, "volumes removed", every=0.3)
+        self.tutorial.next("docker volume rm")          # nothing is left but the orchestrator's knowledge
+        self.tutorial.next("docker stack deploy")
         self.monitor_up()
-        wait_for(lambda: {n: r["query"] for n, r in self.prometheus.rules().items()} == {n: r["query"] for n, r in rules.items()}, 30,
+        wait_for(lambda: {n: r["query"] for n, r in self.prometheus.rules().items()} == rules, 30,
                  lambda: "rules back: %s" % self.rule_names(), every=0.2)
         wait_for(lambda: {job: self.prometheus.addresses(job) for job in (EXPORTER, APP)} == targets, 60, "targets back", every=0.2)
         self.is_scraped(EXPORTER)
-        self.is_scraped(APP, 2)
+        self.is_scraped(APP, 3)
 
     def test_09_exporter_removed(self):
         rules = {n: r["query"] for n, r in self.prometheus.rules().items()}
         targets = self.prometheus.addresses(APP)
-        self.swarm.docker("service", "rm", EXPORTER)
+        self.tutorial.next("docker service rm " + EXPORTER)
         wait_for(lambda: not self.prometheus.addresses(EXPORTER), 30, "targets gone", every=0.1)
         left = {n: q for n, q in rules.items() if not n.startswith("exporternodeexporter")}
         wait_for(lambda: {n: r["query"] for n, r in self.prometheus.rules().items()} == left, 20, "its alerts gone, others untouched")
         self.assertEqual(self.prometheus.addresses(APP), targets)
         self.assertNotIn(EXPORTER, self.prometheus.jobs())
+        self.tutorial.next("build/watchbill status")
+        self.assertEqual(self.tutorial.blocks, [], "the tutorial's other commands are not run")
 
     # faults
 
@@ -196,8 +223,8 @@ class Story(unittest.TestCase):
         self.swarm.wait_running("monitor_monitor", timeout=120)
         self.update(APP, "--label-add", "com.df.alertIf.2=up == 24")
         self.has_rule("godemomainsecond", "up == 24", 60)
-        self.swarm.wait_running(APP, 2, timeout=120)
-        wait_for(lambda: len(self.prometheus.addresses(APP)) == 2, 60, every=0.2)
+        self.swarm.wait_running(APP, 3, timeout=120)
+        wait_for(lambda: len(self.prometheus.addresses(APP)) == 3, 60, every=0.2)
 
     def test_24_sigterm_ends_the_container_cleanly(self):
         container = wait_for(lambda: self.swarm.container("monitor_monitor"), 20)

@@ -726,6 +726,7 @@ class SocketProxy:
         for s in pair:
             with contextlib.suppress(OSError):
                 s.shutdown(socket.SHUT_RDWR)
+        source.close()      # the other direction's thread closes the other one
 
     def cut(self):
         """Ends every connection there is."""

@@ -22,6 +22,7 @@ class Swarm:
 
     def __init__(self, managers=1, workers=0):
         self.managers, self.workers = managers, workers
+        self.api = None
         self.directory = tempfile.mkdtemp(prefix="wbs-")
         os.rmdir(self.directory)
         self.env = dict(os.environ, WATCHBILL_SWARM_DIR=self.directory)
@@ -61,6 +62,8 @@ class Swarm:
         return self
 
     def down(self):
+        if self.api is not None:
+            self.api.close()
         self.script("down", check=False)
 
     def docker(self, *argv, timeout=120, env=None, check=True):
@@ -129,13 +132,19 @@ class EngineApi:
     VERSION = "/v1.40"
 
     def __init__(self, path):
-        self.path, self.local = path, threading.local()
+        self.path, self.local, self.connections = path, threading.local(), []
+
+    def close(self):
+        """Ends the connections of all threads; no other thread may be within a call."""
+        for connection in self.connections:
+            connection.close()
 
     def call(self, method, path, body=None):
         for attempt in (1, 2):
             connection = getattr(self.local, "connection", None)
             if connection is None:
                 connection = self.local.connection = UnixConnection(self.path, 60)
+                self.connections.append(connection)
             try:
                 data = None if body is None else json.dumps(body)
                 connection.request(method, self.VERSION + path, data, {"Content-Type": "application/json"} if data else {})

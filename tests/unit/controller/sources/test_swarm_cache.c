@@ -1,0 +1,215 @@
+/* Recorded answers of a real Engine through parser and cache, and the cache's own rules as scripts. */
+#include "unit/unit.h"
+
+#include "base/json.h"
+#include "sources/swarm_cache.h"
+
+static struct swarm_service service(const char *id, uint64_t version, const struct obs_label *labels, size_t n)
+{
+	return (struct swarm_service){.id = id, .name = id, .version = version, .replicas = 1, .labels = (struct obs_label *)labels, .n_labels = n};
+}
+
+static const struct obs_label opted[] = {{"com.df.notify", "true"}, {"com.df.scrapePort", "80"}, {"other", "x"}};
+
+static void put_task(struct swarm_cache *c, const char *service_id, const char *id, const char *address)
+{
+	struct swarm_address at = {"monitor", address};
+	swarm_cache_put_task(c, &(struct swarm_task){.id = id, .service_id = service_id, .node_id = "n1", .slot = "1", .running = true, .addresses = &at, .n_addresses = 1});
+}
+
+static struct obs_part *publish(struct swarm_cache *c)
+{
+	return swarm_cache_publish(c, "swarm", 1);
+}
+
+static void unchanged_services_keep_their_value(void **state)
+{
+	(void)state;
+	struct swarm_cache *c = swarm_cache_new("com.df.notify");
+	struct swarm_service a = service("a", 1, opted, 3), b = service("b", 1, opted, 3);
+	swarm_cache_put_service(c, &a);
+	swarm_cache_put_service(c, &b);
+	struct obs_part *first = publish(c);
+	assert_int_equal(first->n, 2);
+	a.version = 2; /* a rise of the version with nothing behind it */
+	swarm_cache_put_service(c, &a);
+	b.version = 2;
+	b.labels = (struct obs_label[]){{"com.df.notify", "true"}, {"com.df.scrapePort", "81"}};
+	b.n_labels = 2;
+	swarm_cache_put_service(c, &b);
+	struct obs_part *second = publish(c);
+	assert_ptr_equal(first->services[0], second->services[0]);
+	assert_ptr_not_equal(first->services[1], second->services[1]);
+	assert_string_equal(obs_service_label(second->services[1], "com.df.scrapePort"), "81");
+	assert_null(publish(c)); /* nothing new */
+	obs_part_unref(first);
+	obs_part_unref(second);
+	swarm_cache_free(c);
+}
+
+static void an_older_answer_changes_nothing(void **state)
+{
+	(void)state;
+	struct swarm_cache *c = swarm_cache_new("com.df.notify");
+	struct swarm_service now = service("a", 5, opted, 3), old = service("a", 4, NULL, 0);
+	swarm_cache_put_service(c, &now);
+	swarm_cache_put_service(c, &old);
+	struct obs_part *p = publish(c);
+	assert_true(p->services[0]->opted_in);
+	obs_part_unref(p);
+	swarm_cache_free(c);
+}
+
+static void a_list_takes_away_what_it_does_not_hold_unless_it_was_unreadable(void **state)
+{
+	(void)state;
+	for (int unreadable = 0; unreadable < 2; unreadable++) {
+		struct swarm_cache *c = swarm_cache_new("com.df.notify");
+		struct swarm_service a = service("a", 1, opted, 3), b = service("b", 1, opted, 3);
+		swarm_cache_put_service(c, &a);
+		swarm_cache_put_service(c, &b);
+		swarm_cache_services_begin(c);
+		swarm_cache_put_service(c, &b);
+		assert_int_equal(swarm_cache_services_end(c, unreadable), !unreadable);
+		struct obs_part *p = publish(c);
+		assert_int_equal(p->n, unreadable ? 2 : 1);
+		obs_part_unref(p);
+		swarm_cache_free(c);
+	}
+}
+
+static void tasks_come_and_go_with_lists(void **state)
+{
+	(void)state;
+	struct swarm_cache *c = swarm_cache_new("com.df.notify");
+	struct swarm_service a = service("a", 1, opted, 3);
+	swarm_cache_put_service(c, &a);
+	swarm_cache_put_node(c, &(struct swarm_node){"n1", "host-1"});
+	swarm_cache_tasks_begin(c, false);
+	put_task(c, "a", "t1", "10.0.0.1");
+	put_task(c, "a", "t2", "10.0.0.2");
+	put_task(c, "unknown", "t3", "10.0.0.3");
+	swarm_cache_tasks_end(c, false);
+	struct obs_part *p = publish(c);
+	assert_int_equal(p->services[0]->n_tasks, 2);
+	assert_string_equal(p->services[0]->tasks[0].node, "host-1");
+	obs_part_unref(p);
+	assert_true(swarm_cache_drop_task(c, "a", "t1"));
+	assert_false(swarm_cache_drop_task(c, "a", "t1"));
+	p = publish(c);
+	assert_int_equal(p->services[0]->n_tasks, 1);
+	assert_string_equal(p->services[0]->tasks[0].address, "10.0.0.2");
+	assert_string_equal(obs_service_label(p->services[0], "other"), "x"); /* labels outlive the spec's own copy */
+	obs_part_unref(p);
+	swarm_cache_tasks_begin(c, true); /* of rolling services only, of which there is none */
+	swarm_cache_tasks_end(c, false);
+	assert_null(publish(c));
+	swarm_cache_free(c);
+}
+
+static void rolling_starts_with_what_runs_and_ends(void **state)
+{
+	(void)state;
+	struct swarm_cache *c = swarm_cache_new("com.df.notify");
+	struct swarm_service a = service("a", 1, opted, 3);
+	swarm_cache_put_service(c, &a);
+	swarm_cache_start_rolling(c, 1000);
+	assert_int_equal(swarm_cache_rolling(c, 500), 1);
+	assert_int_equal(swarm_cache_rolling(c, 1000), 0);
+	a.version = 2; /* labels only: the tasks stay */
+	swarm_cache_put_service(c, &a);
+	swarm_cache_start_rolling(c, 3000);
+	assert_int_equal(swarm_cache_rolling(c, 2000), 0);
+	a.version = 3;
+	a.tasks_spec.bytes[0] = 1; /* another image */
+	swarm_cache_put_service(c, &a);
+	swarm_cache_start_rolling(c, 3000);
+	assert_int_equal(swarm_cache_rolling(c, 2000), 1);
+	swarm_cache_free(c);
+}
+
+static char *recorded(const char *name)
+{
+	struct buf b = BUF_INIT(4 << 20);
+	char path[256], chunk[4096];
+	snprintf(path, sizeof path, RECORDED "/%s", name);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		fail_msg("%s is missing", path);
+	for (size_t n; (n = fread(chunk, 1, sizeof chunk, f)) > 0;)
+		buf_add(&b, chunk, n);
+	fclose(f);
+	return buf_take(&b);
+}
+
+static void recorded_service_and_task_are_understood(void **state)
+{
+	(void)state;
+	AUTO_ARENA a = ARENA_INIT;
+	struct err e = {0};
+	struct swarm_service s;
+	struct swarm_task t;
+	AUTO_FREE char *web = recorded("service-web-label-added.json"), *tasks = recorded("tasks-web-created.json");
+	if (swarm_parse_service(&a, web, strlen(web), &s, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_string_equal(s.name, "web");
+	assert_int_equal(s.version, 35);
+	assert_int_equal(s.replicas, 2);
+	assert_int_equal(s.n_labels, 3);
+	assert_int_equal(s.n_networks, 1);
+	assert_int_equal(s.created_ms, 1795249706884);
+	AUTO_JSON *list = json_parse(tasks, strlen(tasks), &e);
+	AUTO_FREE char *one = json_dumps(json_array_get(list, 0), 0);
+	if (swarm_parse_task(&a, one, strlen(one), &t, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_string_equal(t.service_id, s.id);
+	assert_int_equal(t.n_addresses > 0, 1);
+	assert_string_equal(t.addresses[0].network, "monitor");
+	assert_null(strchr(t.addresses[0].address, '/'));
+}
+
+static void versions_are_compared_as_numbers(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *ours, *theirs, *want;
+	} rows[] = {{"1.51", "1.41", "1.41"}, {"1.51", "1.9", "1.9"}, {"1.51", "1.60", "1.51"}, {"1.51", "", "1.51"}, {"1.51", "x", "1.51"}, {"1.51", "2.0", "1.51"}};
+	for (size_t i = 0; i < N_OF(rows); i++)
+		ROW_STR(rows[i].theirs, swarm_api_version(rows[i].ours, rows[i].theirs), rows[i].want);
+}
+
+static void info_tells_managers_from_others(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *json;
+		int rc;
+		const char *says;
+	} rows[] = {
+		{"{\"Swarm\":{\"LocalNodeState\":\"active\",\"ControlAvailable\":true}}", 0, ""},
+		{"{\"Swarm\":{\"LocalNodeState\":\"active\",\"ControlAvailable\":false}}", -1, "worker"},
+		{"{\"Swarm\":{\"LocalNodeState\":\"inactive\"}}", -1, "in no Swarm"},
+		{"{}", -1, "in no Swarm"},
+		{"[", -1, "JSON"},
+	};
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		struct err e = {0};
+		ROW_INT(rows[i].json, swarm_parse_info(rows[i].json, strlen(rows[i].json), &e), rows[i].rc);
+		ROW_CHECK(rows[i].json, strstr(e.msg, rows[i].says) != NULL);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(unchanged_services_keep_their_value),
+		cmocka_unit_test(an_older_answer_changes_nothing),
+		cmocka_unit_test(a_list_takes_away_what_it_does_not_hold_unless_it_was_unreadable),
+		cmocka_unit_test(tasks_come_and_go_with_lists),
+		cmocka_unit_test(rolling_starts_with_what_runs_and_ends),
+		cmocka_unit_test(recorded_service_and_task_are_understood),
+		cmocka_unit_test(versions_are_compared_as_numbers),
+		cmocka_unit_test(info_tells_managers_from_others),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
