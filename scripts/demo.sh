@@ -19,7 +19,7 @@ main() {
     has_service "${STACK}_monitor" || die "there is no service ${STACK}_monitor" "make up"
     refuse_foreign_stack demo "take it away first: docker stack rm demo"
     image=$(IMAGE_MADE_BY=make-up "$ROOT/scripts/image.sh" demo)
-    deploy_stack demo "$ROOT/manifests/swarm/demo.yml" "NODE_EXPORTER_IMAGE=$image"
+    deploy_stack demo "$SERVICE" "$image" "$ROOT/manifests/swarm/demo.yml" "NODE_EXPORTER_IMAGE=$image"
     wait_for_service "$SERVICE" "$image"
     say "waiting until Prometheus scrapes $SERVICE"
     wait_for 60 target_is_up "$SERVICE" || die "Prometheus does not scrape $SERVICE" "$(watchbill_command) explain $SERVICE"

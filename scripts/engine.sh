@@ -56,23 +56,35 @@ ensure_client() {
 }
 
 start_engine() {
+    local enabled=
+    if starts_with_machine; then enabled=already; fi
     if [ -d /run/systemd/system ]; then
         say "starting the Docker Engine: systemctl enable --now docker"
         as_root systemctl enable --now --quiet docker.socket docker.service
         state_set engine systemd
+        state_set enabled "$enabled"
     elif start_engine_as_service; then
         state_set engine service
+        state_set enabled "$enabled"
     else
         start_engine_by_hand
     fi
     wait_for 60 docker_answers || die "the Docker Engine was started but does not answer" "look into $ENGINE_LOG, or: journalctl -u docker"
 }
 
+starts_with_machine() {
+    if [ -d /run/systemd/system ]; then systemctl is-enabled --quiet docker.service 2>/dev/null; else compgen -G '/etc/rc2.d/S*docker' >/dev/null; fi
+}
+
 start_engine_as_service() {
     [ -x /etc/init.d/docker ] && have service || return 1
     say "starting the Docker Engine: service docker start"
-    as_root update-rc.d docker enable >/dev/null 2>&1 || :
-    as_root service docker start </dev/null >/dev/null 2>&1 && wait_for 20 docker_answers
+    if as_root service docker start </dev/null >/dev/null 2>&1 && wait_for 20 docker_answers; then
+        as_root update-rc.d docker enable >/dev/null 2>&1 || :
+        return
+    fi
+    say "that did not start it here"
+    return 1
 }
 
 start_engine_by_hand() {
@@ -85,10 +97,13 @@ start_engine_by_hand() {
 # stop_engine HOW: the reverse of start_engine. The package stays installed.
 stop_engine() {
     case $1 in
-    systemd) as_root systemctl disable --now --quiet docker.service docker.socket ;;
+    systemd)
+        as_root systemctl stop docker.service docker.socket
+        if [ -z "$(state_get enabled)" ]; then as_root systemctl disable --quiet docker.service docker.socket; fi
+        ;;
     service)
         as_root service docker stop >/dev/null 2>&1
-        as_root update-rc.d docker disable >/dev/null 2>&1 || :
+        if [ -z "$(state_get enabled)" ]; then as_root update-rc.d docker disable >/dev/null 2>&1 || :; fi
         ;;
     'pid-file '*) stop_by_pid_file "${1#pid-file }" ;;
     esac

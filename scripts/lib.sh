@@ -7,6 +7,8 @@ ME=${ME:-$(basename "$0" .sh)}
 
 # Marks everything in Docker that `make up` made, so that `make down` finds it and nothing else.
 MADE_BY_LABEL=org.watchbill.made-by
+# Says from which file and variables a stack was deployed.
+MADE_FROM_LABEL=org.watchbill.made-from
 USUAL_SOCKET=/var/run/docker.sock
 
 say() { printf '%s: %s\n' "$ME" "$*" >&2; }

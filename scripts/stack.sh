@@ -70,17 +70,26 @@ placement() {
     if [ "$nodes" = 1 ]; then printf 'node.role == manager\n'; else printf 'node.id == %s\n' "$(this_node)"; fi
 }
 
-# deploy_stack STACK FILE [VAR=VALUE...]
+# deploy_stack STACK SERVICE IMAGE FILE [VAR=VALUE...]: SERVICE is the stack's only one. If it runs already and came from
+# the same file and variables it is left alone, with the labels that somebody may have given it since.
 deploy_stack() {
-    local stack=$1 file=$2 detach=()
-    shift 2
+    local stack=$1 service=$2 image=$3 file=$4 detach=() vars digest
+    shift 4
+    vars=("MONITOR_MADE_BY=make-up" "MONITOR_PLACEMENT=$(placement)" "MONITOR_PORT=$MONITOR_PORT" "PROMETHEUS_PORT=$PROMETHEUS_PORT"
+        "DOCKER_SOCK=$(engine_socket)" "$@")
+    digest=$({ printf '%s\n' "${vars[@]}" && cat "$file"; } | sha256sum | cut -c 1-12)
+    if [ "$(service_label "$service" "$MADE_FROM_LABEL")" = "$digest" ] && runs_image "$service" "$image"; then
+        say "the stack $stack is as it should be"
+        return
+    fi
     # Newer clients ask for a word on this, older ones do not know it.
     if docker stack deploy --help 2>/dev/null | grep -q -- --detach; then detach=(--detach=true); fi
     say "deploying the stack $stack"
-    dk "MONITOR_MADE_BY=make-up" "MONITOR_PLACEMENT=$(placement)" "MONITOR_PORT=$MONITOR_PORT" \
-        "PROMETHEUS_PORT=$PROMETHEUS_PORT" "DOCKER_SOCK=$(engine_socket)" "$@" \
+    dk "${vars[@]}" "MONITOR_MADE_FROM=$digest" \
         stack deploy ${detach[@]+"${detach[@]}"} --resolve-image never --compose-file "$file" "$stack" >/dev/null
 }
+
+service_label() { dk service inspect --format "{{index .Spec.Labels \"$2\"}}" "$1" 2>/dev/null || :; }
 
 # The socket as the tasks see it: on the Engine's own host, which need not be this one.
 engine_socket() {

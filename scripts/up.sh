@@ -28,7 +28,7 @@ main() {
     say "making the image from $(basename "${WATCHBILL_BINARY:-build/watchbill}") and Debian's Prometheus"
     image=$(IMAGE_MADE_BY=make-up "$ROOT/scripts/image.sh" watchbill)
     ensure_network
-    deploy_stack "$STACK" "$ROOT/manifests/swarm/monitor.yml" "MONITOR_IMAGE=$image"
+    deploy_stack "$STACK" "${STACK}_monitor" "$image" "$ROOT/manifests/swarm/monitor.yml" "MONITOR_IMAGE=$image"
     wait_for_service "${STACK}_monitor" "$image"
     wait_for_address Watchbill "$(watchbill_url)/-/ready" "${STACK}_monitor"
     wait_for_address Prometheus "$(prometheus_url)/-/ready" "${STACK}_monitor"

@@ -32,6 +32,8 @@ void desired_free(struct desired *d)
 	for (size_t i = 0; i < d->n; i++)
 		service_unref(d->services[i]);
 	free(d->services);
+	for (size_t i = 0; i < MAX_RECONCILERS; i++)
+		free(d->whole[i].text);
 	diags_deinit(&d->diags);
 	arena_deinit(&d->arena);
 	free(d);
@@ -307,6 +309,10 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 		d->layout = max > AUTO_JOBS_MAX ? LAYOUT_POOLED : LAYOUT_JOBS;
 	d->context = context_digest(c, d->layout);
 	d->services = xcalloc(max, sizeof *d->services);
+	for (size_t i = 0; previous && i < MAX_RECONCILERS; i++)
+		if (previous->whole[i].text)
+			d->whole[i] = (struct rendered){
+				.text = xstrndup(previous->whole[i].text, previous->whole[i].len), .len = previous->whole[i].len, .digest = previous->whole[i].digest};
 	bool same_context = previous && digest_equal(&previous->context, &d->context), renamed = !previous;
 	const struct obs_service *last = NULL;
 	for (size_t p; (p = smallest(parts, n_parts, at)) != SIZE_MAX;) {
@@ -335,7 +341,7 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 	return d;
 }
 
-struct bundle *desired_assemble(const struct build_ctx *c, const struct desired *d)
+struct bundle *desired_assemble(const struct build_ctx *c, struct desired *d)
 {
 	struct bundle *b = bundle_new();
 	for (size_t i = 0; i < c->n_reconcilers; i++)

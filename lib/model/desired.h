@@ -41,10 +41,11 @@ json_t *rule_tree(const char *name, const struct want_alert *w);
 /* What one reconciler made of one service. */
 struct rendered {
 	json_t *tree;  /* owned; NULL where there is none */
+	struct digest tree_digest;
 	char *path;	   /* owned; of the service's own file, NULL where it has none */
 	char *text;	   /* owned; NULL where there is none */
 	size_t len;
-	struct digest digest;
+	struct digest digest; /* of the text */
 };
 
 struct desired_service {
@@ -79,6 +80,7 @@ struct desired {
 	struct desired_service **services; /* sorted by key */
 	size_t n;
 	size_t n_built; /* how many were not carried over */
+	struct rendered whole[MAX_RECONCILERS]; /* what a reconciler made of all services, under the digest of what it was made of */
 	struct diags diags; /* of no single service's making, and those of shadowed ones */
 };
 
@@ -90,7 +92,7 @@ void desired_free(struct desired *d);
 void desired_mark_stale(struct desired *d, const struct digest *rules, size_t n);
 struct desired_service *desired_find(const struct desired *d, const char *key);
 
-/* Lets each reconciler make its files. The bundle borrows from `d`. */
-struct bundle *desired_assemble(const struct build_ctx *c, const struct desired *d);
+/* Lets each reconciler make its files, or take them from `d->whole` where nothing changed. The bundle borrows from `d`. */
+struct bundle *desired_assemble(const struct build_ctx *c, struct desired *d);
 
 #endif

@@ -77,7 +77,7 @@ static void add_file(struct bundle *b, const struct desired_service *s, const st
 }
 
 /* Shard by shard, so that the paths come nearly in order. */
-static void rules_assemble(const struct desired *d, size_t slot, struct bundle *b)
+static void rules_assemble(struct desired *d, size_t slot, struct bundle *b)
 {
 	size_t first[BUNDLE_SHARDS + 1] = {0};
 	const struct desired_service **by_shard = ARENA_ARRAY(&b->arena, const struct desired_service *, d->n);

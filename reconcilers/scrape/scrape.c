@@ -246,12 +246,20 @@ static json_t *render_dns_entries(const struct desired_service *s)
 	return list;
 }
 
+static void note_tree(struct rendered *r)
+{
+	char *text = r->tree ? json_dumps(r->tree, JSON_COMPACT) : NULL;
+	r->tree_digest = digest_of(text ? text : "", text ? strlen(text) : 0);
+	free(text);
+}
+
 static void scrape_render(const struct build_ctx *c, const struct desired *d, struct desired_service *s, size_t slot)
 {
 	struct rendered *r = &s->rendered[slot];
 	(void)c;
 	if (d->layout != LAYOUT_POOLED) {
 		r->tree = render_jobs(d, s);
+		note_tree(r);
 		return;
 	}
 	json_t *groups = json_array();
@@ -261,6 +269,7 @@ static void scrape_render(const struct build_ctx *c, const struct desired *d, st
 	render_groups(groups, r);
 	json_decref(groups);
 	r->tree = render_dns_entries(s);
+	note_tree(r);
 }
 
 /* -- files -- */
@@ -343,24 +352,56 @@ static json_t *rule_files(const struct bundle *b)
 	return list;
 }
 
-static void assemble_config(const struct desired *d, size_t slot, struct bundle *b)
+/* Digest of all that prometheus.yml is made of: the services' jobs, the rule files, the global settings. */
+static struct digest config_key(const struct desired *d, size_t slot, const json_t *rules)
+{
+	struct digest_ctx c;
+	size_t i;
+	json_t *pattern;
+	digest_init(&c);
+	digest_add(&c, &d->layout, sizeof d->layout);
+	digest_add(&c, &d->set->scrape_interval_ms, sizeof d->set->scrape_interval_ms);
+	digest_add(&c, &d->set->evaluation_interval_ms, sizeof d->set->evaluation_interval_ms);
+	for (size_t k = 0; k < d->n; k++)
+		if (d->services[k]->rendered[slot].tree)
+			digest_add(&c, d->services[k]->rendered[slot].tree_digest.bytes, sizeof(struct digest));
+	json_array_foreach((json_t *)rules, i, pattern)
+		digest_add_str(&c, json_string_value(pattern));
+	return digest_final(&c);
+}
+
+static void render_config(const struct desired *d, size_t slot, json_t *rules, struct rendered *out)
 {
 	char interval[64], evaluation[64];
 	text_format_duration_ms(d->set->scrape_interval_ms, interval);
 	text_format_duration_ms(d->set->evaluation_interval_ms, evaluation);
 	json_t *config = json_pack("{s:{s:s, s:s}}", "global", "scrape_interval", interval, "evaluation_interval", evaluation);
-	json_t *rules = rule_files(b), *scrapes = scrape_configs(d, slot);
+	json_t *scrapes = scrape_configs(d, slot);
 	if (json_array_size(rules))
 		json_object_set(config, "rule_files", rules);
 	if (json_array_size(scrapes))
 		json_object_set(config, "scrape_configs", scrapes);
 	struct buf text = BUF_INIT(CONFIG_MAX_BYTES);
 	yaml_emit(config, &text);
-	bundle_add_text(b, "prometheus.yml", FILE_CONFIG, arena_strndup(&b->arena, text.data, text.len), text.len);
-	buf_deinit(&text);
-	json_decref(rules);
+	free(out->text);
+	out->len = text.len;
+	out->text = buf_take(&text);
 	json_decref(scrapes);
 	json_decref(config);
+}
+
+/* Most changes are to rules or targets and leave prometheus.yml as it is; it is emitted only when its parts changed. */
+static void assemble_config(struct desired *d, size_t slot, struct bundle *b)
+{
+	json_t *rules = rule_files(b);
+	struct rendered *whole = &d->whole[slot];
+	struct digest key = config_key(d, slot, rules);
+	if (!whole->text || !digest_equal(&whole->digest, &key)) {
+		render_config(d, slot, rules, whole);
+		whole->digest = key;
+	}
+	bundle_add_text(b, "prometheus.yml", FILE_CONFIG, whole->text, whole->len);
+	json_decref(rules);
 }
 
 /* One file a shard: "[", the services' pieces, "]". Its digest is that of the pieces' digests, so that an unchanged file is never read. */
@@ -397,7 +438,7 @@ static void assemble_targets(const struct desired *d, size_t slot, struct bundle
 	}
 }
 
-static void scrape_assemble(const struct desired *d, size_t slot, struct bundle *b)
+static void scrape_assemble(struct desired *d, size_t slot, struct bundle *b)
 {
 	assemble_config(d, slot, b);
 	if (d->layout == LAYOUT_POOLED)

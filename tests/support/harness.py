@@ -704,6 +704,7 @@ class SocketProxy:
                 server.connect(self.upstream)
             except OSError:
                 client.close()
+                server.close()
                 continue
             with self.lock:
                 self.pairs.add((client, server))
