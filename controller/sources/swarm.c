@@ -197,9 +197,9 @@ static void fail_with(struct swarm *s, const char *what, struct http_result *r)
 	AUTO_ARENA a = ARENA_INIT;
 	char problem[256];
 	if (r->status && !r->err.kind)
-		snprintf(problem, sizeof problem, "%s: status %d: %.180s", what, r->status, swarm_parse_message(&a, r->body.data, r->body.len));
+		snprintf(problem, sizeof problem, "%.100s: %s: status %d: %.120s", s->port.where, what, r->status, swarm_parse_message(&a, r->body.data, r->body.len));
 	else
-		snprintf(problem, sizeof problem, "%s: %.200s", what, r->err.msg);
+		snprintf(problem, sizeof problem, "%.100s: %s: %.120s", s->port.where, what, r->err.msg);
 	start_over(s, problem, false);
 }
 

@@ -22,6 +22,9 @@ ORIGINALS = {
 }
 
 
+NETWORK = "bench"        # services are on a network that Prometheus shares, as it is meant to be used
+
+
 def labels(i):
     return {"com.df.notify": "true", "com.df.scrapePort": "8080", "com.df.alertName": "load",
             "com.df.alertIf": 'sum(rate(http_requests_total{job="other-%d"}[5m])) > %d' % (i, i), "com.df.alertFor": "30s"}
@@ -60,6 +63,7 @@ class Bench:
 
     def run(self, results):
         self.swarm.up()
+        self.swarm.api.json("POST", "/networks/create", {"Name": NETWORK, "Driver": "overlay", "Attachable": True})
         try:
             for size in self.sizes:
                 directory = TempDir()
@@ -71,7 +75,7 @@ class Bench:
             self.swarm.down()
 
     def start(self, directory, wait=True):
-        return Watchbill(directory / "data", self.swarm.docker_host, args=("--log-level", "warn", *self.extra), wait=wait)
+        return Watchbill(directory / "data", self.swarm.docker_host, args=("--log-level", "warn", "--networks", NETWORK, *self.extra), wait=wait)
 
     def one_size(self, size, directory, results):
         api = self.swarm.api
@@ -81,7 +85,8 @@ class Bench:
             poller = RulesPoller(wb.prometheus_listen)
             if size:
                 self.burst(size, wb, poller, results)
-            api.create_service("probe", {"com.df.notify": "true", "com.df.scrapePort": "8080", "com.df.alertName": "x", "com.df.alertIf": "up == 0"})
+            api.create_service("probe", {"com.df.notify": "true", "com.df.scrapePort": "8080", "com.df.alertName": "x", "com.df.alertIf": "up == 0"},
+                               networks=(NETWORK,))
             wait_for(lambda: poller.has("probex", b"up == 0"), 30, "probe's rule", every=0.05)
             pause(2)
             latency = self.latency(size, wb, poller, results)
@@ -106,7 +111,7 @@ class Bench:
         before = wb.reloads()
         own = harness.cpu_seconds(wb.pid)
         began = time.monotonic()
-        self.swarm.api.create_many([self.swarm.api.spec("other-%d" % i, labels(i)) for i in range(size)])
+        self.swarm.api.create_many([self.swarm.api.spec("other-%d" % i, labels(i), networks=(NETWORK,)) for i in range(size)])
         created = time.monotonic()
         wait_for(lambda: poller.count() >= size, 120, "all rules", every=0.02)
         done = time.monotonic()
