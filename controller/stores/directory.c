@@ -316,11 +316,21 @@ static char *make_object(struct directory_store *s, const struct bundle_file *fi
 	return TAKE(name);
 }
 
+/* A symbolic link of the new generation: where the current one has the same, another name of that very link. An inode made and one deleted for
+ * each of 64 shards would cost the file system more than all else that a change does. */
+static int place_link(struct directory_store *s, const char *target, const char *relative, const char *tmp, struct err *e)
+{
+	AUTO_FREE char *old = path_of(s, "current", relative), *old_target = fs_read_link(old), *to = xasprintf("%s/%s", tmp, relative);
+	if (s->current.number && strcmp(old_target, target) == 0 && fs_hard_link(old, to, e) == 0)
+		return 0;
+	return fs_symlink(target, to, e);
+}
+
 /* Everything of the new generation's directory, in tmp/. */
 static int fill_generation(struct directory_store *s, const struct bundle *want, const char *tmp, struct kept *k, struct store_written *w, struct err *e)
 {
-	AUTO_FREE char *rules = xasprintf("%s/rules", tmp), *targets = xasprintf("%s/targets", tmp);
-	if (fs_remove(tmp, e) < 0 || fs_make_dir(tmp, e) < 0 || fs_make_dir(rules, e) < 0 || fs_symlink("../../targets", targets, e) < 0)
+	AUTO_FREE char *rules = xasprintf("%s/rules", tmp);
+	if (fs_remove(tmp, e) < 0 || fs_make_dir(tmp, e) < 0 || fs_make_dir(rules, e) < 0 || place_link(s, "../../targets", "targets", tmp, e) < 0)
 		return -1;
 	for (size_t i = 0; i < want->n;) {
 		const struct bundle_file *f = &want->files[i];
@@ -339,8 +349,8 @@ static int fill_generation(struct directory_store *s, const struct bundle *want,
 		AUTO_FREE char *object = make_object(s, f, n, w, e);
 		if (!object)
 			return -1;
-		AUTO_FREE char *target = xasprintf("../../../objects/%s", object), *link = xasprintf("%s/%.2s", rules, object);
-		if (fs_symlink(target, link, e) < 0)
+		AUTO_FREE char *target = xasprintf("../../../objects/%s", object), *relative = xasprintf("rules/%.2s", object);
+		if (place_link(s, target, relative, tmp, e) < 0)
 			return -1;
 		kept_add_object(k, object);
 		i += n;

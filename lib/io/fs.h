@@ -21,6 +21,7 @@ int fs_write(const char *path, const struct iovec *parts, size_t n, struct err *
 /* Appends the file's bytes. ERR_INPUT when there is no such file; ERR_DENIED when it is longer than out's maximum. */
 int fs_read(const char *path, struct buf *out, struct err *e);
 int fs_rename(const char *from, const char *to, struct err *e);
+/* Another name for `from`; for a symbolic link, for the link itself. */
 int fs_hard_link(const char *from, const char *to, struct err *e);
 int fs_symlink(const char *target, const char *path, struct err *e);
 /* Target of a symbolic link; "" when there is none. The caller frees. */
