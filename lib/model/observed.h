@@ -74,9 +74,8 @@ void obs_part_unref(struct obs_part *p);
 /* NULL when the part has no such service. */
 struct obs_service *obs_part_find(const struct obs_part *p, const char *key);
 
-/* The JSON form, as `watchbill render --from` reads it and golden cases are written in:
- * {"services":[{"name","namespace","orchestrator","labels":{},"networks":[],"replicas":2,"created":"RFC 3339 or ms",
- *   "tasks":[{"address","network","node","slot"}]}]}. Services of which a member has the wrong type become diags of the part. */
+/* The JSON form, as `watchbill render --from` reads it and golden cases are written in: docs/api.md, "Observed services". What is missing
+ * takes its default; a service without a name, a label that is no text and an address that is none become diags of the part. */
 struct obs_part *obs_part_from_json(const json_t *j, const char *notify_label);
 
 #endif
