@@ -93,7 +93,7 @@ struct swarm {
 	} looks;
 	int64_t reconnect_ms;
 	double tasks_cost_s, services_cost_s;
-	uint64_t events_at_list, suspect_at_ms;
+	uint64_t events_at_list, suspect_at_ms, full_tasks_at_ms;
 	bool stopped, relist, publish_due;
 	uv_timer_t *reconnect_timer, *tasks_timer, *resync_timer, *batch_timer, *names_timer, *silence_timer;
 	struct diags diags;
@@ -304,11 +304,24 @@ static void commit_services(struct swarm *s, struct list *l)
 {
 	size_t changes = swarm_cache_services_end(s->cache, l->n_unreadable > 0);
 	s->services_cost_s = l->cost_s;
-	swarm_cache_start_rolling(s->cache, (int64_t)now_ms() + ROLL_MS);
+	if (s->port.complete)
+		swarm_cache_start_rolling(s->cache, (int64_t)now_ms() + ROLL_MS, false);
 	/* A change that no event told of is either on its way or lost. */
 	if (s->synced_once && changes && s->port.n_events == s->events_at_list)
 		s->suspect_at_ms = now_ms();
 	schedule_resync(s);
+}
+
+static int64_t at_least(int64_t ms, double cost_s, int factor)
+{
+	int64_t rest = (int64_t)(cost_s * 1000 * factor);
+	return rest > ms ? rest : ms;
+}
+
+static void note_full_tasks(struct swarm *s, double cost_s)
+{
+	s->tasks_cost_s = cost_s;
+	s->full_tasks_at_ms = now_ms() + (uint64_t)at_least(s->set->task_interval_ms, cost_s, SLOW_COST_FACTOR);
 }
 
 static void commit_list(struct swarm *s, struct list *l)
@@ -321,7 +334,7 @@ static void commit_list(struct swarm *s, struct list *l)
 	case LIST_TASKS:
 		swarm_cache_tasks_end(s->cache, l->n_unreadable > 0);
 		if (!l->only_rolling)
-			s->tasks_cost_s = l->cost_s;
+			note_full_tasks(s, l->cost_s);
 		break;
 	default:
 		/* Names are swept when both lists are in. */
@@ -336,6 +349,8 @@ static void on_synced(struct swarm *s)
 	s->reconnect_ms = RECONNECT_FIRST_MS;
 	bool first = !s->port.complete;
 	s->port.complete = true;
+	if (first)
+		swarm_cache_start_rolling(s->cache, (int64_t)now_ms() + ROLL_MS, true);
 	set_state(s, SOURCE_SYNCED, "");
 	if (first)
 		log_info("source synced name=%s endpoint=%s api=%s", s->port.name, s->port.where, s->version);
@@ -430,23 +445,33 @@ static void start_list(struct swarm *s, enum list_kind kind, bool only_rolling)
 
 /* -- when to list -- */
 
-static int64_t at_least(int64_t ms, double cost_s, int factor)
-{
-	int64_t rest = (int64_t)(cost_s * 1000 * factor);
-	return rest > ms ? rest : ms;
-}
-
+/* All tasks when their time has come or too many services roll; those of the rolling services while some do; else not yet. */
 static void on_tasks_timer(uv_timer_t *t)
 {
 	struct swarm *s = t->data;
+	size_t rolling = swarm_cache_rolling(s->cache, (int64_t)now_ms());
+	bool all = now_ms() >= s->full_tasks_at_ms || rolling > ROLLING_IDS_MAX;
+	if (!all && !rolling) {
+		schedule_tasks(s);
+		return;
+	}
 	note_change(s);
-	start_list(s, LIST_TASKS, swarm_cache_rolling(s->cache, (int64_t)now_ms()) > 0 && swarm_cache_rolling_ids(s->cache, NULL, 0) <= ROLLING_IDS_MAX);
+	start_list(s, LIST_TASKS, !all);
 }
 
 static void tasks_in(struct swarm *s, int64_t ms)
 {
 	if (!s->lists[LIST_TASKS].call)
-		uv_timer_start(s->tasks_timer, on_tasks_timer, (uint64_t)ms, 0);
+		uv_timer_start(s->tasks_timer, on_tasks_timer, (uint64_t)(ms > 0 ? ms : 0), 0);
+}
+
+/* Brings the list of all tasks forward. */
+static void all_tasks_in(struct swarm *s, int64_t ms)
+{
+	uint64_t at = now_ms() + (uint64_t)ms;
+	if (at < s->full_tasks_at_ms)
+		s->full_tasks_at_ms = at;
+	schedule_tasks(s);
 }
 
 /* Fast while something rolls, slow otherwise; never sooner than cost allows. */
@@ -455,10 +480,9 @@ static void schedule_tasks(struct swarm *s)
 	if (!s->synced_once)
 		return;
 	size_t rolling = swarm_cache_rolling(s->cache, (int64_t)now_ms());
-	if (!rolling)
-		tasks_in(s, at_least(s->set->task_interval_ms, s->tasks_cost_s, SLOW_COST_FACTOR));
-	else
-		tasks_in(s, at_least(FAST_TASKS_MS, rolling > ROLLING_IDS_MAX ? s->tasks_cost_s : 0, FAST_COST_FACTOR));
+	int64_t until_all = (int64_t)s->full_tasks_at_ms - (int64_t)now_ms();
+	int64_t fast = at_least(FAST_TASKS_MS, rolling > ROLLING_IDS_MAX ? s->tasks_cost_s : 0, FAST_COST_FACTOR);
+	tasks_in(s, rolling && fast < until_all ? fast : until_all);
 }
 
 static void recycle_stream(struct swarm *s, const char *reason)
@@ -532,7 +556,7 @@ static void on_looked(void *ctx, struct http_result *r)
 	}
 	if (s->looks.v.n)
 		return;
-	swarm_cache_start_rolling(s->cache, (int64_t)now_ms() + ROLL_MS);
+	swarm_cache_start_rolling(s->cache, (int64_t)now_ms() + ROLL_MS, false);
 	publish(s);
 	if (swarm_cache_rolling(s->cache, (int64_t)now_ms()))
 		schedule_tasks(s);
@@ -645,7 +669,7 @@ static void on_event(void *ctx, const char *bytes, size_t len)
 		/* Bare ones come when tasks attach to networks: a hint that tasks have changed somewhere. */
 		if (ev.has_details || strcmp(ev.action, "update") != 0)
 			uv_timer_start(s->names_timer, on_names_timer, 200, 0);
-		tasks_in(s, at_least(FAST_TASKS_MS, s->tasks_cost_s, 3 * FAST_COST_FACTOR));
+		all_tasks_in(s, at_least(FAST_TASKS_MS, s->tasks_cost_s, 5 * FAST_COST_FACTOR));
 	} else if (strcmp(ev.type, "network") == 0 && strcmp(ev.action, "connect") != 0 && strcmp(ev.action, "disconnect") != 0) {
 		uv_timer_start(s->names_timer, on_names_timer, 200, 0);
 	}

@@ -384,10 +384,15 @@ void swarm_cache_mark_rolling(struct swarm_cache *c, const char *service_id, int
 		s->rolling_until_ms = until_ms;
 }
 
-void swarm_cache_start_rolling(struct swarm_cache *c, int64_t until_ms)
+static bool is_incomplete(const struct cached_service *s)
+{
+	return s->spec.updating || (s->spec.replicas >= 0 && s->tasks.v.n != (size_t)s->spec.replicas);
+}
+
+void swarm_cache_start_rolling(struct swarm_cache *c, int64_t until_ms, bool only_incomplete)
 {
 	for (struct cached_service *s = c->services; s; s = s->hh.next) {
-		if (s->spec_changed)
+		if (s->spec_changed && (!only_incomplete || is_incomplete(s)))
 			s->rolling_until_ms = until_ms;
 		s->spec_changed = false;
 	}

@@ -39,8 +39,9 @@ void swarm_cache_mark_rolling(struct swarm_cache *c, const char *service_id, int
 size_t swarm_cache_rolling(struct swarm_cache *c, int64_t now_ms);
 /* IDs of rolling services, at most `max`; returns how many there are. Borrowed until the cache changes. */
 size_t swarm_cache_rolling_ids(const struct swarm_cache *c, const char **out, size_t max);
-/* Marks as rolling what was put with a changed tasks_spec or is updating since the last call. */
-void swarm_cache_start_rolling(struct swarm_cache *c, int64_t until_ms);
+/* Marks as rolling what was put with a changed tasks_spec or is updating since the last call; of those only services that are updating or have
+ * not as many tasks as they want, if `only_incomplete`. */
+void swarm_cache_start_rolling(struct swarm_cache *c, int64_t until_ms, bool only_incomplete);
 
 /* The part as of now, one reference for the caller; NULL when nothing changed since the last one. */
 struct obs_part *swarm_cache_publish(struct swarm_cache *c, const char *source, uint64_t revision);

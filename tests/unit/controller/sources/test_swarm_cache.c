@@ -113,18 +113,41 @@ static void rolling_starts_with_what_runs_and_ends(void **state)
 	struct swarm_cache *c = swarm_cache_new("com.df.notify");
 	struct swarm_service a = service("a", 1, opted, 3);
 	swarm_cache_put_service(c, &a);
-	swarm_cache_start_rolling(c, 1000);
+	swarm_cache_start_rolling(c, 1000, false);
 	assert_int_equal(swarm_cache_rolling(c, 500), 1);
 	assert_int_equal(swarm_cache_rolling(c, 1000), 0);
 	a.version = 2; /* labels only: the tasks stay */
 	swarm_cache_put_service(c, &a);
-	swarm_cache_start_rolling(c, 3000);
+	swarm_cache_start_rolling(c, 3000, false);
 	assert_int_equal(swarm_cache_rolling(c, 2000), 0);
 	a.version = 3;
 	a.tasks_spec.bytes[0] = 1; /* another image */
 	swarm_cache_put_service(c, &a);
-	swarm_cache_start_rolling(c, 3000);
+	swarm_cache_start_rolling(c, 3000, false);
 	assert_int_equal(swarm_cache_rolling(c, 2000), 1);
+	swarm_cache_free(c);
+}
+
+static void at_first_only_what_is_incomplete_rolls(void **state)
+{
+	(void)state;
+	struct swarm_cache *c = swarm_cache_new("com.df.notify");
+	struct swarm_service whole = service("whole", 1, opted, 3), half = service("half", 1, opted, 3), updating = service("updating", 1, opted, 3);
+	half.replicas = 2;
+	updating.updating = true;
+	swarm_cache_put_service(c, &whole);
+	swarm_cache_put_service(c, &half);
+	swarm_cache_put_service(c, &updating);
+	swarm_cache_tasks_begin(c, false);
+	put_task(c, "whole", "t1", "10.0.0.1");
+	put_task(c, "half", "t2", "10.0.0.2");
+	put_task(c, "updating", "t3", "10.0.0.3");
+	swarm_cache_tasks_end(c, false);
+	swarm_cache_start_rolling(c, 1000, true);
+	const char *ids[4];
+	assert_int_equal(swarm_cache_rolling_ids(c, ids, 4), 2);
+	assert_string_equal(ids[0], "half");
+	assert_string_equal(ids[1], "updating");
 	swarm_cache_free(c);
 }
 
@@ -207,6 +230,7 @@ int main(void)
 		cmocka_unit_test(a_list_takes_away_what_it_does_not_hold_unless_it_was_unreadable),
 		cmocka_unit_test(tasks_come_and_go_with_lists),
 		cmocka_unit_test(rolling_starts_with_what_runs_and_ends),
+		cmocka_unit_test(at_first_only_what_is_incomplete_rolls),
 		cmocka_unit_test(recorded_service_and_task_are_understood),
 		cmocka_unit_test(versions_are_compared_as_numbers),
 		cmocka_unit_test(info_tells_managers_from_others),
