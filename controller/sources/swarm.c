@@ -33,7 +33,7 @@ enum {
 	DIRTY_MAX = 10000,		/* more are not remembered: they mean a list anyway */
 	ROLLING_IDS_MAX = 200,	/* more rolling services than this: list all tasks */
 	ROLL_MS = 10000,		/* how long after a change of what runs tasks are looked at closely */
-	GLANCE_MS = 300,		/* and after any other change */
+	GLANCE_MS = 150,		/* and after any other change */
 	FAST_TASKS_MS = 100,
 	FAST_COST_FACTOR = 4,
 	SLOW_COST_FACTOR = 300, /* a list may take 1/300 of a processor on the whole */
@@ -450,8 +450,8 @@ static void on_tasks_timer(uv_timer_t *t)
 {
 	struct swarm *s = t->data;
 	size_t rolling = swarm_cache_rolling(s->cache, (int64_t)now_ms());
-	bool all = now_ms() >= s->full_tasks_at_ms || rolling > ROLLING_IDS_MAX;
-	if (!all && !rolling) {
+	bool all = now_ms() >= s->full_tasks_at_ms;
+	if (!all && (!rolling || rolling > ROLLING_IDS_MAX)) {
 		schedule_tasks(s);
 		return;
 	}
@@ -479,10 +479,14 @@ static void schedule_tasks(struct swarm *s)
 {
 	if (!s->synced_once)
 		return;
-	size_t rolling = swarm_cache_rolling(s->cache, (int64_t)now_ms());
-	int64_t until_all = (int64_t)s->full_tasks_at_ms - (int64_t)now_ms();
-	int64_t fast = at_least(FAST_TASKS_MS, rolling > ROLLING_IDS_MAX ? s->tasks_cost_s : 0, FAST_COST_FACTOR);
-	tasks_in(s, rolling && fast < until_all ? fast : until_all);
+	uint64_t now = now_ms();
+	size_t rolling = swarm_cache_rolling(s->cache, (int64_t)now);
+	/* Too many to ask for one by one: all are listed soon, also if they have stopped rolling by then. */
+	uint64_t soon = now + (uint64_t)at_least(FAST_TASKS_MS, s->tasks_cost_s, FAST_COST_FACTOR);
+	if (rolling > ROLLING_IDS_MAX && soon < s->full_tasks_at_ms)
+		s->full_tasks_at_ms = soon;
+	int64_t until_all = (int64_t)(s->full_tasks_at_ms - now);
+	tasks_in(s, rolling && rolling <= ROLLING_IDS_MAX && FAST_TASKS_MS < until_all ? FAST_TASKS_MS : until_all);
 }
 
 static void recycle_stream(struct swarm *s, const char *reason)
