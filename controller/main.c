@@ -89,7 +89,7 @@ static int make_sources(struct controller *c, struct err *e)
 	if (!swarm)
 		return -1;
 	c->sources[c->n_sources++] = swarm;
-	c->api.push = c->sources[c->n_sources++] = push_source_new(c->set->notify_label);
+	c->api.push = c->sources[c->n_sources++] = push_source_new();
 	return 0;
 }
 

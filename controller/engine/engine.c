@@ -21,7 +21,7 @@ struct engine {
 	struct {
 		VEC(struct cycle_event) v;
 	} queue;
-	bool working, stopping, started;
+	bool working, stopping;
 	bool nothing_to_lose; /* the store was empty at the start */
 	struct desired *desired;
 	struct bundle *bundle; /* borrows from desired */
@@ -43,9 +43,8 @@ struct engine {
 
 static void post(struct engine *e, struct cycle_event ev);
 
-static int64_t now_ms(const struct engine *e)
+static int64_t now_ms(void)
 {
-	(void)e;
 	return (int64_t)(uv_hrtime() / 1000000);
 }
 
@@ -372,7 +371,7 @@ static void post(struct engine *e, struct cycle_event ev)
 	while (e->queue.v.n && !e->stopping) {
 		struct cycle_event next = e->queue.v.at[0];
 		VEC_REMOVE(&e->queue.v, 0);
-		next.now_ms = now_ms(e);
+		next.now_ms = now_ms();
 		enum cycle_outcome before = e->cycle.outcome;
 		struct cycle_actions a = cycle_step(&e->cycle, &next);
 		bool ended = next.kind == CE_RELOADED || next.kind == CE_STORED || next.kind == CE_CHECK_FAILED || next.kind == CE_STORE_FAILED || next.kind == CE_REFUSED;
@@ -407,11 +406,6 @@ static void on_worker_change(void *ctx, struct worker *w)
 {
 	struct engine *e = ctx;
 	post(e, (struct cycle_event){.kind = CE_WORKER_CHANGED, .worker_behind = w->state == WORKER_READY && is_behind(e, w)});
-}
-
-void engine_touch(struct engine *e)
-{
-	post(e, (struct cycle_event){.kind = CE_DIRTY});
 }
 
 const char *source_state_name(enum source_state s)
@@ -480,7 +474,6 @@ int engine_start(struct engine *e, struct err *err)
 		return -1;
 	e->good = e->p.store->ops->current(e->p.store).number;
 	e->p.store->ops->mark_good(e->p.store, e->good);
-	e->started = true;
 	struct worker_events we = {.on_change = on_worker_change, .ctx = e};
 	struct source_events se = {.on_part = on_part, .on_state = on_source_state, .ctx = e};
 	for (size_t i = 0; i < e->p.n_workers; i++)

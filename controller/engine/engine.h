@@ -38,9 +38,6 @@ int engine_start(struct engine *e, struct err *err);
 /* Stops sources and workers; `done` when all have ended. */
 void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx);
 
-/* A change in what the engine knows outside of the sources' parts; has it build again. */
-void engine_touch(struct engine *e);
-
 /* For the API: facts, borrowed until the loop runs again. */
 const struct desired *engine_desired(const struct engine *e);
 const struct bundle *engine_bundle(const struct engine *e);

@@ -13,7 +13,6 @@
 struct push {
 	struct source port;
 	struct source_events to;
-	char *notify_label;
 	struct {
 		VEC(struct obs_service *) v;
 	} services;
@@ -144,17 +143,15 @@ static void push_free(struct source *p)
 		obs_service_unref(s->services.v.at[i]);
 	VEC_DEINIT(&s->services.v);
 	obs_part_unref(s->port.part);
-	free(s->notify_label);
 	free(s);
 }
 
 static const struct source_ops push_ops = {"push", push_start, push_stop, push_free};
 
-struct source *push_source_new(const char *notify_label)
+struct source *push_source_new(void)
 {
 	struct push *s = xcalloc(1, sizeof *s);
 	s->port = (struct source){.ops = &push_ops, .name = "push", .state = SOURCE_SYNCED, .complete = true};
-	s->notify_label = xstrdup(notify_label);
 	s->port.part = obs_part_new("push", 0, NULL, 0);
 	return &s->port;
 }

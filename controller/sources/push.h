@@ -5,8 +5,8 @@
 #include "model/labels.h"
 #include "sources/source.h"
 
-/* `notify_label` is given to each service, since who is told of is opted in. */
-struct source *push_source_new(const char *notify_label);
+/* Every service that it is told of counts as opted in. */
+struct source *push_source_new(void);
 /* Adds or replaces a service; `labels` are without prefix ("scrapePort"). Strings are copied.
  * Returns the service as it is now, borrowed until the next call. */
 const struct obs_service *push_source_put(struct source *s, const char *name, const struct pair *labels, size_t n, int64_t replicas);

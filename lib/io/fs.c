@@ -138,12 +138,6 @@ char *fs_read_link(const char *path)
 	return xstrndup(target, n < 0 ? 0 : (size_t)n);
 }
 
-bool fs_exists(const char *path)
-{
-	struct stat st;
-	return lstat(path, &st) == 0;
-}
-
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);

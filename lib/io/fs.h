@@ -28,7 +28,6 @@ int fs_symlink(const char *target, const char *path, struct err *e);
 char *fs_read_link(const char *path);
 /* Removes a file, a link or a whole directory; nothing there is fine. Symbolic links are not followed. */
 int fs_remove(const char *path, struct err *e);
-bool fs_exists(const char *path);
 
 /* Names in a directory without "." and "..", sorted; an absent directory is empty. */
 struct fs_names {
