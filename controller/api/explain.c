@@ -105,7 +105,7 @@ static void step_rendered(struct explain *e, const struct desired_service *s)
 static bool step_stored(struct explain *e)
 {
 	const struct engine_parts *p = engine_parts_of(e->api->engine);
-	struct generation g = p->store->ops->current(p->store);
+	struct generation g = p->store->ops->stored(p->store);
 	const struct bundle *b = engine_bundle(e->api->engine);
 	bool ok = b && digest_equal(&g.digest, &b->digest);
 	const char *problem = engine_problem(e->api->engine);
@@ -133,7 +133,7 @@ static bool rule_runs(const json_t *answer, const char *name)
 static void step_running(struct explain *e, const struct desired_service *s, const json_t *rules)
 {
 	const struct engine_parts *p = engine_parts_of(e->api->engine);
-	struct generation g = p->store->ops->current(p->store);
+	struct generation g = p->store->ops->stored(p->store);
 	for (size_t i = 0; i < p->n_workers; i++)
 		if (!p->workers[i]->runs_known || !digest_equal(&p->workers[i]->running, &g.digest)) {
 			add(e, "running", false, "Wait for the next reload; if it stays so, look at the worker's log.", "%s does not run generation %llu yet", p->workers[i]->name,

@@ -67,7 +67,7 @@ static json_t *diags_json(const struct diags *d)
 static void handle_status(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
 {
 	const struct engine_parts *p = engine_parts_of(api->engine);
-	struct generation g = p->store->ops->current(p->store);
+	struct generation g = p->store->ops->stored(p->store);
 	AUTO_DIAGS d = {0};
 	(void)rest, (void)r;
 	engine_diags(api->engine, &d);

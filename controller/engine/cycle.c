@@ -16,7 +16,7 @@ const char *cycle_outcome_name(enum cycle_outcome o)
 	return names[o];
 }
 
-static bool reload_in_flight(const struct cycle *c)
+bool cycle_reload_in_flight(const struct cycle *c)
 {
 	return c->apply == APPLY_RELOADING || c->apply == APPLY_REVERTING;
 }
@@ -55,10 +55,6 @@ static void end_reload(struct cycle *c, int64_t now_ms)
 {
 	double took = (double)(now_ms - c->reload_started_ms);
 	c->reload_not_before_ms = c->reload_started_ms + (int64_t)(took / c->reload_share);
-	if (c->parked) {
-		c->parked = false;
-		c->dirty = true;
-	}
 }
 
 static int64_t longer(int64_t pause_ms)
@@ -84,8 +80,7 @@ static void on_built(struct cycle *c, const struct cycle_event *e, struct cycle_
 			settle_unchanged(c);
 		return;
 	}
-	if (blocked || (e->config_changed && reload_in_flight(c))) {
-		c->parked = !blocked;
+	if (blocked) {
 		if (e->targets_changed) {
 			c->stage = STAGE_STORING;
 			a->store_targets = true;
@@ -106,7 +101,8 @@ static void on_stored(struct cycle *c, const struct cycle_event *e)
 	c->stage = STAGE_IDLE;
 	c->retry_at_ms = c->retry_ms = 0;
 	if (e->config_changed) {
-		c->apply = APPLY_PENDING;
+		if (!cycle_reload_in_flight(c))
+			c->apply = APPLY_PENDING;
 		settle(c, OUTCOME_WAITING);
 	} else if (c->apply == APPLY_CLEAN && c->outcome != OUTCOME_REVERTED) {
 		settle(c, OUTCOME_APPLIED);
@@ -117,9 +113,6 @@ static void on_checked(struct cycle *c, const struct cycle_event *e, struct cycl
 {
 	if (e->n_refused) {
 		start_build(c, a);
-	} else if (reload_in_flight(c)) { /* it began while the check ran */
-		c->stage = STAGE_IDLE;
-		c->parked = true;
 	} else {
 		c->stage = STAGE_STORING;
 		a->store = true;
@@ -136,7 +129,7 @@ static void on_refused(struct cycle *c, const struct cycle_event *e, struct cycl
 	}
 	if (was_revert || !e->can_go_back) {
 		/* Not even the last good one is taken, or there is none: nothing more can be done until something changes. */
-		c->apply = APPLY_CLEAN;
+		c->apply = e->newer_stored ? APPLY_PENDING : APPLY_CLEAN;
 		settle(c, OUTCOME_HALTED);
 		return;
 	}
@@ -182,12 +175,14 @@ struct cycle_actions cycle_step(struct cycle *c, const struct cycle_event *e)
 		on_worker(c, e);
 		break;
 	case CE_RELOADED:
-		if (c->apply == APPLY_REVERTING || c->outcome == OUTCOME_REVERTED)
+		if (e->newer_stored)
+			settle(c, OUTCOME_WAITING);
+		else if (c->apply == APPLY_REVERTING || c->outcome == OUTCOME_REVERTED)
 			settle(c, OUTCOME_REVERTED);
 		else
 			settle(c, e->some_missing || e->worker_behind ? OUTCOME_WAITING : OUTCOME_APPLIED);
 		end_reload(c, e->now_ms);
-		c->apply = APPLY_CLEAN;
+		c->apply = e->newer_stored ? APPLY_PENDING : APPLY_CLEAN;
 		c->reload_retry_ms = 0;
 		if (e->worker_behind) { /* one that became ready meanwhile: the pause is for those that were told */
 			c->apply = APPLY_PENDING;

@@ -2,7 +2,7 @@
  *
  * Two things run side by side. The *cycle* builds, checks and stores what is wanted: one in flight, and one waiting, however many changes
  * come. The *apply* makes the workers run what is stored: one reload in flight, spaced so that reloads take at most a share of a worker's
- * time; the first after quiet starts at once. No generation is swapped while a worker reads one; target files may be. */
+ * time; the first after quiet starts at once. What is stored during a reload is shown to the workers after it. */
 #ifndef WB_ENGINE_CYCLE_H
 #define WB_ENGINE_CYCLE_H
 
@@ -29,8 +29,8 @@ enum cycle_event_kind {
 	CE_STORED,		 /* facts: config_changed, digest */
 	CE_STORE_FAILED,
 	CE_WORKER_CHANGED, /* facts: worker_behind: a ready worker does not run the stored generation */
-	CE_RELOADED,	   /* every worker that was told runs it; facts: some_missing, worker_behind */
-	CE_REFUSED,		   /* facts: can_go_back */
+	CE_RELOADED,	   /* every worker that was told runs it; facts: some_missing, worker_behind, newer_stored */
+	CE_REFUSED,		   /* facts: can_go_back, newer_stored, digest: of what was refused */
 	CE_UNREACHABLE,
 	CE_TIMER,
 };
@@ -39,14 +39,14 @@ struct cycle_event {
 	enum cycle_event_kind kind;
 	int64_t now_ms;
 	unsigned n_unchecked, n_refused;
-	bool config_changed, targets_changed, worker_behind, some_missing, can_go_back;
+	bool config_changed, targets_changed, worker_behind, some_missing, can_go_back, newer_stored;
 	struct digest digest;
 };
 
 struct cycle_actions {
 	bool build, check, store, store_targets;
-	bool reload;
-	bool go_back;	   /* put the last good generation back, then reload */
+	bool reload;	   /* show what is stored to the workers and tell them */
+	bool go_back;	   /* show the last good generation again, then tell them */
 	int64_t wake_in_ms; /* < 0: no timer is needed */
 };
 
@@ -59,7 +59,6 @@ struct cycle {
 	enum apply_stage apply;
 	bool dirty, quarantine;
 	bool unreachable; /* no worker could be told; the next that becomes ready is */
-	bool parked; /* a generation waits for the reload in flight to end */
 	int64_t reload_started_ms, reload_not_before_ms;
 	int64_t reload_retry_ms;		   /* pause after a reload that nobody answered */
 	int64_t retry_at_ms, retry_ms; /* after a failed check or store; 0: none */
@@ -70,6 +69,8 @@ struct cycle {
 
 void cycle_init(struct cycle *c, double reload_share);
 struct cycle_actions cycle_step(struct cycle *c, const struct cycle_event *e);
+/* True while a worker reads what is shown to it. */
+bool cycle_reload_in_flight(const struct cycle *c);
 const char *cycle_outcome_name(enum cycle_outcome o);
 
 #endif

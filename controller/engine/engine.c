@@ -66,6 +66,16 @@ static void set_problem(struct engine *e, const char *what, const char *text)
 	memcpy(e->problem, next, sizeof next);
 }
 
+static struct generation stored_generation(const struct engine *e)
+{
+	return e->p.store->ops->stored(e->p.store);
+}
+
+static struct generation exposed_generation(const struct engine *e)
+{
+	return e->p.store->ops->exposed(e->p.store);
+}
+
 bool engine_complete(const struct engine *e)
 {
 	for (size_t i = 0; i < e->p.n_sources; i++)
@@ -173,7 +183,7 @@ static void build(struct engine *e)
 	const struct rule_check **rules;
 	struct cycle_event ev = {
 		.kind = CE_BUILT,
-		.config_changed = plan->config_changed || !e->p.store->ops->current(e->p.store).number,
+		.config_changed = plan->config_changed || !stored_generation(e).number,
 		.targets_changed = plan->targets_changed,
 		.n_unchecked = (unsigned)unchecked_rules(e, &a, plan, &rules),
 		.digest = e->bundle->digest,
@@ -238,6 +248,9 @@ static void store(struct engine *e, bool targets_only)
 	struct plan *plan = plan_diff(&a, e->p.store->ops->listing(e->p.store), e->bundle);
 	uint64_t started = uv_hrtime();
 	int rc = targets_only ? e->p.store->ops->apply_targets(e->p.store, plan, &w, &err) : e->p.store->ops->apply(e->p.store, plan, e->bundle, &w, &err);
+	/* Shown at once unless somebody is reading: a worker that starts by itself takes the newest. */
+	if (rc == 0 && !targets_only && !cycle_reload_in_flight(&e->cycle))
+		rc = e->p.store->ops->expose(e->p.store, &err);
 	histogram_add(&e->metrics.stages[STAGE_M_STORE], seconds_since(started));
 	e->metrics.bytes_written += w.bytes;
 	e->metrics.files_written += w.files;
@@ -252,27 +265,26 @@ static void store(struct engine *e, bool targets_only)
 		VEC_DEINIT(&e->passed.v);
 		note_event_stored(e);
 	}
-	log_info("engine stored generation=%llu puts=%zu deletes=%zu files=%llu bytes=%llu", (unsigned long long)e->p.store->ops->current(e->p.store).number,
+	log_info("engine stored generation=%llu puts=%zu deletes=%zu files=%llu bytes=%llu", (unsigned long long)stored_generation(e).number,
 		plan->n_puts, plan->n_deletes, (unsigned long long)w.files, (unsigned long long)w.bytes);
 	post(e, (struct cycle_event){.kind = CE_STORED, .config_changed = config, .digest = e->bundle->digest});
 }
 
 /* -- apply -- */
 
-static bool is_behind(const struct engine *e, const struct worker *w)
+static bool is_behind(const struct worker *w, struct generation g)
 {
-	struct generation g = e->p.store->ops->current(e->p.store);
 	return g.number && !(w->runs_known && digest_equal(&w->running, &g.digest));
 }
 
 static void note_reloads_done(struct engine *e)
 {
-	struct generation g = e->p.store->ops->current(e->p.store);
-	struct cycle_event ev = {.digest = g.digest};
+	struct generation g = exposed_generation(e);
+	struct cycle_event ev = {.digest = g.digest, .newer_stored = stored_generation(e).number != g.number};
 	for (size_t i = 0; i < e->p.n_workers; i++) {
 		bool ready = e->p.workers[i]->state == WORKER_READY;
 		ev.some_missing |= !ready;
-		ev.worker_behind |= ready && is_behind(e, e->p.workers[i]);
+		ev.worker_behind |= ready && is_behind(e->p.workers[i], g);
 	}
 	if (e->worst.outcome == RELOAD_REFUSED) {
 		set_problem(e, "reload refused", e->worst.message);
@@ -303,16 +315,16 @@ static void on_reloaded(void *ctx, struct worker *w, const struct reload_result 
 		note_reloads_done(e);
 }
 
-static void reload(struct engine *e)
+static void tell_workers(struct engine *e)
 {
-	struct generation g = e->p.store->ops->current(e->p.store);
+	struct generation g = exposed_generation(e);
 	e->worst = (struct reload_result){.outcome = RELOAD_DONE};
 	e->reloads_open = 1; /* ours, so that it does not end while it starts */
 	size_t ready = 0;
 	for (size_t i = 0; i < e->p.n_workers; i++) {
 		struct worker *w = e->p.workers[i];
 		ready += w->state == WORKER_READY;
-		if (w->state != WORKER_READY || !is_behind(e, w))
+		if (w->state != WORKER_READY || !is_behind(w, g))
 			continue;
 		e->reloads_open++;
 		w->ops->reload(w, &g.digest, on_reloaded, e);
@@ -323,18 +335,29 @@ static void reload(struct engine *e)
 		note_reloads_done(e);
 }
 
+static void reload(struct engine *e)
+{
+	struct err err;
+	if (e->p.store->ops->expose(e->p.store, &err) < 0) {
+		set_problem(e, "store", err.msg);
+		post(e, (struct cycle_event){.kind = CE_UNREACHABLE});
+		return;
+	}
+	tell_workers(e);
+}
+
 static void go_back(struct engine *e)
 {
 	struct err err;
 	if (e->p.store->ops->go_back(e->p.store, e->good, &err) < 0) {
 		set_problem(e, "cannot go back to the last good generation", err.msg);
-		post(e, (struct cycle_event){.kind = CE_REFUSED, .digest = e->p.store->ops->current(e->p.store).digest});
+		post(e, (struct cycle_event){.kind = CE_REFUSED, .digest = exposed_generation(e).digest});
 		return;
 	}
 	log_warn("engine went_back generation=%llu", (unsigned long long)e->good);
 	for (size_t i = 0; i < e->p.n_workers; i++)
 		e->p.workers[i]->runs_known = false; /* half of the refused one may be running */
-	reload(e);
+	tell_workers(e);
 }
 
 /* -- the queue -- */
@@ -405,7 +428,7 @@ static void on_source_state(void *ctx, struct source *s)
 static void on_worker_change(void *ctx, struct worker *w)
 {
 	struct engine *e = ctx;
-	post(e, (struct cycle_event){.kind = CE_WORKER_CHANGED, .worker_behind = w->state == WORKER_READY && is_behind(e, w)});
+	post(e, (struct cycle_event){.kind = CE_WORKER_CHANGED, .worker_behind = w->state == WORKER_READY && is_behind(w, stored_generation(e))});
 }
 
 const char *source_state_name(enum source_state s)
@@ -462,6 +485,8 @@ static int store_first_generation(struct engine *e, struct err *err)
 	struct bundle *b = desired_assemble(&ctx, d);
 	struct plan *plan = plan_diff(&a, e->p.store->ops->listing(e->p.store), b);
 	int rc = e->p.store->ops->apply(e->p.store, plan, b, &w, err);
+	if (rc == 0)
+		rc = e->p.store->ops->expose(e->p.store, err);
 	bundle_free(b);
 	desired_free(d);
 	return rc;
@@ -469,10 +494,10 @@ static int store_first_generation(struct engine *e, struct err *err)
 
 int engine_start(struct engine *e, struct err *err)
 {
-	e->nothing_to_lose = !e->p.store->ops->current(e->p.store).number || !holds_services(e->p.store->ops->listing(e->p.store));
-	if (!e->p.store->ops->current(e->p.store).number && store_first_generation(e, err) < 0)
+	e->nothing_to_lose = !stored_generation(e).number || !holds_services(e->p.store->ops->listing(e->p.store));
+	if (!stored_generation(e).number && store_first_generation(e, err) < 0)
 		return -1;
-	e->good = e->p.store->ops->current(e->p.store).number;
+	e->good = stored_generation(e).number;
 	e->p.store->ops->mark_good(e->p.store, e->good);
 	struct worker_events we = {.on_change = on_worker_change, .ctx = e};
 	struct source_events se = {.on_part = on_part, .on_state = on_source_state, .ctx = e};
@@ -519,7 +544,7 @@ const struct bundle *engine_bundle(const struct engine *e)
 bool engine_ready(const struct engine *e)
 {
 	for (size_t i = 0; i < e->p.n_workers; i++)
-		if (e->p.workers[i]->state != WORKER_READY || is_behind(e, e->p.workers[i]))
+		if (e->p.workers[i]->state != WORKER_READY || is_behind(e->p.workers[i], stored_generation(e)))
 			return false;
 	return engine_complete(e) ? e->desired != NULL : !e->nothing_to_lose;
 }
@@ -546,7 +571,7 @@ const char *engine_problem(const struct engine *e)
 
 bool engine_idle(const struct engine *e)
 {
-	return e->cycle.stage == STAGE_IDLE && !e->cycle.dirty && !e->cycle.parked && e->cycle.apply == APPLY_CLEAN;
+	return e->cycle.stage == STAGE_IDLE && !e->cycle.dirty && e->cycle.apply == APPLY_CLEAN;
 }
 
 static void add_problem_diags(const struct engine *e, struct diags *out)

@@ -1,6 +1,6 @@
 /* The directory store.
  *
- *	DIR/current              -> generations/000124-DIGEST            the one step that makes a generation visible is a rename of this link
+ *	DIR/current              -> generations/000124-DIGEST            what workers see; another is shown to them by a rename of this link
  *	DIR/generations/…        prometheus.yml, rules/3f -> ../../../objects/3f-DIGEST, targets -> ../../targets
  *	DIR/objects/3f-DIGEST/   the files of one shard
  *	DIR/targets/3f.json      target files, replaced in place by rename
@@ -10,6 +10,8 @@
  * is synced: after a power cut a torn file makes its generation fail the proof, an older one or a rebuild from the orchestrator takes over, and
  * no torn file is ever taken for a whole one. (A torn target file is no JSON; Prometheus keeps its last good one, and all target files are
  * written anew after a start.)
+ *
+ * Storing and showing are two steps, so that what was stored does not wait for a worker that is still reading the generation before.
  *
  * A change rewrites one shard (hard links to the files that stay) and 64 links, not ten thousand files. Paths as Prometheus sees them,
  * DIR/current/rules/3f/NAME.yml, never change, which is what keeps the state of its alerts. */
@@ -39,8 +41,8 @@ struct kept {
 struct directory_store {
 	struct store port;
 	char *dir;
-	struct listing listing;
-	struct generation current;
+	struct listing listing; /* of `stored` and of the target files */
+	struct generation stored, exposed;
 	uint64_t good;
 	struct {
 		VEC(struct kept) v; /* ascending by number */
@@ -256,12 +258,25 @@ static int write_file(const char *path, const struct bundle_file *f, struct stor
 	return fs_write(path, parts, f->n_spans, e);
 }
 
+static char *generation_name(const struct generation *g)
+{
+	char hex[DIGEST_HEX + 1];
+	return xasprintf("%06llu-%s", (unsigned long long)g->number, digest_hex(&g->digest, hex));
+}
+
+/* A file of the stored generation. */
+static char *stored_path(const struct directory_store *s, const char *relative)
+{
+	AUTO_FREE char *name = generation_name(&s->stored);
+	return xasprintf("%s/generations/%s/%s", s->dir, name, relative);
+}
+
 /* Puts one file of the generation at `to`: a hard link to the one that is there already, or written. */
 static int place_file(struct directory_store *s, const struct bundle_file *f, const char *to, struct store_written *w, struct err *e)
 {
 	const struct listing_entry *have = listing_find(&s->listing, f->path);
-	if (have && s->current.number && digest_equal(&have->digest, &f->digest)) {
-		AUTO_FREE char *from = path_of(s, "current", f->path);
+	if (have && s->stored.number && digest_equal(&have->digest, &f->digest)) {
+		AUTO_FREE char *from = stored_path(s, f->path);
 		if (fs_hard_link(from, to, e) == 0)
 			return 0;
 	}
@@ -320,8 +335,8 @@ static char *make_object(struct directory_store *s, const struct bundle_file *fi
  * each of 64 shards would cost the file system more than all else that a change does. */
 static int place_link(struct directory_store *s, const char *target, const char *relative, const char *tmp, struct err *e)
 {
-	AUTO_FREE char *old = path_of(s, "current", relative), *old_target = fs_read_link(old), *to = xasprintf("%s/%s", tmp, relative);
-	if (s->current.number && strcmp(old_target, target) == 0 && fs_hard_link(old, to, e) == 0)
+	AUTO_FREE char *old = stored_path(s, relative), *old_target = fs_read_link(old), *to = xasprintf("%s/%s", tmp, relative);
+	if (s->stored.number && strcmp(old_target, target) == 0 && fs_hard_link(old, to, e) == 0)
 		return 0;
 	return fs_symlink(target, to, e);
 }
@@ -373,7 +388,7 @@ static void prune(struct directory_store *s)
 	struct err e;
 	for (size_t i = 0; s->kept.v.n > KEPT_GENERATIONS && i < s->kept.v.n;) {
 		struct kept old = s->kept.v.at[i];
-		if (old.number == s->good || old.number == s->current.number) {
+		if (old.number == s->good || old.number == s->stored.number || old.number == s->exposed.number) {
 			i++;
 			continue;
 		}
@@ -392,17 +407,15 @@ static void prune(struct directory_store *s)
 
 static int apply_generation(struct directory_store *s, const struct plan *plan, const struct bundle *want, struct store_written *w, struct err *e)
 {
-	uint64_t number = s->kept.v.n ? s->kept.v.at[s->kept.v.n - 1].number + 1 : 1;
-	char hex[DIGEST_HEX + 1];
-	struct kept k = {.number = number, .proven = true, .name = xasprintf("%06llu-%s", (unsigned long long)number, digest_hex(&want->digest, hex))};
+	struct generation next = {s->kept.v.n ? s->kept.v.at[s->kept.v.n - 1].number + 1 : 1, want->digest};
+	struct kept k = {.number = next.number, .proven = true, .name = generation_name(&next)};
 	AUTO_FREE char *tmp = path_of(s, "tmp", "generation"), *final = path_of(s, "generations", k.name);
-	if (fill_generation(s, want, tmp, &k, w, e) < 0 || fs_remove(final, e) < 0 || fs_rename(tmp, final, e) < 0 ||
-		point_current(s, k.name, e) < 0) {
+	if (fill_generation(s, want, tmp, &k, w, e) < 0 || fs_remove(final, e) < 0 || fs_rename(tmp, final, e) < 0) {
 		kept_deinit(&k);
 		return -1;
 	}
 	VEC_PUSH(&s->kept.v, k);
-	s->current = (struct generation){number, want->digest};
+	s->stored = next;
 	note_done(&s->listing, plan, FILE_CONFIG, plan->n_puts, plan->n_deletes);
 	prune(s);
 	return 0;
@@ -440,7 +453,19 @@ static int dir_apply(struct store *store, const struct plan *plan, const struct 
 	/* A target goes before its job could, and comes before the rules that speak of it. */
 	if (plan->targets_changed && dir_apply_targets(store, plan, w, e) < 0)
 		return -1;
-	return plan->config_changed || !s->current.number ? apply_generation(s, plan, want, w, e) : 0;
+	return plan->config_changed || !s->stored.number ? apply_generation(s, plan, want, w, e) : 0;
+}
+
+static int dir_expose(struct store *store, struct err *e)
+{
+	struct directory_store *s = self(store);
+	AUTO_FREE char *name = generation_name(&s->stored);
+	if (s->exposed.number == s->stored.number)
+		return 0;
+	if (point_current(s, name, e) < 0)
+		return -1;
+	s->exposed = s->stored;
+	return 0;
 }
 
 static const struct listing *dir_listing(const struct store *store)
@@ -448,9 +473,14 @@ static const struct listing *dir_listing(const struct store *store)
 	return &self(store)->listing;
 }
 
-static struct generation dir_current(const struct store *store)
+static struct generation dir_stored(const struct store *store)
 {
-	return self(store)->current;
+	return self(store)->stored;
+}
+
+static struct generation dir_exposed(const struct store *store)
+{
+	return self(store)->exposed;
 }
 
 static void dir_mark_good(struct store *store, uint64_t number)
@@ -458,7 +488,8 @@ static void dir_mark_good(struct store *store, uint64_t number)
 	self(store)->good = number;
 }
 
-/* Reads and proves a kept generation and, if it is whole, makes it the one that `s` stands for. */
+/* Reads and proves a kept generation and, if it is whole, shows it to the workers. If they saw the newest one before, or none, it also becomes what
+ * the listing describes. */
 static int take_generation(struct directory_store *s, struct kept *k, struct err *e)
 {
 	struct listing l = {0};
@@ -473,6 +504,14 @@ static int take_generation(struct directory_store *s, struct kept *k, struct err
 		listing_deinit(&l);
 		return -1;
 	}
+	bool is_stored = s->exposed.number == s->stored.number;
+	s->exposed = (struct generation){k->number, d};
+	k->proven = true;
+	if (!is_stored) {
+		listing_deinit(&l);
+		return 0;
+	}
+	s->stored = s->exposed;
 	size_t cap = l.n;
 	for (size_t i = 0; i < s->listing.n; i++)
 		if (s->listing.at[i].class == FILE_TARGETS)
@@ -481,8 +520,6 @@ static int take_generation(struct directory_store *s, struct kept *k, struct err
 		qsort(l.at, l.n, sizeof *l.at, entry_cmp);
 	listing_deinit(&s->listing);
 	s->listing = l;
-	s->current = (struct generation){k->number, d};
-	k->proven = true;
 	return 0;
 }
 
@@ -511,8 +548,10 @@ static void dir_free(struct store *store)
 static const struct store_ops directory_ops = {
 	.name = "directory",
 	.listing = dir_listing,
-	.current = dir_current,
+	.stored = dir_stored,
+	.exposed = dir_exposed,
 	.apply = dir_apply,
+	.expose = dir_expose,
 	.apply_targets = dir_apply_targets,
 	.go_back = dir_go_back,
 	.mark_good = dir_mark_good,

@@ -11,7 +11,7 @@ static const struct listing *null_listing(const struct store *s)
 	return &nothing;
 }
 
-static struct generation null_current(const struct store *s)
+static struct generation null_generation(const struct store *s)
 {
 	(void)s;
 	return (struct generation){0};
@@ -20,6 +20,12 @@ static struct generation null_current(const struct store *s)
 static int null_apply(struct store *s, const struct plan *plan, const struct bundle *want, struct store_written *w, struct err *e)
 {
 	(void)s, (void)plan, (void)want, (void)w, (void)e;
+	return 0;
+}
+
+static int null_expose(struct store *s, struct err *e)
+{
+	(void)s, (void)e;
 	return 0;
 }
 
@@ -45,7 +51,18 @@ static void null_free(struct store *s)
 	(void)s;
 }
 
-static const struct store_ops null_ops = {"null", null_listing, null_current, null_apply, null_apply_targets, null_go_back, null_mark_good, null_free};
+static const struct store_ops null_ops = {
+	.name = "null",
+	.listing = null_listing,
+	.stored = null_generation,
+	.exposed = null_generation,
+	.apply = null_apply,
+	.expose = null_expose,
+	.apply_targets = null_apply_targets,
+	.go_back = null_go_back,
+	.mark_good = null_mark_good,
+	.free = null_free,
+};
 
 struct store *null_store_open(void)
 {

@@ -21,14 +21,20 @@ struct store_ops {
 	const char *name;
 	/* What the store holds, sorted by path; changes with each successful call below. Entries of unknown content have a zero digest. */
 	const struct listing *(*listing)(const struct store *s);
-	struct generation (*current)(const struct store *s);
+	/* The newest generation, which the listing describes. */
+	struct generation (*stored)(const struct store *s);
+	/* The one that workers see. */
+	struct generation (*exposed)(const struct store *s);
 	/* Makes the store hold `want`, of which `plan` says the difference to the listing: target files one by one, in place; everything else
-	 * as one new generation that becomes visible in one step. On failure the old generation is still there as it was, and the call may be
-	 * repeated. `written` is added to. */
+	 * as one new generation beside the others, which workers do not see yet. On failure everything is still there as it was, and the
+	 * call may be repeated. `written` is added to. */
 	int (*apply)(struct store *s, const struct plan *plan, const struct bundle *want, struct store_written *written, struct err *e);
+	/* Shows the stored generation to the workers, in one step. Not while one of them reads. */
+	int (*expose)(struct store *s, struct err *e);
 	/* Only the target files of the same; allowed while a worker reads the generation. */
 	int (*apply_targets)(struct store *s, const struct plan *plan, struct store_written *written, struct err *e);
-	/* Makes a kept generation the current one again. ERR_INPUT when it is gone or damaged. */
+	/* Shows a kept generation to the workers again; if it was the newest one that they saw, that one is forgotten. ERR_INPUT when it is gone or
+	 * damaged. */
 	int (*go_back)(struct store *s, uint64_t number, struct err *e);
 	/* The generation that workers are known to accept; it is never pruned. */
 	void (*mark_good)(struct store *s, uint64_t number);

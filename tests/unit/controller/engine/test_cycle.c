@@ -101,7 +101,7 @@ static void reloads_are_spaced_by_what_they_take(void **state)
 	expect(&c, EV(CE_TIMER, .now_ms = 400), "reload", "time");
 }
 
-static void no_generation_is_swapped_under_a_reload(void **state)
+static void what_is_stored_during_a_reload_is_shown_after_it(void **state)
 {
 	(void)state;
 	struct cycle c;
@@ -110,23 +110,34 @@ static void no_generation_is_swapped_under_a_reload(void **state)
 	expect(&c, EV(CE_BUILT, .config_changed = true, .digest = one), "store", "built");
 	expect(&c, EV(CE_STORED, .config_changed = true, .digest = one), "reload", "stored");
 	expect(&c, EV(CE_DIRTY), "build", "change during the reload");
-	expect(&c, EV(CE_BUILT, .config_changed = true, .targets_changed = true, .digest = two), "targets", "targets may go, the rest waits");
-	expect(&c, EV(CE_STORED), "", "targets stored");
-	expect(&c, EV(CE_RELOADED, .now_ms = 10), "build", "now");
-	expect(&c, EV(CE_BUILT, .now_ms = 10, .config_changed = true, .digest = two), "store", "the rest");
+	assert_true(cycle_reload_in_flight(&c)); /* the executor stores without showing */
+	expect(&c, EV(CE_BUILT, .config_changed = true, .targets_changed = true, .digest = two), "store", "stored at once");
+	expect(&c, EV(CE_STORED, .config_changed = true, .digest = two), "", "one reload at a time");
+	expect(&c, EV(CE_RELOADED, .now_ms = 10, .newer_stored = true, .digest = one), "", "spaced");
+	expect_outcome(&c, OUTCOME_WAITING, "the newer one waits");
+	expect(&c, EV(CE_TIMER, .now_ms = 39), "", "too early");
+	expect(&c, EV(CE_TIMER, .now_ms = 40), "reload", "now the newer one");
+	expect(&c, EV(CE_RELOADED, .now_ms = 50, .digest = two), "", "end");
+	expect_outcome(&c, OUTCOME_APPLIED, "end");
 }
 
-static void a_reload_that_began_during_a_check_is_waited_for(void **state)
+static void refused_while_a_newer_one_is_stored(void **state)
 {
 	(void)state;
 	struct cycle c;
 	cycle_init(&c, 0.25);
-	run_through(&c, 0, 100, one);
-	expect(&c, EV(CE_DIRTY, .now_ms = 200), "build", "change");
-	expect(&c, EV(CE_BUILT, .now_ms = 200, .config_changed = true, .n_unchecked = 1, .digest = two), "check", "check");
-	expect(&c, EV(CE_WORKER_CHANGED, .now_ms = 500, .worker_behind = true), "reload", "a worker was restarted");
-	expect(&c, EV(CE_CHECKED, .now_ms = 510), "", "not now");
-	expect(&c, EV(CE_RELOADED, .now_ms = 600), "build", "again");
+	run_through(&c, 0, 10, one);
+	expect(&c, EV(CE_DIRTY, .now_ms = 1000), "build", "change");
+	expect(&c, EV(CE_BUILT, .now_ms = 1000, .config_changed = true, .digest = two), "store", "built");
+	expect(&c, EV(CE_STORED, .now_ms = 1000, .config_changed = true, .digest = two), "reload", "stored");
+	expect(&c, EV(CE_DIRTY, .now_ms = 1001), "build", "another change");
+	expect(&c, EV(CE_BUILT, .now_ms = 1001, .config_changed = true, .digest = {{3}}), "store", "built");
+	expect(&c, EV(CE_STORED, .now_ms = 1001, .config_changed = true), "", "stored");
+	expect(&c, EV(CE_REFUSED, .now_ms = 1010, .can_go_back = true, .newer_stored = true, .digest = two), "back", "the one before is refused");
+	expect(&c, EV(CE_RELOADED, .now_ms = 1020, .newer_stored = true, .digest = one), "", "the old one runs");
+	expect(&c, EV(CE_TIMER, .now_ms = 1050), "reload", "the newer one has its turn");
+	expect(&c, EV(CE_RELOADED, .now_ms = 1060, .digest = {{3}}), "", "taken");
+	expect_outcome(&c, OUTCOME_APPLIED, "end");
 }
 
 static void refused_generation_goes_back_and_is_not_tried_again(void **state)
@@ -232,8 +243,8 @@ int main(void)
 		cmocka_unit_test(unchecked_rules_are_checked_and_refused_ones_built_without),
 		cmocka_unit_test(changes_during_a_cycle_make_one_more),
 		cmocka_unit_test(reloads_are_spaced_by_what_they_take),
-		cmocka_unit_test(no_generation_is_swapped_under_a_reload),
-		cmocka_unit_test(a_reload_that_began_during_a_check_is_waited_for),
+		cmocka_unit_test(what_is_stored_during_a_reload_is_shown_after_it),
+		cmocka_unit_test(refused_while_a_newer_one_is_stored),
 		cmocka_unit_test(refused_generation_goes_back_and_is_not_tried_again),
 		cmocka_unit_test(nowhere_to_go_back_to_halts),
 		cmocka_unit_test(failed_store_is_tried_again_later_and_later),
