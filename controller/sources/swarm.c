@@ -247,9 +247,9 @@ static void on_element(void *ctx, const char *bytes, size_t len)
 	union {
 		struct swarm_service service;
 		struct swarm_task task;
-		struct swarm_node node;
 		struct swarm_network network;
 	} u;
+	struct obs_node *node;
 	int rc = 0;
 	l->n++;
 	switch (l->kind) {
@@ -262,8 +262,10 @@ static void on_element(void *ctx, const char *bytes, size_t len)
 			swarm_cache_put_task(s->cache, &u.task);
 		break;
 	case LIST_NODES:
-		if ((rc = swarm_parse_node(&a, bytes, len, &u.node, &e)) == 0)
-			swarm_cache_put_node(s->cache, &u.node);
+		node = swarm_parse_node(bytes, len, &e);
+		rc = node ? 0 : -1;
+		if (node)
+			swarm_cache_put_node(s->cache, node);
 		break;
 	default:
 		if ((rc = swarm_parse_network(&a, bytes, len, &u.network, &e)) == 0)
@@ -412,7 +414,7 @@ static char *tasks_path(struct swarm *s, bool only_rolling)
 static const struct json_skip skips[N_LISTS][8] = {
 	[LIST_SERVICES] = {{"PreviousSpec", 1}, {"Endpoint", 1}},
 	[LIST_TASKS] = {{"Spec", 1}, {"Labels", 0}, {"ContainerStatus", 0}, {"PortStatus", 0}, {"IPAMOptions", 0}, {"DriverState", 0}, {"DriverConfiguration", 0}},
-	[LIST_NODES] = {{"Spec", 1}, {"Engine", 0}, {"Resources", 0}, {"TLSInfo", 0}},
+	[LIST_NODES] = {{"Resources", 2}, {"TLSInfo", 2}},
 	[LIST_NETWORKS] = {{"IPAM", 1}, {"Containers", 1}, {"Options", 1}, {"Labels", 1}},
 };
 

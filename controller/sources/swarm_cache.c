@@ -2,7 +2,7 @@
  *
  * Each service remembers the observed value that was made of it; only what changed is made again, and where the outcome is equal the old value
  * stays, so that a rise of Version.Index with nothing behind it costs no one else anything. Tasks are kept by service, because that is how they
- * are listed, compared and used. Services that are not opted in are kept by name and our own labels only: to explain them. */
+ * are listed, compared and used; once observed they are in the observed value alone. Services that are not opted in are kept by name and our own labels only: to explain them. */
 #include "sources/swarm_cache.h"
 
 #include "base/alloc.h"
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+#include <utlist.h>
 
 struct cached_task {
 	struct swarm_address *addresses; /* one block with all strings behind it */
@@ -28,14 +29,27 @@ struct cached_service {
 	struct arena arena; /* of spec */
 	struct swarm_service spec;
 	bool opted_in;
-	struct tasks tasks, incoming;
+	struct tasks incoming;	  /* of the list that is being read */
+	struct tasks fresh;		  /* not observed yet; otherwise the tasks are in `obs` alone */
+	bool has_fresh;
+	struct digest tasks;	  /* of the tasks last known */
+	size_t n_tasks;
 	struct obs_service *obs;
 	bool dirty, seen, spec_changed;
 	int64_t rolling_until_ms; /* 0: not rolling */
+	bool watched;			  /* in the list of those that roll or may have to */
+	struct cached_service *prev, *next;
 	UT_hash_handle hh;
 };
 
-struct named {
+struct cached_node {
+	struct obs_node *node;
+	bool seen;
+	bool listed; /* else only some task spoke of it */
+	UT_hash_handle hh;
+};
+
+struct cached_network {
 	char *id, *name;
 	bool seen;
 	UT_hash_handle hh;
@@ -44,101 +58,139 @@ struct named {
 struct swarm_cache {
 	char *notify_label;
 	struct cached_service *services; /* by spec.id */
-	struct named *nodes, *networks;
-	bool only_rolling, names_changed, changed;
+	struct cached_service *watched;
+	struct cached_node *nodes;
+	struct cached_network *networks;
+	bool only_rolling, nodes_changed, networks_changed, changed;
 	size_t n_changes;
 	struct cached_service **order; /* by name; NULL when services came or went since */
 };
 
-/* -- names -- */
+/* -- nodes and networks -- */
 
-static void names_begin(struct named *table)
+void swarm_cache_nodes_begin(struct swarm_cache *c)
 {
-	for (struct named *n = table; n; n = n->hh.next)
+	for (struct cached_node *n = c->nodes; n; n = n->hh.next)
 		n->seen = false;
 }
 
-static bool names_put(struct named **table, const char *id, const char *name)
+static struct cached_node *put_node(struct swarm_cache *c, struct obs_node *node_take)
 {
-	struct named *n;
-	HASH_FIND_STR(*table, id, n);
-	bool changed = !n || strcmp(n->name, name) != 0;
-	if (!n) {
+	struct cached_node *n;
+	HASH_FIND_STR(c->nodes, node_take->id, n);
+	if (n)
+		HASH_DEL(c->nodes, n); /* its key is in the value that is replaced */
+	else
 		n = xcalloc(1, sizeof *n);
-		n->id = xstrdup(id);
-		HASH_ADD_KEYPTR(hh, *table, n->id, strlen(n->id), n);
-	}
-	if (changed) {
-		free(n->name);
-		n->name = xstrdup(name);
-	}
-	n->seen = true;
-	return changed;
+	obs_node_unref(n->node);
+	n->node = node_take;
+	HASH_ADD_KEYPTR(hh, c->nodes, node_take->id, strlen(node_take->id), n);
+	return n;
 }
 
-static void names_sweep(struct named **table, bool all)
+void swarm_cache_put_node(struct swarm_cache *c, struct obs_node *node_take)
 {
-	struct named *n, *next;
-	HASH_ITER(hh, *table, n, next) {
+	struct cached_node *n;
+	HASH_FIND_STR(c->nodes, node_take->id, n);
+	if (!n || !n->listed || !obs_node_equal(n->node, node_take)) {
+		c->nodes_changed = true;
+		n = put_node(c, node_take);
+	} else {
+		n->node->version = node_take->version; /* which nothing that was made of the node depends on */
+		obs_node_unref(node_take);
+	}
+	n->seen = n->listed = true;
+}
+
+static struct obs_node *node_of(struct swarm_cache *c, const char *id)
+{
+	struct cached_node *n;
+	HASH_FIND_STR(c->nodes, id, n);
+	if (!n)
+		n = put_node(c, obs_node_new(id, ""));
+	return obs_node_ref(n->node);
+}
+
+static void sweep_nodes(struct swarm_cache *c, bool all)
+{
+	struct cached_node *n, *next;
+	HASH_ITER(hh, c->nodes, n, next) {
 		if (n->seen && !all)
 			continue;
-		HASH_DEL(*table, n);
+		c->nodes_changed |= n->listed;
+		HASH_DEL(c->nodes, n);
+		obs_node_unref(n->node);
+		free(n);
+	}
+}
+
+void swarm_cache_networks_begin(struct swarm_cache *c)
+{
+	for (struct cached_network *n = c->networks; n; n = n->hh.next)
+		n->seen = false;
+}
+
+void swarm_cache_put_network(struct swarm_cache *c, const struct swarm_network *from)
+{
+	struct cached_network *n;
+	if (from->ingress)
+		return;
+	HASH_FIND_STR(c->networks, from->id, n);
+	if (!n) {
+		n = xcalloc(1, sizeof *n);
+		n->id = xstrdup(from->id);
+		HASH_ADD_KEYPTR(hh, c->networks, n->id, strlen(n->id), n);
+	}
+	n->seen = true;
+	if (n->name && strcmp(n->name, from->name) == 0)
+		return;
+	free(n->name);
+	n->name = xstrdup(from->name);
+	c->networks_changed = true;
+}
+
+static void sweep_networks(struct swarm_cache *c, bool all)
+{
+	struct cached_network *n, *next;
+	HASH_ITER(hh, c->networks, n, next) {
+		if (n->seen && !all)
+			continue;
+		HASH_DEL(c->networks, n);
 		free(n->id);
 		free(n->name);
 		free(n);
 	}
 }
 
-static const char *names_find(struct named *table, const char *id)
+/* Whether a task of the service is on a node that is described otherwise by now. */
+static bool has_moved_node(const struct swarm_cache *c, const struct cached_service *s)
 {
-	struct named *n;
-	HASH_FIND_STR(table, id, n);
-	return n ? n->name : "";
-}
-
-void swarm_cache_nodes_begin(struct swarm_cache *c)
-{
-	names_begin(c->nodes);
-}
-
-void swarm_cache_put_node(struct swarm_cache *c, const struct swarm_node *n)
-{
-	c->names_changed |= names_put(&c->nodes, n->id, n->hostname);
-}
-
-void swarm_cache_networks_begin(struct swarm_cache *c)
-{
-	names_begin(c->networks);
-}
-
-void swarm_cache_put_network(struct swarm_cache *c, const struct swarm_network *n)
-{
-	if (!n->ingress)
-		c->names_changed |= names_put(&c->networks, n->id, n->name);
+	for (size_t i = 0; s->obs && i < s->obs->n_tasks; i++) {
+		const struct obs_node *node = s->obs->tasks[i].node;
+		struct cached_node *now;
+		HASH_FIND_STR(c->nodes, node->id, now);
+		if (now && now->node != node)
+			return true;
+	}
+	return false;
 }
 
 void swarm_cache_names_end(struct swarm_cache *c)
 {
-	names_sweep(&c->nodes, false);
-	names_sweep(&c->networks, false);
-	if (c->names_changed)
-		for (struct cached_service *s = c->services; s; s = s->hh.next)
-			s->dirty = true;
-	c->changed |= c->names_changed;
-	c->names_changed = false;
+	sweep_nodes(c, false);
+	sweep_networks(c, false);
+	for (struct cached_service *s = c->services; s && (c->nodes_changed || c->networks_changed); s = s->hh.next)
+		s->dirty |= c->networks_changed || has_moved_node(c, s);
+	c->changed |= c->nodes_changed || c->networks_changed;
+	c->nodes_changed = c->networks_changed = false;
 }
 
 /* -- tasks -- */
 
-static void task_deinit(struct cached_task *t)
-{
-	free(t->addresses);
-}
-
 static void tasks_deinit(struct tasks *t)
 {
 	for (size_t i = 0; i < t->v.n; i++)
-		task_deinit(&t->v.at[i]);
+		free(t->v.at[i].addresses);
 	VEC_DEINIT(&t->v);
 }
 
@@ -169,36 +221,44 @@ static int task_cmp(const void *a, const void *b)
 	return strcmp(((const struct cached_task *)a)->id, ((const struct cached_task *)b)->id);
 }
 
-static bool same_task(const struct cached_task *a, const struct cached_task *b)
+static struct digest tasks_digest(const struct tasks *t)
 {
-	if (strcmp(a->id, b->id) != 0 || strcmp(a->node_id, b->node_id) != 0 || strcmp(a->slot, b->slot) != 0 || a->n_addresses != b->n_addresses)
-		return false;
-	for (size_t i = 0; i < a->n_addresses; i++)
-		if (strcmp(a->addresses[i].network, b->addresses[i].network) != 0 || strcmp(a->addresses[i].address, b->addresses[i].address) != 0)
-			return false;
-	return true;
+	struct digest_ctx c;
+	digest_init(&c);
+	for (size_t i = 0; i < t->v.n; i++) {
+		const struct cached_task *k = &t->v.at[i];
+		digest_add_str(&c, k->id);
+		digest_add_str(&c, k->node_id);
+		digest_add_str(&c, k->slot);
+		for (size_t n = 0; n < k->n_addresses; n++) {
+			digest_add_str(&c, k->addresses[n].network);
+			digest_add_str(&c, k->addresses[n].address);
+		}
+	}
+	return digest_final(&c);
 }
 
-static bool same_tasks(const struct tasks *a, const struct tasks *b)
+/* Those whose tasks the list that is being read is about. */
+static struct cached_service *first_listed(const struct swarm_cache *c)
 {
-	if (a->v.n != b->v.n)
-		return false;
-	for (size_t i = 0; i < a->v.n; i++)
-		if (!same_task(&a->v.at[i], &b->v.at[i]))
-			return false;
-	return true;
+	return c->only_rolling ? c->watched : c->services;
 }
 
-void swarm_cache_tasks_begin(struct swarm_cache *c, bool only_rolling)
+static struct cached_service *next_listed(const struct swarm_cache *c, const struct cached_service *s)
 {
-	c->only_rolling = only_rolling;
-	for (struct cached_service *s = c->services; s; s = s->hh.next)
-		tasks_deinit(&s->incoming);
+	return c->only_rolling ? s->next : s->hh.next;
 }
 
 static bool is_listed(const struct swarm_cache *c, const struct cached_service *s)
 {
 	return s->opted_in && (!c->only_rolling || s->rolling_until_ms);
+}
+
+void swarm_cache_tasks_begin(struct swarm_cache *c, bool only_rolling)
+{
+	c->only_rolling = only_rolling;
+	for (struct cached_service *s = first_listed(c); s; s = next_listed(c, s))
+		tasks_deinit(&s->incoming);
 }
 
 void swarm_cache_put_task(struct swarm_cache *c, const struct swarm_task *t)
@@ -210,42 +270,67 @@ void swarm_cache_put_task(struct swarm_cache *c, const struct swarm_task *t)
 	VEC_PUSH(&s->incoming.v, copy_task(t));
 }
 
+static void take_fresh(struct swarm_cache *c, struct cached_service *s, struct tasks *from, struct digest digest)
+{
+	tasks_deinit(&s->fresh);
+	s->fresh = *from;
+	*from = (struct tasks){0};
+	s->n_tasks = s->fresh.v.n;
+	s->tasks = digest;
+	s->has_fresh = s->dirty = c->changed = true;
+}
+
 void swarm_cache_tasks_end(struct swarm_cache *c, bool keep_missing)
 {
-	for (struct cached_service *s = c->services; s; s = s->hh.next) {
-		if (!is_listed(c, s) || (keep_missing && s->incoming.v.n < s->tasks.v.n)) {
-			tasks_deinit(&s->incoming);
-			continue;
-		}
-		if (s->incoming.v.n > 1)
-			qsort(s->incoming.v.at, s->incoming.v.n, sizeof *s->incoming.v.at, task_cmp);
-		if (!same_tasks(&s->tasks, &s->incoming)) {
-			s->dirty = c->changed = true;
-			struct tasks old = s->tasks;
-			s->tasks = s->incoming;
-			s->incoming = old;
-			if (s->tasks.v.n) {
-				s->tasks.v.at = xrealloc(s->tasks.v.at, s->tasks.v.n * sizeof *s->tasks.v.at);
-				s->tasks.v.cap = s->tasks.v.n;
-			}
+	for (struct cached_service *s = first_listed(c); s; s = next_listed(c, s)) {
+		if (is_listed(c, s) && !(keep_missing && s->incoming.v.n < s->n_tasks)) {
+			if (s->incoming.v.n > 1)
+				qsort(s->incoming.v.at, s->incoming.v.n, sizeof *s->incoming.v.at, task_cmp);
+			struct digest digest = tasks_digest(&s->incoming);
+			if (!digest_equal(&digest, &s->tasks))
+				take_fresh(c, s, &s->incoming, digest);
 		}
 		tasks_deinit(&s->incoming);
 	}
 }
 
+/* The tasks of the observed value without one of them. False when that one is not among them. */
+static bool without_task(const struct obs_service *o, const char *task_id, struct tasks *out)
+{
+	AUTO_ARENA a = ARENA_INIT;
+	bool known = false;
+	struct swarm_address *addresses = ARENA_ARRAY(&a, struct swarm_address, o->n_tasks + 1);
+	for (size_t i = 0, n; i < o->n_tasks; i += n) {
+		const struct obs_task *t = &o->tasks[i];
+		for (n = 0; i + n < o->n_tasks && strcmp(o->tasks[i + n].id, t->id) == 0; n++)
+			addresses[n] = (struct swarm_address){o->tasks[i + n].network, o->tasks[i + n].address};
+		if (strcmp(t->id, task_id) == 0)
+			known = true;
+		else
+			VEC_PUSH(&out->v, copy_task(&(struct swarm_task){.id = t->id, .node_id = t->node->id, .slot = t->slot, .addresses = addresses, .n_addresses = n}));
+	}
+	return known;
+}
+
 bool swarm_cache_drop_task(struct swarm_cache *c, const char *service_id, const char *task_id)
 {
 	struct cached_service *s;
+	struct tasks rest = {0};
 	HASH_FIND_STR(c->services, service_id, s);
-	for (size_t i = 0; s && i < s->tasks.v.n; i++) {
-		if (strcmp(s->tasks.v.at[i].id, task_id) != 0)
-			continue;
-		task_deinit(&s->tasks.v.at[i]);
-		VEC_REMOVE(&s->tasks.v, i);
-		s->dirty = c->changed = true;
-		return true;
+	for (size_t i = 0; s && s->has_fresh && i < s->fresh.v.n; i++)
+		if (strcmp(s->fresh.v.at[i].id, task_id) == 0) {
+			free(s->fresh.v.at[i].addresses);
+			VEC_REMOVE(&s->fresh.v, i);
+			s->n_tasks = s->fresh.v.n;
+			s->tasks = (struct digest){0};
+			return true;
+		}
+	if (!s || s->has_fresh || !s->obs || !without_task(s->obs, task_id, &rest)) {
+		tasks_deinit(&rest);
+		return false;
 	}
-	return false;
+	take_fresh(c, s, &rest, (struct digest){0}); /* the next list is compared in full */
+	return true;
 }
 
 /* -- services -- */
@@ -264,11 +349,26 @@ static void forget_order(struct swarm_cache *c)
 	c->order = NULL;
 }
 
+static void watch(struct swarm_cache *c, struct cached_service *s)
+{
+	if (!s->watched)
+		DL_APPEND(c->watched, s);
+	s->watched = true;
+}
+
+static void unwatch(struct swarm_cache *c, struct cached_service *s)
+{
+	if (s->watched)
+		DL_DELETE(c->watched, s);
+	s->watched = false;
+}
+
 static void service_free(struct swarm_cache *c, struct cached_service *s)
 {
 	HASH_DEL(c->services, s);
 	forget_order(c);
-	tasks_deinit(&s->tasks);
+	unwatch(c, s);
+	tasks_deinit(&s->fresh);
 	tasks_deinit(&s->incoming);
 	obs_service_unref(s->obs);
 	arena_deinit(&s->arena);
@@ -282,8 +382,8 @@ void swarm_cache_free(struct swarm_cache *c)
 	struct cached_service *s, *next;
 	HASH_ITER(hh, c->services, s, next)
 		service_free(c, s);
-	names_sweep(&c->nodes, true);
-	names_sweep(&c->networks, true);
+	sweep_nodes(c, true);
+	sweep_networks(c, true);
 	forget_order(c);
 	free(c->notify_label);
 	free(c);
@@ -371,6 +471,8 @@ void swarm_cache_put_service(struct swarm_cache *c, const struct swarm_service *
 	HASH_ADD_KEYPTR(hh, c->services, s->spec.id, strlen(s->spec.id), s);
 	s->seen = s->dirty = c->changed = true;
 	s->spec_changed |= s->opted_in && (!was_in || !same_tasks_spec || from->updating);
+	if (s->spec_changed)
+		watch(c, s);
 	c->n_changes++;
 }
 
@@ -380,30 +482,38 @@ void swarm_cache_mark_rolling(struct swarm_cache *c, const char *service_id, int
 {
 	struct cached_service *s;
 	HASH_FIND_STR(c->services, service_id, s);
-	if (s && s->opted_in && s->rolling_until_ms < until_ms)
-		s->rolling_until_ms = until_ms;
+	if (!s || !s->opted_in || s->rolling_until_ms >= until_ms)
+		return;
+	s->rolling_until_ms = until_ms;
+	watch(c, s);
 }
 
 static bool is_incomplete(const struct cached_service *s)
 {
-	return s->spec.updating || (s->spec.replicas >= 0 && s->tasks.v.n != (size_t)s->spec.replicas);
+	return s->spec.updating || (s->spec.replicas >= 0 && s->n_tasks != (size_t)s->spec.replicas);
 }
 
 void swarm_cache_start_rolling(struct swarm_cache *c, int64_t until_ms, bool only_incomplete)
 {
-	for (struct cached_service *s = c->services; s; s = s->hh.next) {
+	struct cached_service *s, *next;
+	DL_FOREACH_SAFE(c->watched, s, next) {
 		if (s->spec_changed && (!only_incomplete || is_incomplete(s)))
 			s->rolling_until_ms = until_ms;
 		s->spec_changed = false;
+		if (!s->rolling_until_ms)
+			unwatch(c, s);
 	}
 }
 
 size_t swarm_cache_rolling(struct swarm_cache *c, int64_t now_ms)
 {
 	size_t n = 0;
-	for (struct cached_service *s = c->services; s; s = s->hh.next) {
+	struct cached_service *s, *next;
+	DL_FOREACH_SAFE(c->watched, s, next) {
 		if (s->rolling_until_ms && s->rolling_until_ms <= now_ms && !s->spec.updating)
 			s->rolling_until_ms = 0;
+		if (!s->rolling_until_ms && !s->spec_changed)
+			unwatch(c, s);
 		n += s->rolling_until_ms != 0;
 	}
 	return n;
@@ -412,7 +522,7 @@ size_t swarm_cache_rolling(struct swarm_cache *c, int64_t now_ms)
 size_t swarm_cache_rolling_ids(const struct swarm_cache *c, const char **out, size_t max)
 {
 	size_t n = 0;
-	for (struct cached_service *s = c->services; s; s = s->hh.next)
+	for (struct cached_service *s = c->watched; s; s = s->next)
 		if (s->rolling_until_ms) {
 			if (n < max)
 				out[n] = s->spec.id;
@@ -423,28 +533,59 @@ size_t swarm_cache_rolling_ids(const struct swarm_cache *c, const char **out, si
 
 /* -- observed -- */
 
-static void observe_tasks(const struct swarm_cache *c, const struct cached_service *s, struct obs_service *o)
+/* The name of a task's network: mostly one of the service's, which is there already. */
+static const char *network_name(struct obs_service *o, const char *name)
+{
+	for (size_t i = 0; i < o->n_networks; i++)
+		if (strcmp(o->networks[i], name) == 0)
+			return o->networks[i];
+	return arena_strdup(&o->arena, name);
+}
+
+static void observe_fresh_tasks(struct swarm_cache *c, const struct tasks *from, struct obs_service *o)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < s->tasks.v.n; i++)
-		n += s->tasks.v.at[i].n_addresses;
-	o->tasks = ARENA_ARRAY(&o->arena, struct obs_task, n + 1);
-	for (size_t i = 0; i < s->tasks.v.n; i++) {
-		const struct cached_task *t = &s->tasks.v.at[i];
-		const char *node = arena_strdup(&o->arena, names_find(c->nodes, t->node_id));
-		const char *slot = arena_strdup(&o->arena, t->slot), *id = arena_strdup(&o->arena, t->id);
+	for (size_t i = 0; i < from->v.n; i++)
+		n += from->v.at[i].n_addresses;
+	o->tasks = ARENA_ARRAY(&o->arena, struct obs_task, n);
+	for (size_t i = 0; i < from->v.n; i++) {
+		const struct cached_task *t = &from->v.at[i];
+		const char *slot = t->n_addresses ? arena_strdup(&o->arena, t->slot) : "", *id = t->n_addresses ? arena_strdup(&o->arena, t->id) : "";
 		for (size_t k = 0; k < t->n_addresses; k++)
 			o->tasks[o->n_tasks++] = (struct obs_task){
 				.address = arena_strdup(&o->arena, t->addresses[k].address),
-				.network = arena_strdup(&o->arena, t->addresses[k].network),
-				.node = node,
+				.network = network_name(o, t->addresses[k].network),
 				.slot = slot,
 				.id = id,
+				.node = node_of(c, t->node_id),
 			};
 	}
 }
 
-static struct obs_service *observe(const struct swarm_cache *c, const struct cached_service *s)
+static void observe_same_tasks(struct swarm_cache *c, const struct obs_service *from, struct obs_service *o)
+{
+	o->tasks = ARENA_ARRAY(&o->arena, struct obs_task, from->n_tasks);
+	for (size_t i = 0; i < from->n_tasks; i++) {
+		const struct obs_task *t = &from->tasks[i];
+		bool same = i && strcmp(t->id, from->tasks[i - 1].id) == 0;
+		o->tasks[o->n_tasks++] = (struct obs_task){
+			.address = arena_strdup(&o->arena, t->address),
+			.network = network_name(o, t->network),
+			.slot = same ? o->tasks[i - 1].slot : arena_strdup(&o->arena, t->slot),
+			.id = same ? o->tasks[i - 1].id : arena_strdup(&o->arena, t->id),
+			.node = node_of(c, t->node->id),
+		};
+	}
+}
+
+static const char *find_network(const struct swarm_cache *c, const char *id)
+{
+	struct cached_network *n;
+	HASH_FIND_STR(c->networks, id, n);
+	return n ? n->name : id; /* a service may name its network by name instead of ID */
+}
+
+static struct obs_service *observe(struct swarm_cache *c, const struct cached_service *s)
 {
 	struct obs_service *o = obs_service_new("swarm", "", s->spec.name);
 	o->id = arena_strdup(&o->arena, s->spec.id);
@@ -455,16 +596,16 @@ static struct obs_service *observe(const struct swarm_cache *c, const struct cac
 	/* The labels are kept once: in the spec until they were observed, then in the observed value. */
 	const struct obs_label *labels = s->spec.labels ? s->spec.labels : s->obs->labels;
 	size_t n_labels = s->spec.labels ? s->spec.n_labels : s->obs->n_labels;
-	o->labels = ARENA_ARRAY(&o->arena, struct obs_label, n_labels + 1);
+	o->labels = ARENA_ARRAY(&o->arena, struct obs_label, n_labels);
 	for (size_t i = 0; i < n_labels; i++)
 		o->labels[o->n_labels++] = (struct obs_label){arena_strdup(&o->arena, labels[i].key), arena_strdup(&o->arena, labels[i].value)};
-	o->networks = ARENA_ARRAY(&o->arena, const char *, s->spec.n_networks + 1);
-	for (size_t i = 0; i < s->spec.n_networks; i++) {
-		/* A service may name its network by name instead of ID. */
-		const char *name = names_find(c->networks, s->spec.networks[i]);
-		o->networks[o->n_networks++] = arena_strdup(&o->arena, *name ? name : s->spec.networks[i]);
-	}
-	observe_tasks(c, s, o);
+	o->networks = ARENA_ARRAY(&o->arena, const char *, s->spec.n_networks);
+	for (size_t i = 0; i < s->spec.n_networks; i++)
+		o->networks[o->n_networks++] = arena_strdup(&o->arena, find_network(c, s->spec.networks[i]));
+	if (s->has_fresh)
+		observe_fresh_tasks(c, &s->fresh, o);
+	else if (s->obs)
+		observe_same_tasks(c, s->obs, o);
 	obs_service_seal(o);
 	return o;
 }
@@ -488,7 +629,8 @@ static void slim_spec(struct swarm_cache *c, struct cached_service *s)
 static void refresh(struct swarm_cache *c, struct cached_service *s)
 {
 	struct obs_service *o = observe(c, s);
-	s->dirty = false;
+	s->dirty = s->has_fresh = false;
+	tasks_deinit(&s->fresh);
 	if (s->obs && obs_service_equal(s->obs, o)) {
 		obs_service_unref(o);
 	} else {
@@ -529,5 +671,12 @@ struct obs_part *swarm_cache_publish(struct swarm_cache *c, const char *source, 
 			refresh(c, s);
 		list[i] = obs_service_ref(s->obs);
 	}
-	return obs_part_new(source, revision, list, n);
+	struct obs_part *part = obs_part_new(source, revision, list, n);
+	struct obs_node **nodes = xcalloc(HASH_COUNT(c->nodes), sizeof *nodes);
+	size_t n_nodes = 0;
+	for (struct cached_node *node = c->nodes; node; node = node->hh.next)
+		if (node->listed)
+			nodes[n_nodes++] = obs_node_ref(node->node);
+	obs_part_set_nodes(part, nodes, n_nodes);
+	return part;
 }

@@ -27,10 +27,10 @@ bool swarm_cache_drop_task(struct swarm_cache *c, const char *service_id, const 
 
 /* Nodes and networks: each list replaces the former. */
 void swarm_cache_nodes_begin(struct swarm_cache *c);
-void swarm_cache_put_node(struct swarm_cache *c, const struct swarm_node *n);
+void swarm_cache_put_node(struct swarm_cache *c, struct obs_node *node_take);
 void swarm_cache_networks_begin(struct swarm_cache *c);
 void swarm_cache_put_network(struct swarm_cache *c, const struct swarm_network *n);
-/* After the last put; services are put together anew if a name changed. */
+/* After the last put; services are put together anew if a network's name or a node of theirs changed. */
 void swarm_cache_names_end(struct swarm_cache *c);
 
 /* Rolling: tasks of the service are about to change. `until_ms` is when one stops looking so closely. */

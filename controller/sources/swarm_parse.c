@@ -137,13 +137,35 @@ int swarm_parse_task(struct arena *a, const char *bytes, size_t len, struct swar
 	return need(out->id, "ID", e);
 }
 
-int swarm_parse_node(struct arena *a, const char *bytes, size_t len, struct swarm_node *out, struct err *e)
+/* Labels of the engine that the node itself does not have come behind the node's own. */
+static void read_node_labels(struct obs_node *n, const json_t *own, const json_t *engine)
+{
+	const char *key;
+	json_t *value;
+	n->labels = ARENA_ARRAY(&n->arena, struct obs_label, json_object_size(own) + json_object_size(engine) + 1);
+	json_object_foreach((json_t *)own, key, value)
+		if (json_is_string(value))
+			n->labels[n->n_labels++] = (struct obs_label){arena_strdup(&n->arena, key), arena_strdup(&n->arena, json_string_value(value))};
+	json_object_foreach((json_t *)engine, key, value)
+		if (json_is_string(value) && !json_object_get(own, key))
+			n->labels[n->n_labels++] = (struct obs_label){arena_strdup(&n->arena, key), arena_strdup(&n->arena, json_string_value(value))};
+}
+
+struct obs_node *swarm_parse_node(const char *bytes, size_t len, struct err *e)
 {
 	AUTO_JSON *j = json_parse(bytes, len, e);
-	if (!j)
-		return -1;
-	*out = (struct swarm_node){.id = copy_str(a, j, "ID"), .hostname = copy_str(a, json_object_get(j, "Description"), "Hostname")};
-	return need(out->id, "ID", e);
+	const json_t *spec = json_object_get(j, "Spec"), *description = json_object_get(j, "Description"), *status = json_object_get(j, "Status");
+	if (!j || need(json_get_str(j, "ID", ""), "ID", e) < 0)
+		return NULL;
+	struct obs_node *n = obs_node_new(json_get_str(j, "ID", ""), json_get_str(description, "Hostname", ""));
+	n->address = copy_str(&n->arena, status, "Addr");
+	n->state = copy_str(&n->arena, status, "State");
+	n->role = copy_str(&n->arena, spec, "Role");
+	n->availability = copy_str(&n->arena, spec, "Availability");
+	n->version = (uint64_t)json_get_int(json_object_get(j, "Version"), "Index", 0);
+	read_node_labels(n, json_object_get(spec, "Labels"), json_walk(description, "Engine.Labels"));
+	obs_node_seal(n);
+	return n;
 }
 
 int swarm_parse_network(struct arena *a, const char *bytes, size_t len, struct swarm_network *out, struct err *e)

@@ -36,10 +36,6 @@ struct swarm_task {
 	size_t n_addresses;
 };
 
-struct swarm_node {
-	const char *id, *hostname;
-};
-
 struct swarm_network {
 	const char *id, *name;
 	bool ingress;
@@ -53,7 +49,8 @@ struct swarm_event {
 
 int swarm_parse_service(struct arena *a, const char *bytes, size_t len, struct swarm_service *out, struct err *e);
 int swarm_parse_task(struct arena *a, const char *bytes, size_t len, struct swarm_task *out, struct err *e);
-int swarm_parse_node(struct arena *a, const char *bytes, size_t len, struct swarm_node *out, struct err *e);
+/* A sealed node with one reference for the caller. NULL with `e` when it cannot be read. */
+struct obs_node *swarm_parse_node(const char *bytes, size_t len, struct err *e);
 int swarm_parse_network(struct arena *a, const char *bytes, size_t len, struct swarm_network *out, struct err *e);
 int swarm_parse_event(struct arena *a, const char *bytes, size_t len, struct swarm_event *out, struct err *e);
 

@@ -34,19 +34,26 @@ static struct arena_chunk *chunk_add(struct arena *a, size_t need)
 
 void *arena_alloc(struct arena *a, size_t size)
 {
-	size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 	struct arena_chunk *c = a->chunks;
-	if (!c || c->cap - c->used < size)
+	size_t at = c ? (c->used + ALIGN - 1) & ~(size_t)(ALIGN - 1) : 0;
+	if (!c || at > c->cap || c->cap - at < size) {
 		c = chunk_add(a, size);
-	void *p = c->data + c->used;
-	c->used += size;
-	return memset(p, 0, size);
+		at = 0;
+	}
+	c->used = at + size;
+	return memset(c->data + at, 0, size);
 }
 
+/* Texts are packed. */
 char *arena_strndup(struct arena *a, const char *s, size_t len)
 {
-	char *d = arena_alloc(a, len + 1);
+	struct arena_chunk *c = a->chunks;
+	if (!c || c->cap - c->used < len + 1)
+		c = chunk_add(a, len + 1);
+	char *d = c->data + c->used;
+	c->used += len + 1;
 	memcpy(d, s, len);
+	d[len] = '\0';
 	return d;
 }
 

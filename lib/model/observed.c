@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "model/labels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,32 @@ struct obs_service *obs_service_new(const char *orchestrator, const char *space,
 	s->id = "";
 	s->arena = a;
 	return s;
+}
+
+struct obs_node *obs_node_new(const char *id, const char *name)
+{
+	struct arena a = ARENA_INIT;
+	struct obs_node *n = ARENA_NEW(&a, struct obs_node);
+	n->refs = 1;
+	n->id = arena_strdup(&a, id);
+	n->name = arena_strdup(&a, name);
+	n->address = n->state = n->role = n->availability = "";
+	n->arena = a;
+	return n;
+}
+
+struct obs_node *obs_node_ref(struct obs_node *n)
+{
+	n->refs++;
+	return n;
+}
+
+void obs_node_unref(struct obs_node *n)
+{
+	if (!n || --n->refs)
+		return;
+	struct arena a = n->arena; /* the node itself lives in it */
+	arena_deinit(&a);
 }
 
 static int label_cmp(const void *a, const void *b)
@@ -42,7 +69,7 @@ static int task_cmp(const void *pa, const void *pb)
 {
 	const struct obs_task *a = pa, *b = pb;
 	int c = slot_cmp(a->slot, b->slot);
-	c = c ? c : strcmp(a->node, b->node);
+	c = c ? c : a->node == b->node ? 0 : strcmp(a->node->name, b->node->name);
 	c = c ? c : strcmp(a->id, b->id);
 	c = c ? c : strcmp(a->network, b->network);
 	return c ? c : strcmp(a->address, b->address);
@@ -56,6 +83,49 @@ static void sort(void *at, size_t n, size_t size, int (*cmp)(const void *, const
 			qsort(at, n, size, cmp);
 			return;
 		}
+}
+
+void obs_node_seal(struct obs_node *n)
+{
+	sort(n->labels, n->n_labels, sizeof *n->labels, label_cmp);
+}
+
+static bool same_labels(const struct obs_label *a, size_t n, const struct obs_label *b, size_t m)
+{
+	if (n != m)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(a[i].key, b[i].key) != 0 || strcmp(a[i].value, b[i].value) != 0)
+			return false;
+	return true;
+}
+
+bool obs_node_equal(const struct obs_node *a, const struct obs_node *b)
+{
+	return a == b || (strcmp(a->id, b->id) == 0 && strcmp(a->name, b->name) == 0 && strcmp(a->address, b->address) == 0 &&
+		strcmp(a->state, b->state) == 0 && strcmp(a->role, b->role) == 0 && strcmp(a->availability, b->availability) == 0 &&
+		same_labels(a->labels, a->n_labels, b->labels, b->n_labels));
+}
+
+static const char *find_label(const struct obs_label *labels, size_t n, const char *key)
+{
+	struct obs_label want = {.key = key};
+	struct obs_label *l = n ? bsearch(&want, labels, n, sizeof *labels, label_cmp) : NULL;
+	return l ? l->value : NULL;
+}
+
+const char *obs_node_param(const struct obs_node *n, const char *name)
+{
+	const struct {
+		const char *name, *value;
+	} own[] = {{"id", n->id}, {"hostname", n->name}, {"address", n->address}, {"state", n->state}, {"role", n->role}, {"availability", n->availability}};
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		if (strcmp(own[i].name, name) == 0 && *own[i].value)
+			return own[i].value;
+	if (strchr(name, '.'))
+		return find_label(n->labels, n->n_labels, name);
+	AUTO_FREE char *full = xasprintf(LABEL_PREFIX "%s", name);
+	return find_label(n->labels, n->n_labels, full);
 }
 
 void obs_service_seal(struct obs_service *s)
@@ -75,17 +145,15 @@ void obs_service_unref(struct obs_service *s)
 {
 	if (!s || --s->refs)
 		return;
+	for (size_t i = 0; i < s->n_tasks; i++)
+		obs_node_unref(s->tasks[i].node);
 	struct arena a = s->arena; /* the service itself lives in it */
 	arena_deinit(&a);
 }
 
 const char *obs_service_label(const struct obs_service *s, const char *key)
 {
-	if (!s->n_labels)
-		return NULL;
-	struct obs_label want = {.key = key};
-	struct obs_label *l = bsearch(&want, s->labels, s->n_labels, sizeof *s->labels, label_cmp);
-	return l ? l->value : NULL;
+	return find_label(s->labels, s->n_labels, key);
 }
 
 bool obs_service_on_network(const struct obs_service *s, const char *network)
@@ -96,17 +164,14 @@ bool obs_service_on_network(const struct obs_service *s, const char *network)
 bool obs_service_equal(const struct obs_service *a, const struct obs_service *b)
 {
 	if (strcmp(a->key, b->key) != 0 || strcmp(a->orchestrator, b->orchestrator) != 0 || strcmp(a->id, b->id) != 0 ||
-		a->replicas != b->replicas || a->created_ms != b->created_ms || a->opted_in != b->opted_in || a->mended != b->mended || a->n_labels != b->n_labels ||
-		a->n_networks != b->n_networks || a->n_tasks != b->n_tasks)
+		a->replicas != b->replicas || a->created_ms != b->created_ms || a->opted_in != b->opted_in || a->mended != b->mended ||
+		!same_labels(a->labels, a->n_labels, b->labels, b->n_labels) || a->n_networks != b->n_networks || a->n_tasks != b->n_tasks)
 		return false;
-	for (size_t i = 0; i < a->n_labels; i++)
-		if (strcmp(a->labels[i].key, b->labels[i].key) != 0 || strcmp(a->labels[i].value, b->labels[i].value) != 0)
-			return false;
 	for (size_t i = 0; i < a->n_networks; i++)
 		if (strcmp(a->networks[i], b->networks[i]) != 0)
 			return false;
 	for (size_t i = 0; i < a->n_tasks; i++)
-		if (task_cmp(&a->tasks[i], &b->tasks[i]) != 0)
+		if (task_cmp(&a->tasks[i], &b->tasks[i]) != 0 || !obs_node_equal(a->tasks[i].node, b->tasks[i].node))
 			return false;
 	return true;
 }
@@ -124,6 +189,18 @@ struct obs_part *obs_part_new(const char *source, uint64_t revision, struct obs_
 	return p;
 }
 
+static int node_cmp(const void *a, const void *b)
+{
+	return strcmp((*(struct obs_node *const *)a)->id, (*(struct obs_node *const *)b)->id);
+}
+
+void obs_part_set_nodes(struct obs_part *p, struct obs_node **nodes_take, size_t n)
+{
+	p->nodes = nodes_take;
+	p->n_nodes = n;
+	sort(p->nodes, n, sizeof *p->nodes, node_cmp);
+}
+
 struct obs_part *obs_part_ref(struct obs_part *p)
 {
 	p->refs++;
@@ -136,7 +213,10 @@ void obs_part_unref(struct obs_part *p)
 		return;
 	for (size_t i = 0; i < p->n; i++)
 		obs_service_unref(p->services[i]);
+	for (size_t i = 0; i < p->n_nodes; i++)
+		obs_node_unref(p->nodes[i]);
 	free(p->services);
+	free(p->nodes);
 	free(p->source);
 	diags_deinit(&p->diags);
 	free(p);
@@ -152,19 +232,24 @@ struct obs_service *obs_part_find(const struct obs_part *p, const char *key)
 	return s ? *s : NULL;
 }
 
-static void read_labels(struct obs_service *s, const json_t *labels, struct diags *d)
+/* -- the JSON form -- */
+
+/* Of the service or node called `whose`. In `a`; returns how many. */
+static size_t read_labels(struct arena *a, const char *whose, const json_t *labels, struct obs_label **out, struct diags *d)
 {
 	const char *key;
 	json_t *value;
-	s->labels = ARENA_ARRAY(&s->arena, struct obs_label, json_object_size(labels) + 1);
+	size_t n = 0;
+	*out = ARENA_ARRAY(a, struct obs_label, json_object_size(labels) + 1);
 	json_object_foreach((json_t *)labels, key, value) {
 		const char *text = json_is_string(value) ? json_get_str(labels, key, NULL) : NULL;
 		if (!text) {
-			diags_add(d, DIAG_ERROR, s->name, key, "Give the label a text without NUL characters.", "the label's value is not text");
+			diags_add(d, DIAG_ERROR, whose, key, "Give the label a text without NUL characters.", "the label's value is not text");
 			continue;
 		}
-		s->labels[s->n_labels++] = (struct obs_label){arena_strdup(&s->arena, key), arena_strdup(&s->arena, text)};
+		(*out)[n++] = (struct obs_label){arena_strdup(a, key), arena_strdup(a, text)};
 	}
+	return n;
 }
 
 static void read_networks(struct obs_service *s, const json_t *networks)
@@ -177,7 +262,32 @@ static void read_networks(struct obs_service *s, const json_t *networks)
 			s->networks[s->n_networks++] = arena_strdup(&s->arena, json_string_value(v));
 }
 
-static void read_tasks(struct obs_service *s, const json_t *tasks, struct diags *d)
+struct nodes {
+	VEC(struct obs_node *) v;
+};
+
+static struct obs_node *read_node(const json_t *j, struct diags *d)
+{
+	struct obs_node *n = obs_node_new(json_get_str(j, "id", json_get_str(j, "hostname", "")), json_get_str(j, "hostname", ""));
+	n->address = arena_strdup(&n->arena, json_get_str(j, "address", ""));
+	n->state = arena_strdup(&n->arena, json_get_str(j, "state", ""));
+	n->role = arena_strdup(&n->arena, json_get_str(j, "role", ""));
+	n->availability = arena_strdup(&n->arena, json_get_str(j, "availability", ""));
+	n->n_labels = read_labels(&n->arena, n->name, json_object_get(j, "labels"), &n->labels, d);
+	obs_node_seal(n);
+	return n;
+}
+
+/* A task names its node by host name or ID; one that is not described is known by that name only. Returns a reference. */
+static struct obs_node *node_of(struct nodes *nodes, const char *name)
+{
+	for (size_t i = 0; i < nodes->v.n; i++)
+		if (strcmp(nodes->v.at[i]->name, name) == 0 || strcmp(nodes->v.at[i]->id, name) == 0)
+			return obs_node_ref(nodes->v.at[i]);
+	return obs_node_new("", name);
+}
+
+static void read_tasks(struct obs_service *s, const json_t *tasks, struct nodes *nodes, struct diags *d)
 {
 	size_t i;
 	json_t *v;
@@ -191,9 +301,9 @@ static void read_tasks(struct obs_service *s, const json_t *tasks, struct diags 
 			s->tasks[s->n_tasks++] = (struct obs_task){
 				.address = arena_strdup(&s->arena, address),
 				.network = arena_strdup(&s->arena, json_get_str(v, "network", "")),
-				.node = arena_strdup(&s->arena, json_get_str(v, "node", "")),
 				.slot = arena_strdup(&s->arena, json_get_str(v, "slot", "")),
 				.id = arena_strdup(&s->arena, json_get_str(v, "id", "")),
+				.node = node_of(nodes, json_get_str(v, "node", "")),
 			};
 	}
 }
@@ -202,8 +312,11 @@ struct obs_part *obs_part_from_json(const json_t *j, const char *notify_label)
 {
 	AUTO_DIAGS d = {0};
 	VEC(struct obs_service *) v = {0};
+	struct nodes nodes = {0};
 	size_t i;
 	json_t *item;
+	json_array_foreach(json_object_get(j, "nodes"), i, item)
+		VEC_PUSH(&nodes.v, read_node(item, &d));
 	json_array_foreach(json_object_get(j, "services"), i, item) {
 		const char *name = json_get_str(item, "name", "");
 		if (!*name) {
@@ -213,15 +326,16 @@ struct obs_part *obs_part_from_json(const json_t *j, const char *notify_label)
 		struct obs_service *s = obs_service_new(json_get_str(item, "orchestrator", "swarm"), json_get_str(item, "namespace", ""), name);
 		s->replicas = json_get_int(item, "replicas", 1);
 		s->created_ms = json_get_int(item, "created_ms", 0);
-		read_labels(s, json_object_get(item, "labels"), &d);
+		s->n_labels = read_labels(&s->arena, s->name, json_object_get(item, "labels"), &s->labels, &d);
 		read_networks(s, json_object_get(item, "networks"));
-		read_tasks(s, json_object_get(item, "tasks"), &d);
+		read_tasks(s, json_object_get(item, "tasks"), &nodes, &d);
 		obs_service_seal(s);
 		const char *notify = obs_service_label(s, notify_label);
 		s->opted_in = notify && strcasecmp(notify, "true") == 0;
 		VEC_PUSH(&v, s);
 	}
 	struct obs_part *p = obs_part_new("file", 1, v.at, v.n);
+	obs_part_set_nodes(p, nodes.v.at, nodes.v.n);
 	p->diags = d;
 	d = (struct diags){0};
 	return p;

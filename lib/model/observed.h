@@ -1,4 +1,4 @@
-/* What sources saw: services with their labels, networks and running tasks, as immutable values. Pure.
+/* What sources saw: services with their labels, networks and running tasks, and nodes, as immutable values. Pure.
  *
  * One obs_service is shared by the source that made it and by every generation of the model that uses it; a service that did not
  * change keeps its pointer, and that is how later stages know that there is nothing to do. */
@@ -16,13 +16,25 @@ struct obs_label {
 	const char *key, *value;
 };
 
+/* A node of the orchestrator; one value is shared by all tasks on it. Texts are "" where unknown. */
+struct obs_node {
+	unsigned refs;
+	struct arena arena; /* holds everything below */
+	const char *id;
+	const char *name; /* host name */
+	const char *address, *state, *role, *availability; /* the orchestrator's words: "ready", "worker", "active" */
+	uint64_t version;
+	struct obs_label *labels; /* sorted by key; a label of the node goes before one of its engine */
+	size_t n_labels;
+};
+
 /* One address of one running task. */
 struct obs_task {
 	const char *address; /* IP without prefix length, IPv6 without brackets */
 	const char *network; /* name of the network that the address is on */
-	const char *node;	 /* host name of the node, "" when unknown */
 	const char *slot;	 /* "3"; "" for tasks of global services */
 	const char *id;
+	struct obs_node *node; /* never NULL; the service holds a reference for each task */
 };
 
 struct obs_service {
@@ -52,8 +64,22 @@ struct obs_part {
 	uint64_t revision;
 	struct obs_service **services; /* sorted by key */
 	size_t n;
+	struct obs_node **nodes; /* sorted by ID */
+	size_t n_nodes;
 	struct diags diags; /* what the source could not read */
 };
+
+/* Starts a node with one reference; the caller fills the rest out of `arena` and calls obs_node_seal. Strings are copied. */
+struct obs_node *obs_node_new(const char *id, const char *name);
+/* Sorts the labels. The value must not change afterwards. */
+void obs_node_seal(struct obs_node *n);
+struct obs_node *obs_node_ref(struct obs_node *n);
+void obs_node_unref(struct obs_node *n);
+/* True when all but the versions are equal. Both sealed. */
+bool obs_node_equal(const struct obs_node *a, const struct obs_node *b);
+/* What a parameter of a node notification would say: "id", "hostname", "address", "state", "role" and "availability" are the node's own, any
+ * other name that of its label com.df.NAME, or of the label NAME itself if it has a dot. NULL when there is none. */
+const char *obs_node_param(const struct obs_node *n, const char *name);
 
 /* Starts a service with one reference; the caller fills the rest out of `arena` and calls obs_service_seal. Strings are copied. */
 struct obs_service *obs_service_new(const char *orchestrator, const char *space, const char *name);
@@ -69,6 +95,8 @@ bool obs_service_on_network(const struct obs_service *s, const char *network);
 
 /* Takes over one reference of each service and the array. Sorts by key. */
 struct obs_part *obs_part_new(const char *source, uint64_t revision, struct obs_service **services_take, size_t n);
+/* Takes over one reference of each node and the array. Sorts by ID. */
+void obs_part_set_nodes(struct obs_part *p, struct obs_node **nodes_take, size_t n);
 struct obs_part *obs_part_ref(struct obs_part *p);
 void obs_part_unref(struct obs_part *p);
 /* NULL when the part has no such service. */

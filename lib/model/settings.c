@@ -50,6 +50,9 @@ const struct setting_def setting_defs[] = {
 	{"target-labels", SETTING_LIST, AT(target_labels), "", NULL, "DF_SCRAPE_TARGET_LABELS", "NAME,...",
 		"Labels of the service that its targets carry too, beside `service`, `node` and `slot`: `env` stands for `com.df.env`; a name with a dot is "
 		"taken as it is."},
+	{"node-labels", SETTING_LIST, AT(node_labels), "", NULL, "DF_NODE_TARGET_LABELS", "NAME,...",
+		"Labels of a task's node that its target carries too: `zone` stands for the label `com.df.zone` of the node or its engine; `role`, `id`, "
+		"`hostname`, `address`, `state` and `availability` for what the node is; a name with a dot is taken as it is."},
 	{"reload-share", SETTING_FRACTION, AT(reload_share), "0.25", NULL, NULL, "FRACTION",
 		"At most this share of a worker's time goes into reloads: after one of 0.2 s the next starts 0.8 s after its start at 0.25."},
 	{"resync-interval", SETTING_DURATION, AT(resync_interval_ms), "1m", NULL, NULL, "DURATION",

@@ -39,6 +39,7 @@ struct settings {
 	int64_t scrape_interval_ms;
 	int64_t evaluation_interval_ms;
 	struct string_list target_labels;
+	struct string_list node_labels;
 	double reload_share;
 	int64_t resync_interval_ms;
 	int64_t task_interval_ms;

@@ -17,22 +17,33 @@ enum { CONFIG_MAX_BYTES = 256 * 1024 * 1024, DEFAULT_TIMEOUT_MS = 10000 };
 
 /* -- labels of targets -- */
 
-/* "env" stands for com.df.env, a name with a dot for itself; the label's name gets '_' for what Prometheus does not allow. */
+/* Sets a label that a setting asks for; its name gets '_' for what Prometheus does not allow. */
+static void add_named_label(json_t *labels, const char *name, const char *value)
+{
+	char *label = xstrdup(name);
+	for (char *c = label; *c; c++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *c))
+			*c = '_';
+	if (value && *value && text_is_label_name(label) && text_is_utf8(value, strlen(value)))
+		json_object_set_new(labels, label, json_string(value));
+	free(label);
+}
+
+/* "env" stands for com.df.env, a name with a dot for itself. */
 static void add_extra_labels(const struct settings *set, const struct obs_service *s, json_t *labels)
 {
 	for (size_t i = 0; i < set->target_labels.n; i++) {
 		const char *name = set->target_labels.at[i];
 		char *full = strchr(name, '.') ? xstrdup(name) : xasprintf(LABEL_PREFIX "%s", name);
-		const char *value = obs_service_label(s, full);
-		char *label = xstrdup(name);
-		for (char *c = label; *c; c++)
-			if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *c))
-				*c = '_';
-		if (value && *value && text_is_label_name(label) && text_is_utf8(value, strlen(value)))
-			json_object_set_new(labels, label, json_string(value));
-		free(label);
+		add_named_label(labels, name, obs_service_label(s, full));
 		free(full);
 	}
+}
+
+static void add_node_labels(const struct settings *set, const struct obs_node *n, json_t *labels)
+{
+	for (size_t i = 0; i < set->node_labels.n; i++)
+		add_named_label(labels, set->node_labels.at[i], obs_node_param(n, set->node_labels.at[i]));
 }
 
 static json_t *service_labels(const struct settings *set, const struct obs_service *s)
@@ -99,8 +110,9 @@ static void add_groups(const struct settings *set, const struct desired_service 
 		if (strcmp(task->network, c->network) != 0)
 			continue;
 		json_t *labels = json_copy(common);
-		if (*task->node)
-			json_object_set_new(labels, "node", json_string(task->node));
+		if (*task->node->name)
+			json_object_set_new(labels, "node", json_string(task->node->name));
+		add_node_labels(set, task->node, labels);
 		if (*task->slot)
 			json_object_set_new(labels, "slot", json_string(task->slot));
 		add_group(groups, task->address, w->port, labels);

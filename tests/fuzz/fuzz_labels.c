@@ -33,8 +33,8 @@ static struct obs_service *service_of(struct fuzz_input *in)
 	if (fuzz_byte(in) % 2)
 		s->networks[s->n_networks++] = "n";
 	s->tasks = ARENA_ARRAY(a, struct obs_task, 2);
-	s->tasks[s->n_tasks++] = (struct obs_task){"10.0.0.1", "n", arena_strdup(a, node), "1", ""};
-	s->tasks[s->n_tasks++] = (struct obs_task){"fd00::1", s->networks[0], "", arena_strdup(a, node), ""};
+	s->tasks[s->n_tasks++] = (struct obs_task){"10.0.0.1", "n", "1", "", obs_node_new("", node)};
+	s->tasks[s->n_tasks++] = (struct obs_task){"fd00::1", s->networks[0], arena_strdup(a, node), "", obs_node_new("", "")};
 	obs_service_seal(s);
 	return s;
 }
@@ -52,7 +52,7 @@ static struct obs_service *bystander(void)
 	s->networks = ARENA_ARRAY(a, const char *, 1);
 	s->networks[s->n_networks++] = "n";
 	s->tasks = ARENA_ARRAY(a, struct obs_task, 1);
-	s->tasks[s->n_tasks++] = (struct obs_task){"10.0.0.9", "n", "h", "1", ""};
+	s->tasks[s->n_tasks++] = (struct obs_task){"10.0.0.9", "n", "1", "", obs_node_new("", "h")};
 	obs_service_seal(s);
 	return s;
 }

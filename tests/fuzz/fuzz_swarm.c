@@ -9,7 +9,6 @@ static void put_services(void *ctx, const char *bytes, size_t len)
 	AUTO_ARENA a = ARENA_INIT;
 	struct swarm_service service;
 	struct swarm_task task;
-	struct swarm_node node;
 	struct swarm_network network;
 	struct swarm_event event;
 	struct err e = {0};
@@ -17,8 +16,9 @@ static void put_services(void *ctx, const char *bytes, size_t len)
 		swarm_cache_put_service(ctx, &service);
 	if (swarm_parse_task(&a, bytes, len, &task, &e) == 0)
 		swarm_cache_put_task(ctx, &task);
-	if (swarm_parse_node(&a, bytes, len, &node, &e) == 0)
-		swarm_cache_put_node(ctx, &node);
+	struct obs_node *node = swarm_parse_node(bytes, len, &e);
+	if (node)
+		swarm_cache_put_node(ctx, node);
 	if (swarm_parse_network(&a, bytes, len, &network, &e) == 0)
 		swarm_cache_put_network(ctx, &network);
 	if (swarm_parse_event(&a, bytes, len, &event, &e) == 0)

@@ -84,7 +84,7 @@ static void tasks_come_and_go_with_lists(void **state)
 	struct swarm_cache *c = swarm_cache_new("com.df.notify");
 	struct swarm_service a = service("a", 1, opted, 3);
 	swarm_cache_put_service(c, &a);
-	swarm_cache_put_node(c, &(struct swarm_node){"n1", "host-1"});
+	swarm_cache_put_node(c, obs_node_new("n1", "host-1"));
 	swarm_cache_tasks_begin(c, false);
 	put_task(c, "a", "t1", "10.0.0.1");
 	put_task(c, "a", "t2", "10.0.0.2");
@@ -92,7 +92,7 @@ static void tasks_come_and_go_with_lists(void **state)
 	swarm_cache_tasks_end(c, false);
 	struct obs_part *p = publish(c);
 	assert_int_equal(p->services[0]->n_tasks, 2);
-	assert_string_equal(p->services[0]->tasks[0].node, "host-1");
+	assert_string_equal(p->services[0]->tasks[0].node->name, "host-1");
 	obs_part_unref(p);
 	assert_true(swarm_cache_drop_task(c, "a", "t1"));
 	assert_false(swarm_cache_drop_task(c, "a", "t1"));
@@ -104,6 +104,62 @@ static void tasks_come_and_go_with_lists(void **state)
 	swarm_cache_tasks_begin(c, true); /* of rolling services only, of which there is none */
 	swarm_cache_tasks_end(c, false);
 	assert_null(publish(c));
+	swarm_cache_tasks_begin(c, false); /* the one that was dropped is still on the list */
+	put_task(c, "a", "t1", "10.0.0.1");
+	put_task(c, "a", "t2", "10.0.0.2");
+	swarm_cache_tasks_end(c, false);
+	p = publish(c);
+	assert_int_equal(p->services[0]->n_tasks, 2);
+	obs_part_unref(p);
+	swarm_cache_free(c);
+}
+
+static struct obs_node *node(const char *id, const char *zone)
+{
+	struct obs_node *n = obs_node_new(id, "host");
+	n->labels = ARENA_ARRAY(&n->arena, struct obs_label, 1);
+	n->labels[n->n_labels++] = (struct obs_label){"com.df.zone", arena_strdup(&n->arena, zone)};
+	n->version = 7;
+	return n;
+}
+
+/* Only services with a task on the node get another value. */
+static void changed_node_reaches_its_tasks_only(void **state)
+{
+	(void)state;
+	struct swarm_cache *c = swarm_cache_new("com.df.notify");
+	struct swarm_service a = service("a", 1, opted, 3), b = service("b", 1, opted, 3);
+	swarm_cache_put_service(c, &a);
+	swarm_cache_put_service(c, &b);
+	swarm_cache_tasks_begin(c, false);
+	put_task(c, "a", "t1", "10.0.0.1"); /* its node is listed later */
+	swarm_cache_tasks_end(c, false);
+	struct obs_part *before = publish(c);
+	assert_int_equal(before->n_nodes, 0);
+	swarm_cache_nodes_begin(c);
+	swarm_cache_put_node(c, node("n1", "east"));
+	swarm_cache_put_node(c, node("n2", "west"));
+	swarm_cache_names_end(c);
+	struct obs_part *after = publish(c);
+	assert_int_equal(after->n_nodes, 2);
+	assert_string_equal(obs_node_param(after->services[0]->tasks[0].node, "zone"), "east");
+	assert_ptr_equal(before->services[1], after->services[1]);
+	swarm_cache_nodes_begin(c);
+	swarm_cache_put_node(c, node("n1", "east"));
+	swarm_cache_put_node(c, node("n2", "west"));
+	swarm_cache_names_end(c);
+	assert_null(publish(c)); /* the same again is no change */
+	swarm_cache_nodes_begin(c);
+	swarm_cache_put_node(c, node("n1", "north"));
+	swarm_cache_names_end(c);
+	struct obs_part *last = publish(c);
+	assert_int_equal(last->n_nodes, 1);
+	assert_string_equal(obs_node_param(last->services[0]->tasks[0].node, "zone"), "north");
+	assert_string_equal(obs_node_param(after->services[0]->tasks[0].node, "zone"), "east");
+	assert_ptr_equal(last->services[1], after->services[1]);
+	obs_part_unref(before);
+	obs_part_unref(after);
+	obs_part_unref(last);
 	swarm_cache_free(c);
 }
 
@@ -229,6 +285,7 @@ int main(void)
 		cmocka_unit_test(an_older_answer_changes_nothing),
 		cmocka_unit_test(a_list_takes_away_what_it_does_not_hold_unless_it_was_unreadable),
 		cmocka_unit_test(tasks_come_and_go_with_lists),
+		cmocka_unit_test(changed_node_reaches_its_tasks_only),
 		cmocka_unit_test(rolling_starts_with_what_runs_and_ends),
 		cmocka_unit_test(at_first_only_what_is_incomplete_rolls),
 		cmocka_unit_test(recorded_service_and_task_are_understood),
