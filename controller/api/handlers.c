@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MONITOR_PREFIX "/v1/docker-flow-monitor"
-
 void api_reply_json(struct api_exchange *x, int status, json_t *j)
 {
 	AUTO_FREE char *text = json_dumps(j, JSON_COMPACT);

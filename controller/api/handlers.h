@@ -25,7 +25,9 @@ void api_explain(const struct api *api, const char *name, struct api_exchange *x
 /* The text of /metrics. Source: Prometheus text exposition format 0.0.4. */
 void api_metrics_text(const struct api *api, struct buf *out);
 
-/* Docker Flow Monitor's routes below /v1/docker-flow-monitor; `path` is what follows. */
+#define MONITOR_PREFIX "/v1/docker-flow-monitor"
+
+/* Docker Flow Monitor's routes below MONITOR_PREFIX; `path` is what follows. */
 void api_monitor(const struct api *api, const char *path, const struct api_request *r, struct api_exchange *x);
 
 #endif

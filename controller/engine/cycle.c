@@ -21,6 +21,11 @@ bool cycle_reload_in_flight(const struct cycle *c)
 	return c->apply == APPLY_RELOADING || c->apply == APPLY_REVERTING;
 }
 
+bool cycle_is_refused(const struct cycle *c, const struct digest *generation)
+{
+	return c->has_refused && digest_equal(&c->refused, generation);
+}
+
 static void settle(struct cycle *c, enum cycle_outcome o)
 {
 	c->outcome = o == OUTCOME_APPLIED && c->quarantine ? OUTCOME_QUARANTINE : o;
@@ -72,7 +77,7 @@ static void retry_later(struct cycle *c, int64_t now_ms)
 
 static void on_built(struct cycle *c, const struct cycle_event *e, struct cycle_actions *a)
 {
-	bool blocked = e->config_changed && c->has_refused && digest_equal(&c->refused, &e->digest);
+	bool blocked = e->config_changed && cycle_is_refused(c, &e->digest);
 	c->stage = STAGE_IDLE;
 	if (!e->config_changed && !e->targets_changed) {
 		c->retry_at_ms = c->retry_ms = 0;

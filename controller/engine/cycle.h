@@ -69,6 +69,8 @@ struct cycle {
 
 void cycle_init(struct cycle *c, double reload_share);
 struct cycle_actions cycle_step(struct cycle *c, const struct cycle_event *e);
+/* Whether a worker refused this generation last, which is therefore not stored again. */
+bool cycle_is_refused(const struct cycle *c, const struct digest *generation);
 /* True while a worker reads what is shown to it. */
 bool cycle_reload_in_flight(const struct cycle *c);
 const char *cycle_outcome_name(enum cycle_outcome o);

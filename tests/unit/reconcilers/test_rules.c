@@ -24,7 +24,7 @@ static void path_and_group_depend_on_the_name_alone(void **state)
 			AUTO_PART *part = observe(rows[i]);
 			AUTO_DESIRED *d = build_one(&x, part, NULL);
 			AUTO_BUNDLE *b = desired_assemble(&x.c, d);
-			const struct bundle_file *f = bundle_get(b, "rules/37/go-demo_main.yml");
+			const struct bundle_file *f = bundle_get(b, "rules/b7/go-demo_main.yml");
 			ROW_CHECK(rows[i], f && f->class == FILE_CONFIG && f->owner == desired_find(d, "go-demo_main"));
 			AUTO_FREE char *text = bundle_text(b, f->path);
 			ROW_CHECK(rows[i], text_starts(text, "groups:\n- name: go-demo_main\n  rules:\n"));

@@ -6,7 +6,7 @@
 #define TASK(address) "{'address':'" address "','network':'n','node':'h','slot':'1'}"
 #define OTHERS ",{'name':'api','networks':['n'],'labels':{'com.df.notify':'true','com.df.scrapePort':'80'},'tasks':[" TASK("10.0.0.9") "]}"
 
-/* Paths whose digest differs, or that one of the two has not: " prometheus.yml targets/08.json". */
+/* Paths whose digest differs, or that one of the two has not: " prometheus.yml targets/48.json". */
 static char *touched(const struct bundle *a, const struct bundle *b)
 {
 	AUTO_BUF out = BUF_INIT(10000);
@@ -27,14 +27,14 @@ static void a_change_touches_what_it_must(void **state)
 		const char *row, *settings, *before, *after, *want;
 	} rows[] = {
 		{"nothing, pooled", "networks=n scrape-layout=pooled", WEB("", TASK("10.0.0.1")) OTHERS, WEB("", TASK("10.0.0.1")) OTHERS, ""},
-		{"a task moves, pooled", "networks=n scrape-layout=pooled", WEB("", TASK("10.0.0.1")) OTHERS, WEB("", TASK("10.0.0.2")) OTHERS, " targets/08.json"},
+		{"a task moves, pooled", "networks=n scrape-layout=pooled", WEB("", TASK("10.0.0.1")) OTHERS, WEB("", TASK("10.0.0.2")) OTHERS, " targets/48.json"},
 		{"a task goes, pooled", "networks=n scrape-layout=pooled", WEB("", TASK("10.0.0.1") "," TASK("10.0.0.2")) OTHERS, WEB("", TASK("10.0.0.1")) OTHERS,
-			" targets/08.json"},
-		{"the last task goes, pooled", "networks=n scrape-layout=pooled", WEB("", TASK("10.0.0.1")) OTHERS, WEB("", "") OTHERS, " targets/08.json"},
+			" targets/48.json"},
+		{"the last task goes, pooled", "networks=n scrape-layout=pooled", WEB("", TASK("10.0.0.1")) OTHERS, WEB("", "") OTHERS, " targets/48.json"},
 		{"a path, pooled", "networks=n scrape-layout=pooled", WEB("", TASK("10.0.0.1")) OTHERS, WEB(",'com.df.metricsPath':'/m'", TASK("10.0.0.1")) OTHERS,
-			" targets/08.json"},
+			" targets/48.json"},
 		{"an alert, pooled", "networks=n scrape-layout=pooled", WEB("", TASK("10.0.0.1")) OTHERS,
-			WEB(",'com.df.alertName':'a','com.df.alertIf':'up'", TASK("10.0.0.1")) OTHERS, " prometheus.yml rules/08/web.yml"},
+			WEB(",'com.df.alertName':'a','com.df.alertIf':'up'", TASK("10.0.0.1")) OTHERS, " prometheus.yml rules/48/web.yml"},
 		{"a task moves, jobs", "networks=n scrape-layout=jobs", WEB("", TASK("10.0.0.1")) OTHERS, WEB("", TASK("10.0.0.2")) OTHERS, " prometheus.yml"},
 		{"a task moves, dns", "networks=n scrape-layout=dns", WEB("", TASK("10.0.0.1")) OTHERS, WEB("", TASK("10.0.0.2")) OTHERS, ""},
 		{"a task on another network", "networks=m scrape-layout=jobs", WEB("", TASK("10.0.0.1")) OTHERS, WEB("", TASK("10.0.0.2")) OTHERS, ""},
@@ -108,7 +108,7 @@ static void times_on_targets(void **state)
 		AUTO_PART *part = observe(list);
 		AUTO_DESIRED *d = build_one(&x, part, NULL);
 		AUTO_BUNDLE *b = desired_assemble(&x.c, d);
-		AUTO_FREE char *text = bundle_text(b, "targets/08.json");
+		AUTO_FREE char *text = bundle_text(b, "targets/48.json");
 		AUTO_JSON *groups = json_parse(text, strlen(text), NULL);
 		const json_t *labels = json_object_get(json_array_get(groups, 0), "labels");
 		const char *interval = json_get_str(labels, "__scrape_interval__", ""), *timeout = json_get_str(labels, "__scrape_timeout__", "");
