@@ -3,12 +3,14 @@
 For tests and measurements where Prometheus itself must cost nothing.
 """
 
-import http.server
+import asyncio
 import json
 import os
+import re
+import subprocess
 import sys
-import threading
 import time
+import urllib.request
 
 import yaml
 
@@ -23,67 +25,12 @@ def now():
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-class StandIn:
+class State:
     """`current` is the store's link to the generation that counts."""
 
     def __init__(self, current):
-        outer = self
         self.current, self.reloads, self.text, self.running, self.parsed = current, 0, "", None, {}
-        self.asked = []
         self.started = self.loaded = now()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self, data, status=200):
-                body = data if isinstance(data, bytes) else json.dumps({"status": "success", "data": data}).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(body)
-
-            def do_GET(self):
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                path = self.path.split("?")[0]
-                outer.asked.append(path)
-                if path == "/-/reload":
-                    outer.load()
-                    self.answer(b"")
-                elif path in ("/-/ready", "/-/healthy"):
-                    self.answer(b"ok")
-                elif path == "/api/v1/status/config":
-                    self.answer({"yaml": outer.text})
-                elif path == "/api/v1/status/buildinfo":
-                    self.answer({"version": "2.42.0", "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": ""})
-                elif path == "/api/v1/status/runtimeinfo":
-                    self.answer({"startTime": outer.started, "reloadConfigSuccess": True, "lastConfigTime": outer.loaded})
-                elif path == "/api/v1/rules":
-                    self.answer({"groups": outer.groups()})
-                elif path == "/api/v1/targets":
-                    self.answer({"activeTargets": [], "droppedTargets": []})
-                elif path in ("/api/v1/format_query", "/api/v1/parse_query"):
-                    self.answer("up")
-                elif path == "/api/v1/query":
-                    self.answer({"resultType": "vector", "result": []})
-                elif path == "/metrics":
-                    self.answer(b"prometheus_config_last_reload_successful 1\n"
-                                b"prometheus_config_last_reload_success_timestamp_seconds %d\n" % (1795000000 + outer.reloads))
-                else:
-                    self.answer({"error": "not here"}, 404)
-
-            do_POST = do_PUT = do_HEAD = do_GET
-
-            def log_message(self, *_):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.listen = "127.0.0.1:%d" % self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def load(self):
         """The configuration is read now, the rule files when they are asked for: they never change once they are in a generation."""
@@ -111,6 +58,80 @@ class StandIn:
                 out.append({"name": group["name"], "file": os.path.join(self.running, path), "interval": 60, "rules": rules})
         return out
 
+    def answer(self, path):
+        """What is under "data" of the answer, or bytes; None: there is no such thing here."""
+        if path == "/-/reload":
+            self.load()
+            return b""
+        if path in ("/-/ready", "/-/healthy"):
+            return b"ok"
+        if path == "/metrics":
+            return (b"prometheus_config_last_reload_successful 1\n"
+                    b"prometheus_config_last_reload_success_timestamp_seconds %d\n" % (1795000000 + self.reloads))
+        if path == "/reloads":
+            return b"%d" % self.reloads
+        answers = {
+            "/api/v1/format_query": lambda: "up", "/api/v1/parse_query": lambda: "up",
+            "/api/v1/status/config": lambda: {"yaml": self.text},
+            "/api/v1/status/buildinfo": lambda: {"version": "2.42.0", "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": ""},
+            "/api/v1/status/runtimeinfo": lambda: {"startTime": self.started, "reloadConfigSuccess": True, "lastConfigTime": self.loaded},
+            "/api/v1/rules": lambda: {"groups": self.groups()},
+            "/api/v1/targets": lambda: {"activeTargets": [], "droppedTargets": []},
+            "/api/v1/query": lambda: {"resultType": "vector", "result": []}}
+        return answers[path]() if path in answers else None
+
+
+class Connection(asyncio.Protocol):
+    """Just enough HTTP for clients that we know; a general server would cost more than what is measured."""
+
+    def __init__(self, state):
+        self.state, self.data = state, b""
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.data += data
+        while True:
+            head, end, rest = self.data.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+            body = int(length.group(1)) if length else 0
+            if not end or len(rest) < body:
+                return
+            self.data = rest[body:]
+            self.reply(head.split(b" ", 2)[1].split(b"?")[0].decode())
+
+    def reply(self, path):
+        answer = self.state.answer(path)
+        status = b"404 Not Found" if answer is None else b"200 OK"
+        body = answer if isinstance(answer, bytes) else json.dumps({"status": "success", "data": answer}).encode()
+        self.transport.write(b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+
+
+async def serve(current):
+    state = State(current)
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(state), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+class StandIn:
+    """A process of its own, so that it takes no time from a fake Engine in this one. `current` is the store's link to the generation that counts."""
+
+    def __init__(self, current):
+        self.process = subprocess.Popen([sys.executable, os.path.abspath(__file__), current], stdout=subprocess.PIPE, text=True)
+        self.listen = "127.0.0.1:" + self.process.stdout.readline().strip()
+
+    @property
+    def reloads(self):
+        with urllib.request.urlopen("http://%s/reloads" % self.listen, timeout=10) as answer:
+            return int(answer.read())
+
     def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1]))
