@@ -61,9 +61,9 @@ struct api_exchange {
 	struct buf body;
 	int refusal; /* the status that the head alone deserves, or 0 */
 	const char *refusal_text;
-	bool begun;     /* the head has been looked at */
-	bool handed;    /* the handler has it */
-	bool replied;   /* the handler let go */
+	bool begun;   /* the head has been looked at */
+	bool handed;  /* the handler has it */
+	bool replied; /* the handler let go */
 	bool suspended;
 	int status; /* of the answer, 0 while there is none */
 	struct MHD_Response *response;
