@@ -1,9 +1,16 @@
 /* The HTTP server: see server.h.
  *
- * libwebsockets speaks HTTP; the listening socket is ours, because then an address in use is our error with our words, and
- * accepted sockets are handed over. An exchange belongs to its connection until it is handed to the handler; from then on to
- * both: whoever lets go last (the connection by ending, the handler by replying) frees it. Replies are copied once and written in
- * chunks as the client takes them. */
+ * GNU libmicrohttpd speaks HTTP. It runs without threads: its epoll descriptor is watched by the loop, and each turn that it wants is
+ * one MHD_run. The listening socket is ours, because then an address in use is our error with our words.
+ *
+ * A connection has one timer, which is set anew when a request begins, is handed over, is answered and has ended; whoever is late is
+ * cut off by a shutdown of the socket, which libmicrohttpd then finds. An exchange belongs to its connection until it is handed to
+ * the handler; from then on to both: whoever lets go last (the connection by ending, the handler by replying) frees it. While the
+ * handler thinks, libmicrohttpd holds the connection suspended and does not look at it.
+ *
+ * libmicrohttpd keeps the head of a request in a pool that it maps for each connection: untouched memory costs nothing, but before
+ * the next request on a connection it clears the whole pool, which then is resident. Therefore only KEPT_MAX connections live on
+ * after a reply; all others are told "Connection: close". */
 #include "api/server.h"
 
 #include "base/alloc.h"
@@ -12,7 +19,7 @@
 #include "base/text.h"
 
 #include <errno.h>
-#include <libwebsockets.h>
+#include <microhttpd.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,74 +27,68 @@
 #include <sys/socket.h>
 
 enum {
-	HEAD_MAX_BYTES = 16 * 1024,
-	REPLY_HEAD_MAX_BYTES = 4096,
-	CHUNK_BYTES = 32 * 1024,
-	IO_BUFFER_BYTES = 4096,
-	OTHER_FDS = 8, /* libwebsockets' own */
+	/* The head, as much again for what libmicrohttpd notes about it: 64 bytes a parameter or header. */
+	POOL_BYTES = 2 * API_MAX_HEAD_BYTES,
+	KEPT_MAX = 8,
 	BACKLOG = 128,
-	DESTROYS_MAX = 4,
 };
 
 struct api_server {
-	struct lws_context *lws;
-	struct lws_vhost *vhost;
-	union {
-		uv_poll_t listener;
-		uv_timer_t timer; /* while it goes away */
-	} handle;
-	int destroys;
-	int fd;
+	struct MHD_Daemon *mhd;
+	uv_poll_t poll;
+	uv_timer_t again; /* libmicrohttpd has more to do than its descriptor says */
+	int n_handles;    /* that have not closed yet: ours and those of connections */
+	struct conn *conns;
+	int n_kept;
+	bool conn_closed; /* during this turn */
+	uint64_t request_ms, reply_ms;
 	api_handler_fn *handler;
 	void *ctx;
 };
 
-struct api_exchange {
-	struct lws *wsi; /* NULL once the client is gone */
-	struct session *session;
-	const char *method;
-	char *path, *query, *content_type;
-	struct buf body;
-	bool body_complete;
-	bool handed;  /* the handler has it */
-	bool replied; /* the handler let go */
-	bool head, close_after, head_sent;
-	int status;
-	char *reply_type, *location;
-	unsigned char *reply; /* LWS_PRE bytes of room, then the body */
-	size_t reply_len, sent;
+struct conn {
+	struct api_server *server;
+	struct MHD_Connection *mhd;
+	struct api_exchange *x; /* the request that is being read, waited for or answered */
+	uv_timer_t timer;
+	bool kept; /* counts in n_kept */
+	struct conn *prev, *next;
 };
 
-/* libwebsockets keeps one for each connection, zeroed at its start. */
-struct session {
-	struct api_exchange *x; /* the request that is being read, waited for or answered */
+struct api_exchange {
+	struct conn *conn; /* NULL once the client is gone */
+	char *path, *query;
+	struct buf body;
+	int refusal; /* the status that the head alone deserves, or 0 */
+	const char *refusal_text;
+	bool begun;   /* the head has been looked at */
+	bool handed;  /* the handler has it */
+	bool replied; /* the handler let go */
+	bool suspended;
+	int status; /* of the answer, 0 while there is none */
+	struct MHD_Response *response;
 };
 
 static void exchange_free(struct api_exchange *x)
 {
 	free(x->path);
 	free(x->query);
-	free(x->content_type);
 	buf_deinit(&x->body);
-	free(x->reply_type);
-	free(x->location);
-	free(x->reply);
+	if (x->response)
+		MHD_destroy_response(x->response);
 	free(x);
 }
 
 /* The connection lets go of its exchange. */
-static void session_end(struct session *s)
+static void exchange_end(struct api_exchange *x)
 {
-	struct api_exchange *x = s ? TAKE(s->x) : NULL;
-	if (!x)
-		return;
-	x->wsi = NULL;
-	x->session = NULL;
+	x->conn->x = NULL;
+	x->conn = NULL;
 	if (!x->handed || x->replied)
 		exchange_free(x);
 }
 
-/* -- parameters -- */
+/* -- percent-encoding and parameters -- */
 
 static int hex_value(char c)
 {
@@ -97,23 +98,41 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* What "%41" stands for; 0 when `s` begins with no escape or with that of a NUL. */
+static char escaped(const char *s, size_t len)
+{
+	int hi = len >= 3 && *s == '%' ? hex_value(s[1]) : -1, lo = hi >= 0 ? hex_value(s[2]) : -1;
+	return lo >= 0 ? (char)(hi << 4 | lo) : 0;
+}
+
 /* Decodes one name or value; "%zz" and "%00" stay as they are. The caller frees. */
 static char *decode(const char *s, size_t len)
 {
 	char *out = xmalloc(len + 1);
 	size_t n = 0;
 	for (size_t i = 0; i < len; i++) {
-		int hi = i + 2 < len && s[i] == '%' ? hex_value(s[i + 1]) : -1;
-		int lo = hi >= 0 ? hex_value(s[i + 2]) : -1;
-		if (lo >= 0 && (hi || lo)) {
-			out[n++] = (char)(hi << 4 | lo);
-			i += 2;
-		} else {
-			out[n++] = s[i] == '+' ? ' ' : s[i];
-		}
+		char c = escaped(s + i, len - i);
+		out[n++] = c ? c : s[i] == '+' ? ' ' : s[i];
+		i += c ? 2 : 0;
 	}
 	out[n] = 0;
 	return out;
+}
+
+/* As decode, but '+' is itself, and what is no valid escape is an error: NULL. */
+static char *decode_path(const char *s, size_t len)
+{
+	AUTO_FREE char *out = xmalloc(len + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < len; i++) {
+		char c = escaped(s + i, len - i);
+		if (s[i] == '%' && !c)
+			return NULL;
+		out[n++] = c ? c : s[i];
+		i += c ? 2 : 0;
+	}
+	out[n] = 0;
+	return TAKE(out);
 }
 
 void api_params(const char *encoded, size_t len, void (*fn)(void *ctx, const char *name, const char *value), void *ctx)
@@ -152,279 +171,261 @@ char *api_param(const char *encoded, const char *name)
 	return s.found;
 }
 
-/* -- reading a request -- */
+/* -- the loop -- */
 
-static char *header(struct lws *wsi, enum lws_token_indexes token)
+static void on_again(uv_timer_t *t);
+
+/* A closed connection may have made room for one that waits, which libmicrohttpd only sees at its next turn. */
+static void run(struct api_server *s)
 {
-	int n = lws_hdr_total_length(wsi, token);
-	if (n <= 0)
-		return xstrdup("");
-	char *v = xcalloc((size_t)n + 1, 1);
-	if (lws_hdr_copy(wsi, v, n + 1, token) < 0)
-		*v = 0;
-	return v;
+	MHD_UNSIGNED_LONG_LONG ms = 0;
+	s->conn_closed = false;
+	MHD_run(s->mhd);
+	if (s->conn_closed || MHD_get_timeout(s->mhd, &ms) == MHD_YES)
+		uv_timer_start(&s->again, on_again, s->conn_closed ? 0 : ms, 0);
 }
 
-static bool is_unreserved(unsigned char c)
+static void on_again(uv_timer_t *t)
 {
-	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || strchr("-._~", c);
+	run(t->data);
 }
 
-/* Encoded again, since libwebsockets hands out the parameters one by one and decoded. */
-static char *query_of(struct lws *wsi)
+static void on_poll(uv_poll_t *p, int status, int events)
 {
-	AUTO_BUF b = BUF_INIT(4 * HEAD_MAX_BYTES);
-	AUTO_FREE char *one = xmalloc(HEAD_MAX_BYTES);
-	int n;
-	for (int i = 0; (n = lws_hdr_copy_fragment(wsi, one, HEAD_MAX_BYTES, WSI_TOKEN_HTTP_URI_ARGS, i)) >= 0; i++) {
-		bool in_value = false;
-		if (i)
-			buf_add_char(&b, '&');
-		for (const unsigned char *c = (unsigned char *)one; c < (unsigned char *)one + n; c++) {
-			if ((*c && is_unreserved(*c)) || (*c == '=' && !in_value))
-				buf_add_char(&b, (char)*c);
-			else
-				buf_printf(&b, "%%%02X", *c);
-			in_value |= *c == '=';
-		}
-	}
-	return buf_take(&b);
-}
-
-static const char *method_of(struct lws *wsi, char **path)
-{
-	static const char *const methods[] = {
-		[LWSHUMETH_GET] = "GET",
-		[LWSHUMETH_POST] = "POST",
-		[LWSHUMETH_OPTIONS] = "OPTIONS",
-		[LWSHUMETH_PUT] = "PUT",
-		[LWSHUMETH_PATCH] = "PATCH",
-		[LWSHUMETH_DELETE] = "DELETE",
-		[LWSHUMETH_CONNECT] = "CONNECT",
-		[LWSHUMETH_HEAD] = "HEAD",
-	};
-	char *uri = NULL;
-	int len = 0, method = lws_http_get_uri_and_method(wsi, &uri, &len);
-	if (method < 0 || (size_t)method >= sizeof methods / sizeof *methods || !methods[method] || !uri || len <= 0 || *uri != '/')
-		return NULL;
-	*path = xstrndup(uri, (size_t)len);
-	return methods[method];
-}
-
-static void hand_over(struct api_server *s, struct api_exchange *x)
-{
-	struct api_request r = {
-		.method = x->method,
-		.path = x->path,
-		.query = x->query,
-		.body = x->body.data ? x->body.data : "",
-		.body_len = x->body.len,
-		.content_type = x->content_type,
-	};
-	/* Nothing is expected from the client until the reply is there. */
-	lws_set_timeout(x->wsi, NO_PENDING_TIMEOUT, 0);
-	x->handed = true;
-	if (x->body.overflow)
-		api_reply(x, 413, "text/plain; charset=utf-8", "the body is too large\n", strlen("the body is too large\n"), NULL);
-	else
-		s->handler(s->ctx, &r, x);
-}
-
-/* Answers without asking the handler; where the request ends is not known, so that the connection cannot go on. */
-static void refuse(struct api_exchange *x, int status, const char *text)
-{
-	x->handed = true;
-	x->close_after = true;
-	api_reply(x, status, "text/plain; charset=utf-8", text, strlen(text), NULL);
-}
-
-/* The head of a request has arrived. Returns -1 to close the connection. */
-static int request_begin(struct api_server *s, struct session *session, struct lws *wsi)
-{
-	int64_t length = 0;
-	char *path = NULL;
-	const char *method = method_of(wsi, &path);
-	AUTO_FREE char *content_length = header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH);
-	if (!method || session->x) {
-		free(path);
-		return -1;
-	}
-	struct api_exchange *x = xcalloc(1, sizeof *x);
-	*x = (struct api_exchange){
-		.wsi = wsi,
-		.session = session,
-		.method = method,
-		.path = path,
-		.query = query_of(wsi),
-		.content_type = header(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE),
-		.body = BUF_INIT(API_MAX_BODY_BYTES),
-		.head = strcmp(method, "HEAD") == 0,
-	};
-	session->x = x;
-	lws_set_timer_usecs(wsi, (lws_usec_t)API_REQUEST_TIMEOUT_S * LWS_US_PER_SEC);
-	/* libwebsockets ends the request line at a decoded line break; what it read is not what was meant. */
-	if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP) <= 0)
-		refuse(x, 400, "the request line cannot be read; text with line breaks has to come in a body\n");
-	else if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0)
-		refuse(x, 411, "a Content-Length is needed\n");
-	else if (*content_length && !text_parse_int(content_length, 0, INT64_MAX, &length))
-		refuse(x, 400, "the Content-Length is no number\n");
-	else if (length == 0)
-		hand_over(s, x);
-	return 0;
+	(void)status, (void)events;
+	run(p->data);
 }
 
 /* -- replying -- */
 
+/* Puts the answer there for libmicrohttpd to fetch. */
+static void answer(struct api_exchange *x, int status, const char *content_type, const char *bytes, size_t len, const char *location)
+{
+	x->status = status;
+	/* Copied: the parameter is not const for the sake of the other modes. */
+	x->response = MHD_create_response_from_buffer(len, (void *)(uintptr_t)bytes, MHD_RESPMEM_MUST_COPY);
+	if (x->response) {
+		MHD_add_response_header(x->response, "Content-Type", content_type);
+		MHD_add_response_header(x->response, "X-Content-Type-Options", "nosniff");
+		if (location) /* left out when it would end the line */
+			MHD_add_response_header(x->response, "Location", location);
+	}
+	if (x->suspended) {
+		x->suspended = false;
+		MHD_resume_connection(x->conn->mhd);
+		uv_timer_start(&x->conn->server->again, on_again, 0, 0);
+	}
+}
+
+static void answer_text(struct api_exchange *x, int status, const char *text)
+{
+	answer(x, status, "text/plain; charset=utf-8", text, strlen(text), NULL);
+}
+
 void api_reply(struct api_exchange *x, int status, const char *content_type, const char *bytes, size_t len, const char *location)
 {
 	x->replied = true;
-	if (!x->wsi) {
+	if (!x->conn)
 		exchange_free(x);
+	else if (!x->status)
+		answer(x, status, content_type, bytes, len, location);
+}
+
+/* Each connection gets or has its place among those that stay, or is told that it ends. */
+static void decide_keeping(struct conn *c, struct MHD_Response *r)
+{
+	if (!c->kept && c->server->n_kept < KEPT_MAX) {
+		c->kept = true;
+		c->server->n_kept++;
+	}
+	if (!c->kept)
+		MHD_add_response_header(r, "Connection", "close");
+}
+
+static void on_timer(uv_timer_t *t);
+
+static enum MHD_Result send_answer(struct api_exchange *x)
+{
+	struct conn *c = x->conn;
+	if (!x->response)
+		return MHD_NO;
+	uv_timer_start(&c->timer, on_timer, c->server->reply_ms, 0);
+	decide_keeping(c, x->response);
+	enum MHD_Result queued = MHD_queue_response(c->mhd, (unsigned)x->status, x->response);
+	MHD_destroy_response(TAKE(x->response));
+	return queued;
+}
+
+/* Whoever has not sent all of a request or taken all of a reply is cut off; a handler that is late is answered for. */
+static void on_timer(uv_timer_t *t)
+{
+	struct conn *c = t->data;
+	const union MHD_ConnectionInfo *fd = MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	if (c->x && c->x->handed && !c->x->status)
+		answer_text(c->x, 503, "there was no answer in time\n");
+	else if (fd)
+		shutdown(fd->connect_fd, SHUT_RDWR);
+}
+
+/* -- reading a request -- */
+
+static void refuse(struct api_exchange *x, int status, const char *text)
+{
+	x->refusal = status;
+	x->refusal_text = text;
+}
+
+/* The request line has arrived; `uri` is as it was sent. What is returned comes back with each call about this request. */
+static void *on_request_line(void *ctx, const char *uri, struct MHD_Connection *m)
+{
+	struct conn *c = MHD_get_connection_info(m, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+	struct api_exchange *x = c->x = xcalloc(1, sizeof *x);
+	size_t path_len = uri ? strcspn(uri, "?") : 0;
+	(void)ctx;
+	*x = (struct api_exchange){.conn = c, .body = BUF_INIT(API_MAX_BODY_BYTES)};
+	x->path = uri ? decode_path(uri, path_len) : NULL;
+	x->query = xstrdup(uri && uri[path_len] ? uri + path_len + 1 : "");
+	if (!x->path || *x->path != '/')
+		refuse(x, 400, "the path is not valid\n");
+	uv_timer_start(&c->timer, on_timer, c->server->request_ms, 0);
+	return x;
+}
+
+static const char *header(struct MHD_Connection *m, const char *name)
+{
+	const char *v = MHD_lookup_connection_value(m, MHD_HEADER_KIND, name);
+	return v ? v : "";
+}
+
+/* The head has arrived. Where the end of the body cannot be known the answer is sent at once, and the connection ends with it. */
+static enum MHD_Result look_at_head(struct api_exchange *x)
+{
+	struct MHD_Connection *m = x->conn->mhd;
+	const union MHD_ConnectionInfo *size = MHD_get_connection_info(m, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	const char *coding = header(m, "Transfer-Encoding");
+	x->begun = true;
+	if (size && size->header_size > API_MAX_HEAD_BYTES)
+		refuse(x, 431, "the head of the request is too large\n");
+	if (!*coding || strcasecmp(coding, "chunked") == 0)
+		return MHD_YES;
+	x->handed = x->replied = true;
+	answer_text(x, 501, "this Transfer-Encoding is not understood\n");
+	return send_answer(x);
+}
+
+/* The request has arrived whole. */
+static void hand_over(struct api_exchange *x, const char *method)
+{
+	struct conn *c = x->conn;
+	struct api_request r = {
+		.method = method,
+		.path = x->path,
+		.query = x->query,
+		.body = x->body.data ? x->body.data : "",
+		.body_len = x->body.len,
+		.content_type = header(c->mhd, "Content-Type"),
+	};
+	x->handed = true;
+	uv_timer_start(&c->timer, on_timer, c->server->reply_ms, 0);
+	if (x->body.overflow)
+		refuse(x, 413, "the body is too large\n");
+	if (!x->refusal) {
+		c->server->handler(c->server->ctx, &r, x);
 		return;
 	}
-	x->status = status;
-	x->reply_type = xstrdup(content_type);
-	x->location = location ? xstrdup(location) : NULL;
-	x->reply_len = len;
-	if (!x->head) {
-		x->reply = xmalloc(LWS_PRE + len + 1);
-		memcpy(x->reply + LWS_PRE, bytes, len);
+	x->replied = true;
+	answer_text(x, x->refusal, x->refusal_text);
+}
+
+/* Called when the head is there, for each piece of the body, when all is there, and again after the connection was resumed. */
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *m, const char *url, const char *method, const char *version,
+	const char *bytes, size_t *n, void **request)
+{
+	struct api_exchange *x = *request;
+	(void)ctx, (void)url, (void)version;
+	if (!x->begun)
+		return look_at_head(x);
+	if (*n) {
+		buf_add(&x->body, bytes, *n);
+		*n = 0;
+		return MHD_YES;
 	}
-	lws_set_timer_usecs(x->wsi, (lws_usec_t)API_REPLY_TIMEOUT_S * LWS_US_PER_SEC);
-	lws_callback_on_writable(x->wsi);
-}
-
-static int add_header(struct lws *wsi, const char *name, const char *value, unsigned char **p, unsigned char *end)
-{
-	return lws_add_http_header_by_name(
-		wsi, (const unsigned char *)name, (const unsigned char *)value, (int)strlen(value), p, end);
-}
-
-static bool has_control(const char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			return true;
-	return false;
-}
-
-static int write_head(struct api_exchange *x)
-{
-	unsigned char room[LWS_PRE + REPLY_HEAD_MAX_BYTES], *start = room + LWS_PRE, *p = start, *end = room + sizeof room - 1;
-	struct lws *wsi = x->wsi;
-	unsigned code = (unsigned)x->status | LWSAHH_FLAG_NO_SERVER_NAME;
-	bool last = x->head || x->reply_len == 0;
-	if (lws_add_http_common_headers(wsi, code, x->reply_type, x->reply_len, &p, end) ||
-		add_header(wsi, "x-content-type-options:", "nosniff", &p, end))
-		return -1;
-	if (x->location && !has_control(x->location) && add_header(wsi, "location:", x->location, &p, end))
-		return -1;
-	if (lws_finalize_http_header(wsi, &p, end))
-		return -1;
-	x->head_sent = true;
-	return lws_write(wsi, start, (size_t)(p - start),
-	           last ? LWS_WRITE_HTTP_HEADERS | LWS_WRITE_H2_STREAM_END : LWS_WRITE_HTTP_HEADERS) < 0
-	           ? -1
-	           : 0;
-}
-
-static int write_chunk(struct api_exchange *x)
-{
-	size_t left = x->reply_len - x->sent, n = left < CHUNK_BYTES ? left : CHUNK_BYTES;
-	if (lws_write(x->wsi, x->reply + LWS_PRE + x->sent, n, n == left ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < 0)
-		return -1;
-	x->sent += n;
-	return 0;
-}
-
-/* The socket takes bytes. Returns -1 to close the connection. */
-static int reply_write(struct session *s, struct lws *wsi)
-{
-	struct api_exchange *x = s ? s->x : NULL;
-	if (!x || !x->replied)
-		return 0;
-	if (!x->head_sent) {
-		if (write_head(x) < 0)
-			return -1;
-	} else if (write_chunk(x) < 0) {
-		return -1;
-	}
-	if (!x->head && x->sent < x->reply_len) {
-		lws_callback_on_writable(wsi);
-		return 0;
-	}
-	bool close_after = x->close_after;
-	session_end(s);
-	return lws_http_transaction_completed(wsi) || close_after ? -1 : 0;
-}
-
-/* -- libwebsockets -- */
-
-/* The one timer of a connection is set anew by each request and each reply, and never cancelled (libwebsockets 4.1 has it fire
- * then): what is due is decided here. While the handler is thinking nobody is late. */
-static bool is_late(const struct session *s)
-{
-	return s && s->x && (!s->x->handed || s->x->replied);
-}
-
-/* Returns -1 to close the connection. When another request follows a body before the reply is sent, libwebsockets 4.1 calls this
- * without end: no client that we know of does that, and one that does is hung up on. */
-static int body_complete(struct api_server *s, struct api_exchange *x)
-{
-	if (!x)
-		return 0;
-	if (x->body_complete)
-		return -1;
-	x->body_complete = true;
 	if (!x->handed)
-		hand_over(s, x);
-	return 0;
+		hand_over(x, method);
+	if (x->status)
+		return send_answer(x);
+	x->suspended = true;
+	MHD_suspend_connection(m);
+	return MHD_YES;
 }
 
-static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+/* The reply has been sent, or the connection broke. */
+static void on_request_end(void *ctx, struct MHD_Connection *m, void **request, enum MHD_RequestTerminationCode why)
 {
-	struct session *session = user;
-	struct api_server *s = lws_context_user(lws_get_context(wsi));
-	struct api_exchange *x = NULL;
-	switch (reason) {
-	case LWS_CALLBACK_HTTP:
-		return request_begin(s, session, wsi);
-	case LWS_CALLBACK_HTTP_BODY:
-		x = session->x;
-		if (x && !x->handed)
-			buf_add(&x->body, in, len);
-		return 0;
-	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-		return body_complete(s, session->x);
-	case LWS_CALLBACK_HTTP_WRITEABLE:
-		return reply_write(session, wsi);
-	case LWS_CALLBACK_TIMER:
-		return is_late(session) ? -1 : 0;
-	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-	case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
-		return -1;
-	case LWS_CALLBACK_CLOSED_HTTP:
-	case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
-	case LWS_CALLBACK_WSI_DESTROY:
-		session_end(session);
-		return 0;
-	default:
-		return 0;
-	}
+	struct api_exchange *x = *request;
+	(void)ctx, (void)m, (void)why;
+	*request = NULL;
+	if (!x)
+		return;
+	uv_timer_start(&x->conn->timer, on_timer, x->conn->server->request_ms, 0);
+	exchange_end(x);
 }
 
-static const struct lws_protocols protocols[] = {
-	{.name = "http", .callback = callback, .per_session_data_size = sizeof(struct session), .rx_buffer_size = IO_BUFFER_BYTES},
-	{0},
-};
-
-/* All of it is somebody else's doing (too many connections, bad requests) and would let strangers fill the log: detail. */
-static void log_lws(int level, const char *line)
+/* Of the path and of each parameter: they are decoded by us. */
+static size_t leave_encoded(void *ctx, struct MHD_Connection *m, char *s)
 {
-	AUTO_FREE char *text = xstrndup(line, strcspn(line, "\n"));
-	(void)level;
-	log_debug("http_server text=%s", LOGQ(text));
+	(void)ctx, (void)m;
+	return strlen(s);
+}
+
+/* -- connections -- */
+
+static void on_server_handle_closed(uv_handle_t *h)
+{
+	struct api_server *s = h->data;
+	if (--s->n_handles == 0)
+		free(s);
+}
+
+static void on_conn_timer_closed(uv_handle_t *h)
+{
+	struct conn *c = h->data;
+	h->data = c->server;
+	on_server_handle_closed(h);
+	free(c);
+}
+
+static struct conn *conn_new(struct api_server *s, struct MHD_Connection *m)
+{
+	struct conn *c = xcalloc(1, sizeof *c);
+	*c = (struct conn){.server = s, .mhd = m, .next = s->conns};
+	if (c->next)
+		c->next->prev = c;
+	s->conns = c;
+	s->n_handles++;
+	uv_timer_init(s->poll.loop, &c->timer);
+	c->timer.data = c;
+	uv_timer_start(&c->timer, on_timer, s->request_ms, 0);
+	return c;
+}
+
+static void conn_free(struct conn *c)
+{
+	struct api_server *s = c->server;
+	*(c->prev ? &c->prev->next : &s->conns) = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	s->n_kept -= c->kept;
+	s->conn_closed = true;
+	uv_close((uv_handle_t *)&c->timer, on_conn_timer_closed);
+}
+
+static void on_connection(void *ctx, struct MHD_Connection *m, void **conn, enum MHD_ConnectionNotificationCode what)
+{
+	if (what == MHD_CONNECTION_NOTIFY_STARTED)
+		*conn = conn_new(ctx, m);
+	else if (*conn)
+		conn_free(TAKE(*conn));
 }
 
 /* -- the listener -- */
@@ -477,69 +478,33 @@ static int listen_at(const char *host, const char *port)
 	return fd < 0 && !*host && saved == EAFNOSUPPORT ? listen_at("0.0.0.0", port) : fd;
 }
 
-static void on_connection(uv_poll_t *h, int status, int events)
+/* -- the server -- */
+
+/* All of it is somebody else's doing (too many connections, bad requests) and would let strangers fill the log: detail. */
+__attribute__((format(printf, 2, 0))) static void log_mhd(void *ctx, const char *fmt, va_list args)
 {
-	struct api_server *s = h->data;
-	int fd;
-	(void)events;
-	while (status == 0 && (fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
-		lws_adopt_socket_vhost(s->vhost, fd); /* closes it when there are too many */
+	char text[512];
+	(void)ctx;
+	vsnprintf(text, sizeof text, fmt, args);
+	text[strcspn(text, "\n")] = 0;
+	log_debug("http_server text=%s", LOGQ(text));
 }
 
-static void count_closing(uv_handle_t *h, void *n)
+/* The socket is libmicrohttpd's from then on. */
+static int start_mhd(struct api_server *s, int fd, struct err *e)
 {
-	*(int *)n += uv_is_closing(h) != 0;
-}
-
-/* libwebsockets frees its context only when it is asked again after its handles, which lie inside of it, have closed. It does not
- * say when that is; when no handle of the loop is closing it is so. Until then our own handle is closed again, once a turn. */
-static void on_closed(uv_handle_t *h)
-{
-	struct api_server *s = h->data;
-	uv_loop_t *loop = h->loop;
-	int n = 0;
-	uv_walk(loop, count_closing, &n);
-	if (n == 0 && (!s->lws || s->destroys++ == DESTROYS_MAX)) {
-		free(s);
-		return;
-	}
-	if (n == 0)
-		lws_context_destroy(s->lws);
-	uv_timer_init(loop, &s->handle.timer);
-	s->handle.timer.data = s;
-	uv_close((uv_handle_t *)&s->handle.timer, on_closed);
-}
-
-static int start_lws(struct api_server *s, uv_loop_t *loop, struct err *e)
-{
-	void *loops[] = {loop};
-	struct lws_context_creation_info info = {
-		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
-		.protocols = protocols,
-		.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME |
-	               LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN | LWS_SERVER_OPTION_NO_LWS_SYSTEM_STATES,
-		.foreign_loops = loops,
-		.pcontext = &s->lws,
-		.gid = (gid_t)-1,
-		.uid = (uid_t)-1,
-		.fd_limit_per_thread = API_MAX_CONNECTIONS + OTHER_FDS,
-		.max_http_header_data = HEAD_MAX_BYTES,
-		.pt_serv_buf_size = IO_BUFFER_BYTES,
-		.timeout_secs = API_REQUEST_TIMEOUT_S,
-		.timeout_secs_ah_idle = API_REQUEST_TIMEOUT_S,
-		.keepalive_timeout = API_REQUEST_TIMEOUT_S,
-		.vhost_name = "api",
-		.user = s,
-	};
-	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_NOTICE, log_lws);
-	s->lws = lws_create_context(&info);
-	if (!s->lws)
-		return err_set(e, ERR_INTERNAL, "libwebsockets cannot start; is its libuv part (libwebsockets-evlib-uv) installed?");
-	s->vhost = lws_create_vhost(s->lws, &info);
-	if (s->vhost)
-		return 0;
-	lws_context_destroy(s->lws);
-	return err_set(e, ERR_INTERNAL, "libwebsockets cannot start a server");
+	s->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s,
+		MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, /* first, so that it hears of the others */
+		MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)API_MAX_CONNECTIONS,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+		MHD_OPTION_CONNECTION_TIMEOUT, 0u, /* since the last byte; ours are since the beginning */
+		MHD_OPTION_URI_LOG_CALLBACK, on_request_line, NULL,
+		MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
+		MHD_OPTION_NOTIFY_COMPLETED, on_request_end, NULL,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+		MHD_OPTION_END);
+	return s->mhd ? 0 : err_set(e, ERR_INTERNAL, "libmicrohttpd cannot start");
 }
 
 struct api_server *api_server_new(uv_loop_t *loop, const char *listen, api_handler_fn *handler, void *ctx, struct err *e)
@@ -548,7 +513,7 @@ struct api_server *api_server_new(uv_loop_t *loop, const char *listen, api_handl
 	const char *port = "";
 	if (split_listen(listen, host, &port, e) < 0)
 		return NULL;
-	AUTO_CLOSE int fd = listen_at(host, port);
+	int fd = listen_at(host, port);
 	if (fd < 0) {
 		err_errno(e, ERR_INPUT, "cannot listen at %.200s", listen);
 		return NULL;
@@ -556,22 +521,32 @@ struct api_server *api_server_new(uv_loop_t *loop, const char *listen, api_handl
 	AUTO_FREE struct api_server *s = xcalloc(1, sizeof *s);
 	s->handler = handler;
 	s->ctx = ctx;
-	if (start_lws(s, loop, e) < 0)
+	api_server_set_timeouts(s, API_REQUEST_TIMEOUT_S * 1000, API_REPLY_TIMEOUT_S * 1000);
+	if (start_mhd(s, fd, e) < 0)
 		return NULL;
-	s->fd = fd;
-	fd = -1;
-	uv_poll_init(loop, &s->handle.listener, s->fd);
-	s->handle.listener.data = s;
-	uv_poll_start(&s->handle.listener, UV_READABLE, on_connection);
+	uv_poll_init(loop, &s->poll, MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
+	uv_timer_init(loop, &s->again);
+	s->poll.data = s->again.data = s;
+	s->n_handles = 2;
+	uv_poll_start(&s->poll, UV_READABLE, on_poll);
 	return TAKE(s);
+}
+
+void api_server_set_timeouts(struct api_server *s, int request_ms, int reply_ms)
+{
+	s->request_ms = (uint64_t)request_ms;
+	s->reply_ms = (uint64_t)reply_ms;
 }
 
 void api_server_free(struct api_server *s)
 {
 	if (!s)
 		return;
-	uv_poll_stop(&s->handle.listener);
-	close(s->fd);
-	uv_close((uv_handle_t *)&s->handle.listener, on_closed);
-	lws_context_destroy(s->lws);
+	/* It may not be stopped while it holds suspended connections. */
+	for (struct conn *c = s->conns; c; c = c->next)
+		if (c->x && c->x->suspended)
+			MHD_resume_connection(c->mhd);
+	uv_close((uv_handle_t *)&s->poll, on_server_handle_closed);
+	uv_close((uv_handle_t *)&s->again, on_server_handle_closed);
+	MHD_stop_daemon(s->mhd);
 }

@@ -1,9 +1,11 @@
-/* The HTTP server: libwebsockets on the controller's libuv loop. Transport only: routes and answers are the handlers'. IO layer.
+/* The HTTP server: GNU libmicrohttpd on the controller's libuv loop. Transport only: routes and answers are the handlers'. IO layer.
  *
- * Limits on every request: 16 KiB of head, API_MAX_BODY_BYTES of body, API_REQUEST_TIMEOUT_S to send it, API_MAX_CONNECTIONS at
- * once (more are hung up on). libwebsockets decides some things before us: a method that it does not know is answered with 403,
- * "/../" and "//" in a path are folded even where they came encoded, '+' in a path is a space, and a query of more than 80 parameters
- * or a head that is too long is hung up on. */
+ * Every method is handed over; so is a query of any content, as it was sent. Limits on a request: API_MAX_HEAD_BYTES of head (431;
+ * a head that is larger still or has thousands of headers and parameters is refused by libmicrohttpd itself with 414 or 431),
+ * API_MAX_BODY_BYTES of body (413). The first line must arrive within API_REQUEST_TIMEOUT_S of the connection or the reply before it,
+ * all the rest within API_REQUEST_TIMEOUT_S of that, and the reply must be taken within API_REPLY_TIMEOUT_S, else the client is hung
+ * up on. What a handler has not answered within API_REPLY_TIMEOUT_S is answered with 503. Beyond API_MAX_CONNECTIONS clients wait to
+ * be accepted. A client that closes its sending side before a deferred reply may not get it. */
 #ifndef WB_API_SERVER_H
 #define WB_API_SERVER_H
 
@@ -12,15 +14,21 @@
 
 #include <uv.h>
 
-enum { API_MAX_BODY_BYTES = 1024 * 1024, API_REQUEST_TIMEOUT_S = 10, API_REPLY_TIMEOUT_S = 120, API_MAX_CONNECTIONS = 256 };
+enum {
+	API_MAX_HEAD_BYTES = 256 * 1024,
+	API_MAX_BODY_BYTES = 1024 * 1024,
+	API_REQUEST_TIMEOUT_S = 10,
+	API_REPLY_TIMEOUT_S = 120,
+	API_MAX_CONNECTIONS = 256,
+};
 
 struct api_server;
 struct api_exchange; /* one request that waits for its reply */
 
 struct api_request {
 	const char *method; /* "GET", "POST", ... */
-	const char *path;	/* percent-decoded, begins with '/' */
-	const char *query;	/* raw, without '?', "" when there is none */
+	const char *path;	/* percent-decoded once, not folded, begins with '/' */
+	const char *query;	/* as it was sent, without '?', "" when there is none */
 	const char *body;	/* "" when there is none; may hold NULs */
 	size_t body_len;
 	const char *content_type; /* "" when there is none */
@@ -44,5 +52,8 @@ struct api_server *api_server_new(uv_loop_t *loop, const char *listen, api_handl
 /* Closes the listener and all connections; the loop must run on until no handle of them is left (uv_loop_alive). Exchanges that still wait may be
  * replied to later without effect. */
 void api_server_free(struct api_server *s);
+
+/* Other times than API_REQUEST_TIMEOUT_S and API_REPLY_TIMEOUT_S, from the next request on: for tests. */
+void api_server_set_timeouts(struct api_server *s, int request_ms, int reply_ms);
 
 #endif
