@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "io/fs.h"
 #include "reconcilers/registry.h"
+#include "sources/listener.h"
 #include "sources/push.h"
 #include "sources/swarm.h"
 #include "workers/prometheus.h"
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 enum { MAX_WORKERS = 16 };
 
@@ -25,7 +27,7 @@ struct controller {
 	struct http_client *http;
 	struct store *store;
 	struct checker *checker;
-	struct source *sources[2];
+	struct source *sources[3];
 	struct worker *workers[MAX_WORKERS];
 	size_t n_sources, n_workers;
 	struct engine *engine;
@@ -83,14 +85,47 @@ static int make_workers(struct controller *c, const char *store_dir, struct err 
 	return 0;
 }
 
+/* Whether the setting `sources` names this one; anything unknown in it is an error. */
+static int wants_swarm(const struct settings *set, bool *out, struct err *e)
+{
+	static const char unix_scheme[] = "unix://";
+	const struct setting_def *host = setting_find("docker-host");
+	*out = false;
+	for (size_t i = 0; i < set->sources.n; i++) {
+		const char *name = set->sources.at[i];
+		if (strcmp(name, "swarm") == 0) {
+			*out = true;
+		} else if (strcmp(name, "auto") == 0) {
+			bool as_is = set->docker_host.n == 1 && strcmp(set->docker_host.at[0], host->def) == 0;
+			*out = !as_is || access(host->def + strlen(unix_scheme), F_OK) == 0;
+			if (!*out)
+				log_info("controller no_swarm reason=\"%s is not there; services come by notification only\"", host->def);
+		} else if (strcmp(name, "push") != 0) {
+			return err_set(e, ERR_INPUT, "sources: \"%.60s\" is none of auto, swarm, push", name);
+		}
+	}
+	return 0;
+}
+
+static int add_source(struct controller *c, struct source *s)
+{
+	if (!s)
+		return -1;
+	c->sources[c->n_sources++] = s;
+	return 0;
+}
+
 static int make_sources(struct controller *c, struct err *e)
 {
-	struct source *swarm = swarm_source_new(&c->loop, c->http, c->set, e);
-	if (!swarm)
+	bool swarm;
+	if (wants_swarm(c->set, &swarm, e) < 0)
 		return -1;
-	c->sources[c->n_sources++] = swarm;
-	c->api.push = c->sources[c->n_sources++] = push_source_new();
-	return 0;
+	if (swarm && add_source(c, swarm_source_new(&c->loop, c->http, c->set, e)) < 0)
+		return -1;
+	c->api.push = push_source_new();
+	add_source(c, c->api.push);
+	bool asks = c->set->listener_address.n || *c->set->get_nodes_url;
+	return asks ? add_source(c, listener_source_new(&c->loop, c->http, c->set, c->set->data_dir, c->api.push, e)) : 0;
 }
 
 static int compose(struct controller *c, struct err *e)

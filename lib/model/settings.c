@@ -33,6 +33,13 @@ const struct setting_def setting_defs[] = {
 		"Talk TLS to `tcp://` Engines and check their certificate. `DOCKER_TLS_VERIFY` is on when it is not empty, as in Docker's own client."},
 	{"docker-cert-path", SETTING_STRING, AT(docker_cert_path), "", NULL, "DOCKER_CERT_PATH", "DIR",
 		"Directory with `ca.pem`, `cert.pem` and `key.pem` for such Engines."},
+	{"sources", SETTING_LIST, AT(sources), "auto", NULL, NULL, "auto|swarm,push",
+		"Who is asked what there is: `swarm` (the Engines of docker-host), `push` (whoever sends notifications, and listener-address). `auto`: both, "
+		"but not `swarm` where docker-host is left as it is and that socket is not there."},
+	{"listener-address", SETTING_LIST, AT(listener_address), "", NULL, "LISTENER_ADDRESS", "HOST,...",
+		"Swarm listeners that are asked for their services at the start and slowly ever after: a host (port 8080), `host:port` or a URL."},
+	{"get-nodes-url", SETTING_STRING, AT(get_nodes_url), "", NULL, "DF_GET_NODES_URL", "URL", "Where a swarm listener tells its nodes."},
+	{"listener-interval", SETTING_DURATION, AT(listener_interval_ms), "30s", NULL, NULL, "DURATION", "How often listeners are asked."},
 	{"notify-label", SETTING_STRING, AT(notify_label), "com.df.notify", NULL, "DF_NOTIFY_LABEL", "LABEL",
 		"The label that opts a service in when its value is `true`."},
 	{"networks", SETTING_LIST, AT(networks), "", NULL, NULL, "NAME,...",

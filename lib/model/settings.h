@@ -32,6 +32,10 @@ struct settings {
 	struct string_list docker_host;
 	bool docker_tls_verify;
 	char *docker_cert_path;
+	struct string_list listener_address;
+	char *get_nodes_url;
+	int64_t listener_interval_ms;
+	struct string_list sources;
 	char *notify_label;
 	struct string_list networks;
 	int64_t scrape_layout;
