@@ -605,6 +605,7 @@ int engine_start(struct engine *e, struct err *err)
 		e->p.workers[i]->ops->start(e->p.workers[i], &we);
 	for (size_t i = 0; i < e->p.n_sources; i++)
 		e->p.sources[i]->ops->start(e->p.sources[i], &se);
+	post(e, (struct cycle_event){.kind = CE_DIRTY}); /* there may be no source that has yet to answer */
 	return 0;
 }
 
