@@ -33,6 +33,7 @@ struct settings {
 	bool docker_tls_verify;
 	char *docker_cert_path;
 	char *notify_label;
+	char *shortcuts_dir;
 	struct string_list networks;
 	int64_t scrape_layout;
 	int64_t alert_names;

@@ -216,7 +216,7 @@ static void names_follow_who_comes_and_goes(void **state)
 		struct desired *d = build_one(&x, part, previous);
 		AUTO_FREE char *names = rule_names(d), *diags = diags_of(d);
 		ROW_STR(steps[i].row, names, steps[i].want);
-		ROW_INT(steps[i].row, strstr(diags, "an older service has") != NULL, strchr(steps[i].want, '_') != NULL);
+		ROW_INT(steps[i].row, strstr(diags, "the older service") != NULL, strchr(steps[i].want, '_') != NULL);
 		desired_free(previous);
 		previous = d;
 	}
