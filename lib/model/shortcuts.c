@@ -69,7 +69,7 @@ static const char *all_forms(struct arena *a)
 	AUTO_BUF b = BUF_INIT(4096);
 	for (const char *const *f = template_forms; *f; f++)
 		buf_printf(&b, "%s%s", f == template_forms ? "" : ", ", *f);
-	return arena_printf(a, "Write one of %s.", b.data);
+	return arena_printf(a, "Mend it; the forms that are understood are %s.", b.data);
 }
 
 static int read_template(struct reading *r, const char *text, bool expression, struct template *out)

@@ -127,6 +127,15 @@ static const char *value_names(struct arena *a, const struct shortcut *s)
 	return *out ? arena_printf(a, "%s)", out) : out;
 }
 
+/* "@resp_time_above:bucket,range,share" */
+static const char *with_all_values(struct arena *a, const struct shortcut *s)
+{
+	const char *out = s->name;
+	for (size_t i = 0; i < s->n_values; i++)
+		out = arena_printf(a, "%s%s%s", out, i ? "," : ":", i < s->n_value_names ? s->value_names[i] : "VALUE");
+	return out;
+}
+
 static bool check_operand(struct expansion *x, const struct operand *o)
 {
 	const struct shortcut *s = o->shortcut;
@@ -134,7 +143,7 @@ static bool check_operand(struct expansion *x, const struct operand *o)
 	while (given < o->n_values && *o->values[given])
 		given++;
 	if (given < s->n_values)
-		return refuse(x, o->text, arena_printf(x->a, "Write %s:VALUE%s.", s->name, s->n_values > 1 ? ",VALUE..." : ""), "takes %zu value%s%s and has %zu",
+		return refuse(x, o->text, arena_printf(x->a, "Give each of %s.", with_all_values(x->a, s)), "takes %zu value%s%s and has %zu",
 			s->n_values, s->n_values == 1 ? "" : "s", value_names(x->a, s), given);
 	if (o->n_values > s->n_values)
 		warn(x, o->text, "Leave the surplus values out.", arena_printf(x->a, "has more values than the %zu it takes; the others have no effect", s->n_values));
