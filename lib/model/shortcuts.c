@@ -202,6 +202,10 @@ static void keep(struct shortcuts *lib, const struct shortcut *s)
 	struct shortcut *old = place_of(lib, s->name);
 	if (old && s->broken && !old->broken)
 		return;
+	if (!old && lib->n == lib->cap) {
+		lib->cap = lib->cap ? lib->cap * 2 : 64;
+		lib->at = xrealloc(lib->at, lib->cap * sizeof *lib->at);
+	}
 	*(old ? old : &lib->at[lib->n++]) = *s;
 }
 
@@ -262,12 +266,10 @@ struct shortcuts *shortcuts_new(const struct named_text *custom, size_t n_custom
 	add_digest(&h, builtin_shortcuts, n_builtin_shortcuts);
 	add_digest(&h, custom, n_custom);
 	lib->digest = digest_final(&h);
-	lib->at = xcalloc(SHORTCUTS_MAX, sizeof *lib->at);
 	for (size_t i = 0; i < n_builtin_shortcuts; i++)
 		add_file(lib, &builtin_shortcuts[i]);
 	for (size_t i = 0; i < n_custom; i++)
 		add_file(lib, &custom[i]);
-	lib->at = xrealloc(lib->at, (lib->n + 1) * sizeof *lib->at);
 	qsort(lib->at, lib->n, sizeof *lib->at, by_name);
 	return lib;
 }

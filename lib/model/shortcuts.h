@@ -33,7 +33,7 @@ struct shortcut {
 struct shortcuts {
 	struct arena arena;
 	struct shortcut *at; /* sorted by name */
-	size_t n;
+	size_t n, cap;
 	struct digest digest; /* of all texts */
 	struct diags diags;	  /* what could not be read: the file stands where a label would */
 };
