@@ -261,7 +261,7 @@ static void only_who_collides_is_built_again(void **state)
 
 static void another_library_builds_who_uses_one(void **state)
 {
-	static const char text[] = "'@up': {expanded: 'up == {{ index .Values 0 }}'}", other_text[] = "'@up': {expanded: 'up < {{ index .Values 0 }}'}";
+	static const char text[] = "'@up': {expanded: 'up == {{ index .Values 0 }}'}", other_text[] = "'@up': {expanded: 'up < {{ index .Values 0 }}', labels: {lasting: very}}";
 	static const struct named_text one = {"alertif-x", text, sizeof text - 1, NULL}, two = {"alertif-x", other_text, sizeof other_text - 1, NULL};
 	struct shortcuts *lib = shortcuts_new(&one, 1), *other = shortcuts_new(&two, 1), *same = shortcuts_new(&one, 1);
 	AUTO_CONTEXT x;
@@ -283,7 +283,9 @@ static void another_library_builds_who_uses_one(void **state)
 	shortcuts_free(lib);
 	shortcuts_free(other);
 	shortcuts_free(same);
-	assert_string_equal(third->services[0]->wants.alerts[0].expr, "up < 0"); /* nothing borrows from a library */
+	/* nothing borrows from a library */
+	assert_string_equal(third->services[0]->wants.alerts[0].expr, "up < 0");
+	assert_string_equal(third->services[0]->wants.alerts[0].labels.at[0].key, "lasting");
 }
 
 static void a_library_reports_what_it_could_not_read(void **state)
