@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/shortcuts_dir.h"
 #include "io/fs.h"
 #include "reconcilers/registry.h"
 #include "sources/listener.h"
@@ -27,6 +28,7 @@ struct controller {
 	struct http_client *http;
 	struct store *store;
 	struct checker *checker;
+	struct shortcuts *shortcuts;
 	struct source *sources[3];
 	struct worker *workers[MAX_WORKERS];
 	size_t n_sources, n_workers;
@@ -56,6 +58,7 @@ static void on_stopped(void *ctx)
 		c->workers[i]->ops->free(c->workers[i]);
 	c->n_sources = c->n_workers = 0;
 	checker_free(TAKE(c->checker));
+	shortcuts_free(TAKE(c->shortcuts));
 	http_client_free(TAKE(c->http));
 	if (c->store)
 		c->store->ops->free(TAKE(c->store));
@@ -136,6 +139,7 @@ static int compose(struct controller *c, struct err *e)
 	if (!c->store || make_workers(c, store_dir, e) < 0 || make_sources(c, e) < 0)
 		return -1;
 	c->checker = checker_new(&c->loop, c->http, c->set->promtool, tmp);
+	c->shortcuts = shortcuts_dir_load(c->set->shortcuts_dir);
 	c->engine = engine_new(&(struct engine_parts){
 		.loop = &c->loop,
 		.set = c->set,
@@ -148,6 +152,7 @@ static int compose(struct controller *c, struct err *e)
 		.judge = prometheus_endpoint,
 		.reconcilers = reconcilers,
 		.n_reconcilers = n_reconcilers,
+		.shortcuts = c->shortcuts,
 	});
 	c->api = (struct api){.engine = c->engine, .push = c->api.push, .http = c->http, .set = c->set};
 	c->server = api_server_new(&c->loop, c->set->listen, api_handle, &c->api, e);

@@ -116,6 +116,7 @@ static struct build_ctx build_ctx(struct engine *e)
 		.set = e->p.set,
 		.networks = shared_networks(e),
 		.verdicts = &e->verdicts,
+		.shortcuts = e->p.shortcuts,
 		.reconcilers = e->p.reconcilers,
 		.n_reconcilers = e->p.n_reconcilers,
 	};
@@ -628,6 +629,12 @@ void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx)
 	for (size_t i = 0; i < e->p.n_workers; i++)
 		e->p.workers[i]->ops->stop(e->p.workers[i], on_stopped, e);
 	on_stopped(e);
+}
+
+void engine_set_shortcuts(struct engine *e, const struct shortcuts *lib)
+{
+	e->p.shortcuts = lib;
+	post(e, (struct cycle_event){.kind = CE_DIRTY});
 }
 
 /* -- facts -- */

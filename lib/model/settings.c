@@ -42,6 +42,8 @@ const struct setting_def setting_defs[] = {
 	{"listener-interval", SETTING_DURATION, AT(listener_interval_ms), "30s", NULL, NULL, "DURATION", "How often listeners are asked."},
 	{"notify-label", SETTING_STRING, AT(notify_label), "com.df.notify", NULL, "DF_NOTIFY_LABEL", "LABEL",
 		"The label that opts a service in when its value is `true`."},
+	{"shortcuts-dir", SETTING_STRING, AT(shortcuts_dir), "/run/secrets", NULL, NULL, "DIR",
+		"Directory with alert shortcuts of your own: the files whose names begin with `alertif-` or `alertif_` (docs/shortcuts.md)."},
 	{"networks", SETTING_LIST, AT(networks), "", NULL, NULL, "NAME,...",
 		"Networks on which Prometheus reaches tasks, the preferred one first. Empty: those of the container that Watchbill runs in."},
 	{"scrape-layout", SETTING_CHOICE, AT(scrape_layout), "auto", "auto jobs pooled dns", NULL, NULL,

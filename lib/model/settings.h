@@ -37,6 +37,7 @@ struct settings {
 	int64_t listener_interval_ms;
 	struct string_list sources;
 	char *notify_label;
+	char *shortcuts_dir;
 	struct string_list networks;
 	int64_t scrape_layout;
 	int64_t alert_names;
