@@ -76,8 +76,10 @@ static void on_signal(uv_signal_t *s, int number)
 
 static int make_workers(struct controller *c, const char *store_dir, struct err *e)
 {
+	if (c->set->prometheus.n == 1 && strcmp(c->set->prometheus.at[0], "none") == 0)
+		return 0;
 	if (!c->set->prometheus.n || c->set->prometheus.n > MAX_WORKERS)
-		return err_set(e, ERR_INPUT, "prometheus: name `child` or 1 to %d URLs", MAX_WORKERS);
+		return err_set(e, ERR_INPUT, "prometheus: name `child`, `none` or 1 to %d URLs", MAX_WORKERS);
 	for (size_t i = 0; i < c->set->prometheus.n; i++) {
 		struct prometheus_spec spec = {.loop = &c->loop, .http = c->http, .set = c->set, .url = c->set->prometheus.at[i], .store_dir = store_dir};
 		struct worker *w = prometheus_new(&spec, e);

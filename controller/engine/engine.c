@@ -344,7 +344,7 @@ static void tell_workers(struct engine *e)
 		e->reloads_open++;
 		w->ops->reload(w, &g.digest, on_reloaded, e);
 	}
-	if (!ready)
+	if (!ready && e->p.n_workers)
 		e->worst.outcome = RELOAD_UNREACHABLE;
 	if (--e->reloads_open == 0)
 		note_reloads_done(e);

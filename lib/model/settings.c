@@ -18,8 +18,9 @@ const struct setting_def setting_defs[] = {
 	{"data-dir", SETTING_STRING, AT(data_dir), "/var/lib/watchbill", NULL, NULL, "DIR",
 		"Where the store (configuration for the workers) and the time series of a supervised Prometheus are kept."},
 	{"listen", SETTING_STRING, AT(listen), "0.0.0.0:8080", NULL, NULL, "ADDR:PORT", "Address of Watchbill's HTTP API."},
-	{"prometheus", SETTING_LIST, AT(prometheus), "child", NULL, NULL, "child|URL,...",
-		"`child` starts and supervises a Prometheus; otherwise the URLs of running ones that read the store's directory."},
+	{"prometheus", SETTING_LIST, AT(prometheus), "child", NULL, NULL, "child|none|URL,...",
+		"`child` starts and supervises a Prometheus; otherwise the URLs of running ones that read the store's directory. `none`: only the store is kept, "
+		"and receivers of notifications are told."},
 	{"prometheus-listen", SETTING_STRING, AT(prometheus_listen), "0.0.0.0:9090", NULL, NULL, "ADDR:PORT", "Address of the supervised Prometheus."},
 	{"prometheus-binary", SETTING_STRING, AT(prometheus_binary), "prometheus", NULL, "PROMETHEUS", "FILE", "Program of the supervised Prometheus."},
 	{"promtool", SETTING_STRING, AT(promtool), "promtool", NULL, "PROMTOOL", "FILE", "Program that checks what a running Prometheus cannot check."},

@@ -221,6 +221,15 @@ class Health(Case):
         self.assertNotEqual(self.health(wb), 0)
 
 
+class WithoutPrometheus(Case):
+    def test_the_store_is_kept_all_the_same(self):
+        wb = self.watchbill(prometheus="none")
+        self.assertEqual(wb.push("reconfigure", serviceName="s", scrapePort="80", alertName="a", alertIf="up == 1").status, 200)
+        self.assertEqual(set(self.rules(wb)), {"s_a"})
+        self.assertEqual((wb.status()["outcome"], wb.status()["workers"]), ("applied", []))
+        self.assertTrue(wb.ready())
+
+
 class Scrapes(Case):
     def test_F004_DNS_scrape(self):
         wb = self.watchbill()
