@@ -27,7 +27,7 @@ static void put_services(void *ctx, const char *bytes, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct json_skip skip[] = {{"Spec", 1}, {"Labels", 0}, {NULL, 0}};
+	static const struct json_skip skip[] = {{"Spec", 1, false}, {"Labels", 0, true}, {NULL, 0, false}};
 	struct json_splitter s;
 	struct err e = {0};
 	if (!size)

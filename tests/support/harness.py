@@ -132,8 +132,8 @@ class UnixConnection(http.client.HTTPConnection):
 class TempDir:
     """A short temporary directory (unix socket names are limited), removed unless WATCHBILL_TEST_KEEP is set."""
 
-    def __init__(self, prefix="wb-"):
-        self.path = tempfile.mkdtemp(prefix=prefix)
+    def __init__(self, prefix="wb-", inside=None):
+        self.path = tempfile.mkdtemp(prefix=prefix, dir=inside)
         os.chmod(self.path, 0o755)
 
     def __truediv__(self, name):
