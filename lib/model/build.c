@@ -344,6 +344,14 @@ static bool add_service(
 	return !same_shape || !same_base_names(old, s) || old->obs->created_ms != obs->created_ms;
 }
 
+static size_t n_filled(struct obs_part *const *parts, size_t n_parts)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < n_parts; i++)
+		n += parts[i] && parts[i]->n;
+	return n;
+}
+
 struct desired *desired_build(const struct build_ctx *c, struct obs_part *const *parts, size_t n_parts, const struct desired *previous)
 {
 	struct desired *d = xcalloc(1, sizeof *d);
@@ -363,22 +371,25 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 				.text = xstrndup(previous->whole[i].text, previous->whole[i].len), .len = previous->whole[i].len, .digest = previous->whole[i].digest};
 	bool same_context = previous && digest_equal(&previous->context, &d->context), renamed = !previous;
 	bool same_shortcuts = previous && digest_equal(&previous->shortcuts, &d->shortcuts);
+	bool several = n_filled(parts, n_parts) > 1;
 	const struct obs_service *last = NULL;
 	for (size_t p; (p = smallest(parts, n_parts, at)) != SIZE_MAX;) {
 		struct obs_service *obs = parts[p]->services[at[p]++];
-		if (!obs->opted_in || !has_usable_name(obs, &d->diags))
+		/* The very value that was built before: nearly always, and all the rest is known of it. */
+		bool same = previous && old < previous->n && previous->services[old]->obs == obs;
+		if (!same && (!obs->opted_in || !has_usable_name(obs, &d->diags)))
 			continue;
-		if (last && strcmp(last->key, obs->key) == 0) {
+		if ((several || !same) && last && strcmp(last->key, obs->key) == 0) {
 			diags_add(&d->diags, DIAG_WARNING, obs->key, "", "Remove the service from one of the two.",
 				"sources %s and %s both know this service; that of %s is used", last->orchestrator, obs->orchestrator, last->orchestrator);
 			continue;
 		}
 		last = obs;
-		while (previous && old < previous->n && strcmp(previous->services[old]->obs->key, obs->key) < 0) {
+		while (!same && previous && old < previous->n && strcmp(previous->services[old]->obs->key, obs->key) < 0) {
 			renamed |= previous->services[old]->wants.n_alerts > 0;
 			old++;
 		}
-		bool known = previous && old < previous->n && strcmp(previous->services[old]->obs->key, obs->key) == 0;
+		bool known = same || (previous && old < previous->n && strcmp(previous->services[old]->obs->key, obs->key) == 0);
 		renamed |= add_service(c, d, obs, same_context, same_shortcuts, known ? previous->services[old++] : NULL);
 	}
 	renamed |= previous && old < previous->n;
