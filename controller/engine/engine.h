@@ -36,6 +36,9 @@ struct engine *engine_new(const struct engine_parts *parts);
 void engine_free(struct engine *e);
 /* Stores a first generation if there is none, then starts workers and sources. */
 int engine_start(struct engine *e, struct err *err);
+/* From now on this is the base configuration; the reference is handed over. Allowed before the start. When
+ * Prometheus refuses the first generation that has it, the one before is used again. */
+void engine_set_base(struct engine *e, struct base_config *base_take);
 /* Stops sources and workers; `done` when all have ended. */
 void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx);
 

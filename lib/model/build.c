@@ -35,6 +35,7 @@ void desired_free(struct desired *d)
 	free(d->services);
 	for (size_t i = 0; i < MAX_RECONCILERS; i++)
 		free(d->whole[i].text);
+	base_config_unref(d->base);
 	diags_deinit(&d->diags);
 	arena_deinit(&d->arena);
 	free(d);
@@ -352,6 +353,23 @@ static size_t n_filled(struct obs_part *const *parts, size_t n_parts)
 	return n;
 }
 
+/* Services win: their jobs have the name of what was deployed. */
+static void add_base(struct desired *d, struct base_config *base)
+{
+	if (!base)
+		return;
+	d->base = base_config_ref(base);
+	d->base_job_hidden = ARENA_ARRAY(&d->arena, bool, base->n_jobs + 1);
+	diags_append(&d->diags, &base->diags);
+	for (size_t i = 0; i < base->n_jobs; i++) {
+		const struct desired_service *s = desired_find(d, base->jobs[i].name);
+		d->base_job_hidden[i] = s && s->wants.n_scrapes;
+		if (d->base_job_hidden[i])
+			diags_add(&d->diags, DIAG_WARNING, s->obs->key, base->jobs[i].subject, "Give the job a name of its own, or take it out.",
+				"the job is left out: the service of the same name is scraped by its labels");
+	}
+}
+
 struct desired *desired_build(const struct build_ctx *c, struct obs_part *const *parts, size_t n_parts, const struct desired *previous)
 {
 	struct desired *d = xcalloc(1, sizeof *d);
@@ -400,6 +418,7 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 	for (size_t p = 0; p < n_parts; p++)
 		if (parts[p])
 			diags_append(&d->diags, &parts[p]->diags);
+	add_base(d, c->base);
 	return d;
 }
 

@@ -4,7 +4,9 @@
  * from files, because labels on a target can say what else a job would say (path, interval, timeout, job). `dns`: what Docker Flow Monitor
  * wrote: a look-up by name, the service's name, or, where nodeInfo came with it, a target file of its own. The `job` label is the service's key in all of them.
  *
- * Where task addresses are not known a service is looked up by name: a job of its own in `jobs`, an entry of a shared job in `pooled`. */
+ * Where task addresses are not known a service is looked up by name: a job of its own in `jobs`, an entry of a shared job in `pooled`.
+ *
+ * The base configuration's jobs stand behind those of the services and never change them. */
 #include "base/text.h"
 #include "base/yaml.h"
 #include "reconcilers/registry.h"
@@ -348,9 +350,26 @@ static void append_jobs(const struct desired *d, json_t *configs, json_t *by_nam
 	}
 }
 
+/* Takes the names of the base's jobs before a service's second job can have one. */
+static void reserve_base_names(const struct desired *d, json_t *by_name)
+{
+	for (size_t i = 0; d->base && i < d->base->n_jobs; i++)
+		if (!d->base_job_hidden[i])
+			json_object_set(by_name, d->base->jobs[i].name, d->base->jobs[i].tree);
+}
+
+static void append_base_jobs(const struct desired *d, json_t *configs)
+{
+	for (size_t i = 0; d->base && i < d->base->n_jobs; i++)
+		if (!d->base_job_hidden[i])
+			json_array_append(configs, d->base->jobs[i].tree);
+}
+
 static json_t *scrape_configs(const struct desired *d, size_t slot)
 {
 	json_t *configs = json_array(), *by_name = json_object();
+	if (d->layout != LAYOUT_POOLED)
+		reserve_base_names(d, by_name);
 	if (d->layout == LAYOUT_POOLED)
 		json_array_append_new(configs,
 			json_pack("{s:s, s:[{s:[s], s:s}]}", "job_name", "watchbill", "file_sd_configs", "files", "targets/*.json", "refresh_interval", "1m"));
@@ -361,6 +380,7 @@ static json_t *scrape_configs(const struct desired *d, size_t slot)
 		else if (tree)
 			append_jobs(d, configs, by_name, tree);
 	}
+	append_base_jobs(d, configs);
 	json_decref(by_name);
 	return configs;
 }
@@ -382,7 +402,15 @@ static json_t *rule_files(const struct bundle *b)
 	return list;
 }
 
-/* Digest of all that prometheus.yml is made of: the services' jobs, the rule files, the global settings. */
+static void add_base_key(const struct desired *d, struct digest_ctx *c)
+{
+	if (!d->base)
+		return;
+	digest_add(c, d->base->digest.bytes, sizeof d->base->digest.bytes);
+	digest_add(c, d->base_job_hidden, d->base->n_jobs * sizeof *d->base_job_hidden);
+}
+
+/* Digest of all that prometheus.yml is made of: the services' jobs, the rule files, the global settings, the base. */
 static struct digest config_key(const struct desired *d, size_t slot, const json_t *rules)
 {
 	struct digest_ctx c;
@@ -397,20 +425,13 @@ static struct digest config_key(const struct desired *d, size_t slot, const json
 			digest_add(&c, d->services[k]->rendered[slot].tree_digest.bytes, sizeof(struct digest));
 	json_array_foreach((json_t *)rules, i, pattern)
 		digest_add_str(&c, json_string_value(pattern));
+	add_base_key(d, &c);
 	return digest_final(&c);
 }
 
 static void render_config(const struct desired *d, size_t slot, json_t *rules, struct rendered *out)
 {
-	char interval[64], evaluation[64];
-	text_format_duration_ms(d->set->scrape_interval_ms, interval);
-	text_format_duration_ms(d->set->evaluation_interval_ms, evaluation);
-	json_t *config = json_pack("{s:{s:s, s:s}}", "global", "scrape_interval", interval, "evaluation_interval", evaluation);
-	json_t *scrapes = scrape_configs(d, slot);
-	if (json_array_size(rules))
-		json_object_set(config, "rule_files", rules);
-	if (json_array_size(scrapes))
-		json_object_set(config, "scrape_configs", scrapes);
+	json_t *scrapes = scrape_configs(d, slot), *config = config_tree(d->set, d->base, rules, scrapes);
 	struct buf text = BUF_INIT(CONFIG_MAX_BYTES);
 	yaml_emit(config, &text);
 	free(out->text);
