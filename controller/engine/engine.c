@@ -31,6 +31,8 @@ struct engine {
 	bool nothing_to_lose; /* the store was empty at the start */
 	struct desired *desired;
 	struct bundle *bundle; /* borrows from desired */
+	struct arena plan_arena;
+	const struct plan *plan; /* the bundle against what the store holds, in plan_arena; NULL when one of the two has changed */
 	/* The one in use; those in the generation that is stored, that workers see, and that they confirmed last. References. */
 	struct base_config *base, *stored_base, *shown_base, *good_base;
 	char base_problem[512]; /* why the newest is not in use */
@@ -167,8 +169,22 @@ static void note_shown(struct engine *e)
 		set_base(&e->shown_base, e->stored_base);
 }
 
+static void forget_plan(struct engine *e)
+{
+	arena_deinit(&e->plan_arena);
+	e->plan = NULL;
+}
+
+static const struct plan *current_plan(struct engine *e)
+{
+	if (!e->plan)
+		e->plan = plan_diff(&e->plan_arena, e->p.store->ops->listing(e->p.store), e->bundle);
+	return e->plan;
+}
+
 static void replace_desired(struct engine *e, struct desired *d, struct bundle *b)
 {
+	forget_plan(e);
 	bundle_free(e->bundle);
 	desired_free(e->desired);
 	e->desired = d;
@@ -209,7 +225,7 @@ static void build(struct engine *e)
 	if (!e->building_ns)
 		e->building_ns = e->changed_ns;
 	e->changed_ns = 0;
-	struct plan *plan = plan_diff(&a, e->p.store->ops->listing(e->p.store), e->bundle);
+	const struct plan *plan = current_plan(e);
 	const struct rule_check **rules;
 	struct cycle_event ev = {
 		.kind = CE_BUILT,
@@ -264,9 +280,8 @@ static const struct http_endpoint *find_judge(const struct engine *e)
 static void check(struct engine *e)
 {
 	AUTO_ARENA a = ARENA_INIT;
-	struct plan *plan = plan_diff(&a, e->p.store->ops->listing(e->p.store), e->bundle);
 	const struct rule_check **rules;
-	size_t n = unchecked_rules(e, &a, plan, &rules);
+	size_t n = unchecked_rules(e, &a, current_plan(e), &rules);
 	for (size_t i = 0; i < n; i++)
 		VEC_PUSH(&e->passed.v, rules[i]->digest);
 	qsort(e->passed.v.at, e->passed.v.n, sizeof *e->passed.v.at, digest_cmp);
@@ -278,15 +293,17 @@ static void check(struct engine *e)
 
 static void store(struct engine *e, bool targets_only)
 {
-	AUTO_ARENA a = ARENA_INIT;
 	struct store_written w = {0};
 	struct err err = {0};
-	struct plan *plan = plan_diff(&a, e->p.store->ops->listing(e->p.store), e->bundle);
+	const struct plan *plan = current_plan(e);
+	bool config = !targets_only && plan->config_changed;
+	size_t n_puts = plan->n_puts, n_deletes = plan->n_deletes;
 	uint64_t started = uv_hrtime();
 	int rc = targets_only ? e->p.store->ops->apply_targets(e->p.store, plan, &w, &err) : e->p.store->ops->apply(e->p.store, plan, e->bundle, &w, &err);
 	/* Shown at once unless somebody is reading: a worker that starts by itself takes the newest. */
 	if (rc == 0 && !targets_only && !cycle_reload_in_flight(&e->cycle))
 		rc = e->p.store->ops->expose(e->p.store, &err);
+	forget_plan(e);
 	histogram_add(&e->metrics.stages[STAGE_M_STORE], seconds_since(started));
 	e->metrics.bytes_written += w.bytes;
 	e->metrics.files_written += w.files;
@@ -297,7 +314,6 @@ static void store(struct engine *e, bool targets_only)
 	}
 	set_problem(e, "", "");
 	e->decided_change = e->building_change;
-	bool config = !targets_only && plan->config_changed;
 	if (!targets_only) {
 		VEC_DEINIT(&e->passed.v);
 		set_base(&e->stored_base, e->desired->base);
@@ -305,7 +321,7 @@ static void store(struct engine *e, bool targets_only)
 		note_event_stored(e);
 	}
 	log_info("engine stored generation=%llu puts=%zu deletes=%zu files=%llu bytes=%llu", (unsigned long long)stored_generation(e).number,
-		plan->n_puts, plan->n_deletes, (unsigned long long)w.files, (unsigned long long)w.bytes);
+		n_puts, n_deletes, (unsigned long long)w.files, (unsigned long long)w.bytes);
 	post(e, (struct cycle_event){.kind = CE_STORED, .config_changed = config, .digest = e->bundle->digest});
 }
 
@@ -429,6 +445,7 @@ static int show_good(struct engine *e, struct err *err)
 static void go_back(struct engine *e)
 {
 	struct err err;
+	forget_plan(e);
 	if (show_good(e, &err) < 0) {
 		set_problem(e, "cannot go back to the last good generation", err.msg);
 		post(e, (struct cycle_event){.kind = CE_REFUSED, .digest = exposed_generation(e).digest});
@@ -500,6 +517,8 @@ static bool fate_of_stored(const struct engine *e, enum fate *fate, char *text, 
 		*fate = FATE_RUNS;
 	} else if (cycle_reload_in_flight(c) && exposed_generation(e).number == stored_generation(e).number) {
 		return false;
+	} else if (!c->streak && !c->unreachable && c->outcome != OUTCOME_REVERTED) {
+		return false; /* its turn comes soon; only in a stream of changes nobody is kept waiting */
 	} else {
 		snprintf(text, size, "stored as generation %llu; Prometheus is told %s", number,
 			cycle_reload_in_flight(c) || !c->unreachable ? "after the reload before it" : "when it is there");

@@ -17,6 +17,7 @@ static void service_unref(struct desired_service *s)
 		return;
 	for (size_t i = 0; i < MAX_RECONCILERS; i++) {
 		json_decref(s->rendered[i].tree);
+		free(s->rendered[i].yaml);
 		free(s->rendered[i].path);
 		free(s->rendered[i].text);
 	}

@@ -49,6 +49,7 @@ struct collision {
 /* What one reconciler made of one service. */
 struct rendered {
 	json_t *tree;  /* owned; NULL where there is none */
+	char *yaml;	   /* owned; the tree's text where that is what is wanted of it, in its place */
 	struct digest tree_digest;
 	char *path;	   /* owned; of the service's own file, NULL where it has none */
 	char *text;	   /* owned; NULL where there is none */

@@ -285,6 +285,16 @@ static void note_tree(struct rendered *r)
 	free(text);
 }
 
+/* A job that stands alone goes into every configuration as the same text. */
+static void note_yaml(struct rendered *r)
+{
+	struct buf text = BUF_INIT(CONFIG_MAX_BYTES);
+	yaml_emit(r->tree, &text);
+	r->yaml = buf_take(&text);
+	json_decref(r->tree);
+	r->tree = NULL;
+}
+
 static void scrape_render(const struct build_ctx *c, const struct desired *d, struct desired_service *s, size_t slot)
 {
 	struct rendered *r = &s->rendered[slot];
@@ -292,6 +302,8 @@ static void scrape_render(const struct build_ctx *c, const struct desired *d, st
 	if (d->layout != LAYOUT_POOLED) {
 		render_jobs(d, s, r);
 		note_tree(r);
+		if (json_array_size(r->tree) == 1)
+			note_yaml(r);
 		return;
 	}
 	json_t *groups = json_array();
@@ -365,24 +377,55 @@ static void append_base_jobs(const struct desired *d, json_t *configs)
 			json_array_append(configs, d->base->jobs[i].tree);
 }
 
-static json_t *scrape_configs(const struct desired *d, size_t slot)
+static void emit_list(json_t *list_take, struct buf *out)
 {
-	json_t *configs = json_array(), *by_name = json_object();
-	if (d->layout != LAYOUT_POOLED)
-		reserve_base_names(d, by_name);
-	if (d->layout == LAYOUT_POOLED)
-		json_array_append_new(configs,
-			json_pack("{s:s, s:[{s:[s], s:s}]}", "job_name", "watchbill", "file_sd_configs", "files", "targets/*.json", "refresh_interval", "1m"));
-	for (size_t i = 0; i < d->n; i++) {
-		const json_t *tree = d->services[i]->rendered[slot].tree;
-		if (tree && d->layout == LAYOUT_POOLED)
-			join_dns_jobs(configs, by_name, tree);
-		else if (tree)
-			append_jobs(d, configs, by_name, tree);
-	}
-	append_base_jobs(d, configs);
+	if (json_array_size(list_take))
+		yaml_emit(list_take, out);
+	json_decref(list_take);
+}
+
+static json_t *pool_jobs(const struct desired *d, size_t slot)
+{
+	json_t *list = json_pack("[{s:s, s:[{s:[s], s:s}]}]", "job_name", "watchbill", "file_sd_configs", "files", "targets/*.json", "refresh_interval", "1m");
+	json_t *by_name = json_object();
+	for (size_t i = 0; i < d->n; i++)
+		join_dns_jobs(list, by_name, d->services[i]->rendered[slot].tree);
 	json_decref(by_name);
-	return configs;
+	return list;
+}
+
+/* The jobs of all services, as the text that the list's emission would be: a service with one job has it ready. */
+static void emit_service_jobs(const struct desired *d, size_t slot, struct buf *out)
+{
+	json_t *by_name = json_object();
+	reserve_base_names(d, by_name);
+	for (size_t i = 0; i < d->n; i++) {
+		const struct rendered *r = &d->services[i]->rendered[slot];
+		if (r->yaml) {
+			buf_add_str(out, r->yaml);
+			continue;
+		}
+		json_t *list = json_array();
+		append_jobs(d, list, by_name, r->tree);
+		emit_list(list, out);
+	}
+	json_decref(by_name);
+}
+
+static void emit_scrape_configs(const struct desired *d, size_t slot, struct buf *out)
+{
+	static const char key[] = "scrape_configs:\n";
+	json_t *base = json_array();
+	size_t before = out->len;
+	buf_add_str(out, key);
+	if (d->layout == LAYOUT_POOLED)
+		emit_list(pool_jobs(d, slot), out);
+	else
+		emit_service_jobs(d, slot, out);
+	append_base_jobs(d, base);
+	emit_list(base, out);
+	if (out->len == before + strlen(key))
+		out->len = before;
 }
 
 /* One pattern for each folder that has rules: Prometheus allows a star in the last part of the path only. */
@@ -421,7 +464,7 @@ static struct digest config_key(const struct desired *d, size_t slot, const json
 	digest_add(&c, &d->set->scrape_interval_ms, sizeof d->set->scrape_interval_ms);
 	digest_add(&c, &d->set->evaluation_interval_ms, sizeof d->set->evaluation_interval_ms);
 	for (size_t k = 0; k < d->n; k++)
-		if (d->services[k]->rendered[slot].tree)
+		if (d->services[k]->rendered[slot].tree || d->services[k]->rendered[slot].yaml)
 			digest_add(&c, d->services[k]->rendered[slot].tree_digest.bytes, sizeof(struct digest));
 	json_array_foreach((json_t *)rules, i, pattern)
 		digest_add_str(&c, json_string_value(pattern));
@@ -429,15 +472,25 @@ static struct digest config_key(const struct desired *d, size_t slot, const json
 	return digest_final(&c);
 }
 
+/* In the order of config_tree: the jobs go before remote_write and remote_read. */
 static void render_config(const struct desired *d, size_t slot, json_t *rules, struct rendered *out)
 {
-	json_t *scrapes = scrape_configs(d, slot), *config = config_tree(d->set, d->base, rules, scrapes);
+	json_t *config = config_tree(d->set, d->base, rules, NULL), *tail = json_object(), *value;
 	struct buf text = BUF_INIT(CONFIG_MAX_BYTES);
+	const char *key;
+	json_object_foreach(config, key, value)
+		if (text_starts(key, "remote_"))
+			json_object_set(tail, key, value);
+	json_object_foreach(tail, key, value)
+		json_object_del(config, key);
 	yaml_emit(config, &text);
+	emit_scrape_configs(d, slot, &text);
+	if (json_object_size(tail))
+		yaml_emit(tail, &text);
 	free(out->text);
 	out->len = text.len;
 	out->text = buf_take(&text);
-	json_decref(scrapes);
+	json_decref(tail);
 	json_decref(config);
 }
 
