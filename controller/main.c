@@ -4,8 +4,8 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cli/cli.h"
-#include "cli/shortcuts_dir.h"
 #include "inputs/inputs.h"
+#include "inputs/shortcuts_dir.h"
 #include "io/fs.h"
 #include "reconcilers/registry.h"
 #include "sources/listener.h"
@@ -31,6 +31,7 @@ struct controller {
 	struct store *store;
 	struct checker *checker;
 	struct shortcuts *shortcuts;
+	struct dirwatch *shortcut_files;
 	struct flags flags; /* of a supervised Prometheus */
 	struct diags notes; /* on what the environment says of them */
 	char *tmp_dir; /* of the store */
@@ -68,6 +69,7 @@ static void on_stopped(void *ctx)
 	diags_deinit(&c->notes);
 	free(TAKE(c->tmp_dir));
 	checker_free(TAKE(c->checker));
+	dirwatch_free(TAKE(c->shortcut_files));
 	shortcuts_free(TAKE(c->shortcuts));
 	http_client_free(TAKE(c->http));
 	if (c->store)
@@ -163,6 +165,16 @@ static void on_base(void *ctx, struct base_config *base_take)
 	engine_set_base(c->engine, base_take);
 }
 
+static void on_shortcut_files(void *ctx, const struct dir_files *files)
+{
+	struct controller *c = ctx;
+	struct shortcuts *old = c->shortcuts;
+	c->shortcuts = shortcuts_of_files(files);
+	log_info("controller shortcuts_read files=%zu", files->v.n);
+	engine_set_shortcuts(c->engine, c->shortcuts);
+	shortcuts_free(old);
+}
+
 static int compose(struct controller *c, struct err *e)
 {
 	AUTO_FREE char *store_dir = xasprintf("%s/store", c->set->data_dir);
@@ -173,7 +185,10 @@ static int compose(struct controller *c, struct err *e)
 	if (!c->store || make_workers(c, store_dir, e) < 0 || make_sources(c, e) < 0)
 		return -1;
 	c->checker = checker_new(&c->loop, c->http, c->set->promtool, tmp);
-	c->shortcuts = shortcuts_dir_load(c->set->shortcuts_dir);
+	AUTO_DIR_FILES shortcut_files = {0};
+	c->shortcut_files = dirwatch_new(&c->loop,
+		&(struct dirwatch_spec){.dir = c->set->shortcuts_dir, .wanted = shortcuts_is_file_name, .on_change = on_shortcut_files, .ctx = c}, &shortcut_files);
+	c->shortcuts = shortcuts_of_files(&shortcut_files);
 	c->engine = engine_new(&(struct engine_parts){
 		.loop = &c->loop,
 		.set = c->set,

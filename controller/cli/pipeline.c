@@ -5,7 +5,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/yaml.h"
-#include "cli/shortcuts_dir.h"
+#include "inputs/shortcuts_dir.h"
 #include "cli/stack.h"
 #include "inputs/inputs.h"
 #include "io/fs.h"

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "model/environment.h"
 #include "model/flags.h"
 #include "model/scrape_file.h"
@@ -12,7 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const prefixes[] = {"scrape_", NULL};
+static bool is_scrape_file(const char *name)
+{
+	return text_starts(name, "scrape_");
+}
 
 struct inputs {
 	struct inputs_spec spec;
@@ -115,7 +119,7 @@ struct base_config *inputs_read_once(const struct settings *set, char *const *en
 	AUTO_DIR_FILES files = {0};
 	AUTO_BASE_ITEMS items = {0};
 	struct err e = {0};
-	if (dir_files_read(set->configs_dir, prefixes, &files, &e) < 0)
+	if (dir_files_read(set->configs_dir, is_scrape_file, &files, &e) < 0)
 		diags_add(&items.diags, DIAG_ERROR, "", "configs-dir", "Make the directory readable.", "%s", e.msg);
 	collect(set, env, &files, &items);
 	check_and_wait(set, tmp_dir, &items);
@@ -170,7 +174,7 @@ struct inputs *inputs_new(const struct inputs_spec *spec)
 	AUTO_DIR_FILES files = {0};
 	in->spec = *spec;
 	in->watch =
-		dirwatch_new(spec->loop, &(struct dirwatch_spec){.dir = spec->set->configs_dir, .prefixes = prefixes, .on_change = on_files, .ctx = in}, &files);
+		dirwatch_new(spec->loop, &(struct dirwatch_spec){.dir = spec->set->configs_dir, .wanted = is_scrape_file, .on_change = on_files, .ctx = in}, &files);
 	collect(spec->set, spec->env, &files, &in->items);
 	check_and_wait(spec->set, spec->tmp_dir, &in->items);
 	hand_over(in);

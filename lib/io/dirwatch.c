@@ -24,14 +24,6 @@ struct dirwatch {
 
 /* -- reading -- */
 
-static bool is_wanted(const char *name, const char *const *prefixes)
-{
-	for (; *prefixes; prefixes++)
-		if (text_starts(name, *prefixes))
-			return true;
-	return false;
-}
-
 static void read_one(const char *dir, const char *name, struct dir_files *out)
 {
 	AUTO_FREE char *path = xasprintf("%s/%s", dir, name);
@@ -54,13 +46,13 @@ static void read_one(const char *dir, const char *name, struct dir_files *out)
 		free(f.name);
 }
 
-int dir_files_read(const char *dir, const char *const *prefixes, struct dir_files *out, struct err *e)
+int dir_files_read(const char *dir, dir_wanted_fn *wanted, struct dir_files *out, struct err *e)
 {
 	AUTO_NAMES names = {0};
 	if (fs_list(dir, &names, e) < 0)
 		return -1;
 	for (size_t i = 0; i < names.n; i++)
-		if (is_wanted(names.at[i], prefixes))
+		if (wanted(names.at[i]))
 			read_one(dir, names.at[i], out);
 	return 0;
 }
@@ -118,7 +110,7 @@ static void on_timer(uv_timer_t *t)
 	AUTO_DIR_FILES files = {0};
 	listen_to_events(w);
 	look_again_in(w, w->spec.reread_ms);
-	if (dir_files_read(w->dir, w->spec.prefixes, &files, NULL) < 0)
+	if (dir_files_read(w->dir, w->spec.wanted, &files, NULL) < 0)
 		return; /* forbidden or failing: what was read last stays */
 	struct digest now = digest_of_files(&files);
 	if (digest_equal(&now, &w->seen))
@@ -140,7 +132,7 @@ struct dirwatch *dirwatch_new(uv_loop_t *loop, const struct dirwatch_spec *spec,
 	w->event.data = w->timer.data = w;
 	w->open_handles = 2;
 	listen_to_events(w); /* before it is read, so that no change falls in between */
-	dir_files_read(w->dir, w->spec.prefixes, &files, NULL);
+	dir_files_read(w->dir, w->spec.wanted, &files, NULL);
 	w->seen = digest_of_files(&files);
 	if (first) {
 		*first = files;

@@ -1,4 +1,4 @@
-/* Watches a directory for files by the beginnings of their names: secrets and configurations that a container is given. IO layer.
+/* Watches a directory for files by their names: secrets and configurations that a container is given. IO layer.
  *
  * The kernel says when something changes, and everything is read again now and then, because Docker and Kubernetes swap whole mounts and links,
  * which nobody is told of. What is reported is a changed content, not an event. */
@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/vec.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -23,18 +24,19 @@ struct dir_files {
 	VEC(struct dir_file) v; /* sorted by name */
 };
 
-/* Reads all regular files directly in `dir` whose names begin with one of `prefixes` (ends in NULL). A directory that is not there is empty.
+typedef bool dir_wanted_fn(const char *name);
+/* Reads all regular files directly in `dir` whose names are wanted. A directory that is not there is empty.
  * Of at most 1000 files, each of at most 1 MiB; what is more is reported as unreadable. */
-int dir_files_read(const char *dir, const char *const *prefixes, struct dir_files *out, struct err *e);
+int dir_files_read(const char *dir, dir_wanted_fn *wanted, struct dir_files *out, struct err *e);
 void dir_files_deinit(struct dir_files *f);
 #define AUTO_DIR_FILES CLEANUP(dir_files_deinit) struct dir_files
 
 struct dirwatch;
 
 struct dirwatch_spec {
-	const char *dir;			 /* copied */
-	const char *const *prefixes; /* borrowed for as long as it watches */
-	int64_t reread_ms;			 /* how often it looks without being told to; 0: 10 s */
+	const char *dir; /* copied */
+	dir_wanted_fn *wanted;
+	int64_t reread_ms; /* how often it looks without being told to; 0: 10 s */
 	/* The files are not what they were the last time; never called from within. Borrowed for the call. */
 	void (*on_change)(void *ctx, const struct dir_files *files);
 	void *ctx;

@@ -9,7 +9,10 @@
 
 enum { REREAD_MS = 100, PATIENCE_MS = 10000 };
 
-static const char *const prefixes[] = {"scrape_", "alertif-", NULL};
+static bool wanted(const char *name)
+{
+	return strncmp(name, "scrape_", 7) == 0 || strncmp(name, "alertif-", 8) == 0;
+}
 
 struct scene {
 	char dir[64]; /* what is watched is DIR/in */
@@ -65,7 +68,7 @@ static void scene_init(struct scene *s, bool with_dir)
 static void watch(struct scene *s, int64_t reread_ms, struct dir_files *first)
 {
 	s->watch = dirwatch_new(
-		&s->loop, &(struct dirwatch_spec){.dir = s->in, .prefixes = prefixes, .reread_ms = reread_ms, .on_change = on_change, .ctx = s}, first);
+		&s->loop, &(struct dirwatch_spec){.dir = s->in, .wanted = wanted, .reread_ms = reread_ms, .on_change = on_change, .ctx = s}, first);
 }
 
 static void wait_for_report(struct scene *s, const char *row, const char *want)
@@ -119,7 +122,7 @@ static void only_files_of_those_names_are_read(void **state)
 	fs_make_dir(folder, NULL);
 	mkfifo(pipe, 0600);
 	fs_symlink("nowhere", dangling, NULL);
-	assert_int_equal(dir_files_read(s.in, prefixes, &files, NULL), 0);
+	assert_int_equal(dir_files_read(s.in, wanted, &files, NULL), 0);
 	show(&files, &s.seen);
 	assert_string_equal(s.seen.data,
 		"alertif-x=3 scrape_a= scrape_b=2 scrape_big=it is longer than 1048576 bytes scrape_link=it cannot be read scrape_pipe=it is no regular file");
