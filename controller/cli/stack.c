@@ -152,6 +152,12 @@ static char *scalar(const json_t *v, const struct place *p)
 	}
 }
 
+char *stack_text(const json_t *v, const struct stack_options *o, const char *service, const char *label, struct diags *d)
+{
+	struct place p = {o, service, label, d};
+	return v ? scalar(v, &p) : NULL;
+}
+
 /* Of one label given twice the later one counts, as in docker. */
 static void put_label(struct obs_service *s, const char *key, const char *value)
 {
@@ -287,10 +293,15 @@ static void warn_not_opted_in(const struct obs_service *s, const struct place *p
 			"the service has " LABELS_PREFIX "* labels but does not opt in");
 }
 
+char *stack_service_name(const struct stack_options *o, const char *key)
+{
+	return *o->stack ? xasprintf("%s_%s", o->stack, key) : xstrdup(key);
+}
+
 static struct obs_service *read_service(
 	const json_t *root, const char *key, const json_t *v, const struct stack_options *o, struct diags *d)
 {
-	AUTO_FREE char *name = *o->stack ? xasprintf("%s_%s", o->stack, key) : xstrdup(key);
+	AUTO_FREE char *name = stack_service_name(o, key);
 	struct obs_service *s = obs_service_new("swarm", "", name);
 	const json_t *deploy = json_object_get(v, "deploy");
 	struct place p = {o, name, "", d};
