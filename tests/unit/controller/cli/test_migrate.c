@@ -326,7 +326,7 @@ static void test_order(void **state)
 	const char *last = "";
 	AUTO_BUF order = BUF_INIT(1 << 10);
 	(void)state;
-	findings("order", S LABELS("com.df.scrapePort=x") M("") "  a: {deploy: {labels: [com.df.notify=true, com.df.scrapePort=x]}}", "", &d);
+	findings("order", S LABELS("com.df.scrapePort=x, com.df.scrapePort.2=1") M("") "  a: {deploy: {labels: [com.df.notify=true, com.df.scrapePort=x]}}", "", &d);
 	for (size_t i = 0; i < d.v.n; last = d.v.at[i++].service)
 		if (strcmp(last, d.v.at[i].service) != 0)
 			buf_printf(&order, "%s ", d.v.at[i].service);
