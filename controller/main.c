@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "io/fs.h"
+#include "notify/notify.h"
 #include "reconcilers/registry.h"
 #include "sources/push.h"
 #include "sources/swarm.h"
@@ -29,7 +30,9 @@ struct controller {
 	struct worker *workers[MAX_WORKERS];
 	size_t n_sources, n_workers;
 	struct engine *engine;
+	struct notify *notify;
 	struct api api;
+	uint64_t listener_errors[N_LISTENER_ERRORS];
 	struct api_server *server;
 	uv_signal_t signals[2];
 	bool stopping;
@@ -47,6 +50,7 @@ static void on_stopped(void *ctx)
 	for (size_t i = 0; i < 2; i++)
 		uv_close((uv_handle_t *)&c->signals[i], on_closed_signal);
 	api_server_free(TAKE(c->server));
+	notify_free(TAKE(c->notify));
 	engine_free(TAKE(c->engine));
 	for (size_t i = 0; i < c->n_sources; i++)
 		c->sources[i]->ops->free(c->sources[i]);
@@ -93,6 +97,13 @@ static int make_sources(struct controller *c, struct err *e)
 	return 0;
 }
 
+static void on_published(void *ctx, struct source *s)
+{
+	struct controller *c = ctx;
+	if (s == notify_source(c->notify))
+		notify_observe(c->notify);
+}
+
 static int compose(struct controller *c, struct err *e)
 {
 	AUTO_FREE char *store_dir = xasprintf("%s/store", c->set->data_dir), *tmp = xasprintf("%s/tmp", store_dir);
@@ -114,7 +125,10 @@ static int compose(struct controller *c, struct err *e)
 		.reconcilers = reconcilers,
 		.n_reconcilers = n_reconcilers,
 	});
-	c->api = (struct api){.engine = c->engine, .push = c->api.push, .http = c->http, .set = c->set};
+	c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->sources[0]});
+	engine_observe(c->engine, on_published, c);
+	c->api = (struct api){
+		.engine = c->engine, .push = c->api.push, .notify = c->notify, .listener_errors = c->listener_errors, .http = c->http, .set = c->set};
 	c->server = api_server_new(&c->loop, c->set->listen, api_handle, &c->api, e);
 	return c->server ? engine_start(c->engine, e) : -1;
 }
