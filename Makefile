@@ -43,7 +43,7 @@ fuzz: ## the parsers against random input, for a short fixed time
 	@scripts/deps.sh build test
 	@tests/fuzz/run.sh
 
-docs: build ## docs/labels.md, docs/settings.md and the manual page, from the tables
+docs: build ## docs/labels.md, docs/shortcuts.md, docs/settings.md and the manual page, from the tables
 	@scripts/docs.sh
 
 # What `make down` has to know outlives a clean-up.

@@ -4,9 +4,11 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/shortcuts_dir.h"
 #include "io/fs.h"
 #include "notify/notify.h"
 #include "reconcilers/registry.h"
+#include "sources/listener.h"
 #include "sources/push.h"
 #include "sources/swarm.h"
 #include "workers/prometheus.h"
@@ -17,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 enum { MAX_WORKERS = 16 };
 
@@ -26,10 +29,12 @@ struct controller {
 	struct http_client *http;
 	struct store *store;
 	struct checker *checker;
-	struct source *sources[2];
+	struct shortcuts *shortcuts;
+	struct source *sources[3];
 	struct worker *workers[MAX_WORKERS];
 	size_t n_sources, n_workers;
 	struct engine *engine;
+	struct source *swarm; /* one of them, or NULL */
 	struct notify *notify;
 	struct api api;
 	uint64_t listener_errors[N_LISTENER_ERRORS];
@@ -58,6 +63,7 @@ static void on_stopped(void *ctx)
 		c->workers[i]->ops->free(c->workers[i]);
 	c->n_sources = c->n_workers = 0;
 	checker_free(TAKE(c->checker));
+	shortcuts_free(TAKE(c->shortcuts));
 	http_client_free(TAKE(c->http));
 	if (c->store)
 		c->store->ops->free(TAKE(c->store));
@@ -75,8 +81,10 @@ static void on_signal(uv_signal_t *s, int number)
 
 static int make_workers(struct controller *c, const char *store_dir, struct err *e)
 {
+	if (c->set->prometheus.n == 1 && strcmp(c->set->prometheus.at[0], "none") == 0)
+		return 0;
 	if (!c->set->prometheus.n || c->set->prometheus.n > MAX_WORKERS)
-		return err_set(e, ERR_INPUT, "prometheus: name `child` or 1 to %d URLs", MAX_WORKERS);
+		return err_set(e, ERR_INPUT, "prometheus: name `child`, `none` or 1 to %d URLs", MAX_WORKERS);
 	for (size_t i = 0; i < c->set->prometheus.n; i++) {
 		struct prometheus_spec spec = {.loop = &c->loop, .http = c->http, .set = c->set, .url = c->set->prometheus.at[i], .store_dir = store_dir};
 		struct worker *w = prometheus_new(&spec, e);
@@ -87,20 +95,53 @@ static int make_workers(struct controller *c, const char *store_dir, struct err 
 	return 0;
 }
 
+/* Whether the setting `sources` names this one; anything unknown in it is an error. */
+static int wants_swarm(const struct settings *set, bool *out, struct err *e)
+{
+	static const char unix_scheme[] = "unix://";
+	const struct setting_def *host = setting_find("docker-host");
+	*out = false;
+	for (size_t i = 0; i < set->sources.n; i++) {
+		const char *name = set->sources.at[i];
+		if (strcmp(name, "swarm") == 0) {
+			*out = true;
+		} else if (strcmp(name, "auto") == 0) {
+			bool as_is = set->docker_host.n == 1 && strcmp(set->docker_host.at[0], host->def) == 0;
+			*out = !as_is || access(host->def + strlen(unix_scheme), F_OK) == 0;
+			if (!*out)
+				log_info("controller no_swarm reason=\"%s is not there; services come by notification only\"", host->def);
+		} else if (strcmp(name, "push") != 0) {
+			return err_set(e, ERR_INPUT, "sources: \"%.60s\" is none of auto, swarm, push", name);
+		}
+	}
+	return 0;
+}
+
+static int add_source(struct controller *c, struct source *s)
+{
+	if (!s)
+		return -1;
+	c->sources[c->n_sources++] = s;
+	return 0;
+}
+
 static int make_sources(struct controller *c, struct err *e)
 {
-	struct source *swarm = swarm_source_new(&c->loop, c->http, c->set, e);
-	if (!swarm)
+	bool swarm;
+	if (wants_swarm(c->set, &swarm, e) < 0)
 		return -1;
-	c->sources[c->n_sources++] = swarm;
-	c->api.push = c->sources[c->n_sources++] = push_source_new();
-	return 0;
+	if (swarm && add_source(c, c->swarm = swarm_source_new(&c->loop, c->http, c->set, e)) < 0)
+		return -1;
+	c->api.push = push_source_new();
+	add_source(c, c->api.push);
+	bool asks = c->set->listener_address.n || *c->set->get_nodes_url;
+	return asks ? add_source(c, listener_source_new(&c->loop, c->http, c->set, c->set->data_dir, c->api.push, e)) : 0;
 }
 
 static void on_published(void *ctx, struct source *s)
 {
 	struct controller *c = ctx;
-	if (s == notify_source(c->notify))
+	if (s == c->swarm)
 		notify_observe(c->notify);
 }
 
@@ -112,6 +153,7 @@ static int compose(struct controller *c, struct err *e)
 	if (!c->store || make_workers(c, store_dir, e) < 0 || make_sources(c, e) < 0)
 		return -1;
 	c->checker = checker_new(&c->loop, c->http, c->set->promtool, tmp);
+	c->shortcuts = shortcuts_dir_load(c->set->shortcuts_dir);
 	c->engine = engine_new(&(struct engine_parts){
 		.loop = &c->loop,
 		.set = c->set,
@@ -124,8 +166,9 @@ static int compose(struct controller *c, struct err *e)
 		.judge = prometheus_endpoint,
 		.reconcilers = reconcilers,
 		.n_reconcilers = n_reconcilers,
+		.shortcuts = c->shortcuts,
 	});
-	c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->sources[0]});
+	c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->swarm});
 	engine_observe(c->engine, on_published, c);
 	c->api = (struct api){
 		.engine = c->engine, .push = c->api.push, .notify = c->notify, .listener_errors = c->listener_errors, .http = c->http, .set = c->set};

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes the pages that follow from the tables: docs/labels.md, docs/settings.md, docs/watchbill.1.
+# Writes the pages that follow from the tables: docs/labels.md, docs/shortcuts.md, docs/settings.md, docs/watchbill.1.
 # WATCHBILL names the program (build/watchbill); DOCS another directory, which a test compares with the one that is kept.
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,5 +13,6 @@ page() {
 }
 
 page labels labels.md
+page shortcuts shortcuts.md
 page settings settings.md
 page man watchbill.1

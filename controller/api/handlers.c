@@ -124,7 +124,13 @@ static void handle_service(const struct api *api, const char *rest, const struct
 
 static void handle_healthy(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
 {
-	(void)api, (void)rest, (void)r;
+	const struct engine_parts *p = engine_parts_of(api->engine);
+	(void)rest, (void)r;
+	for (size_t i = 0; i < p->n_workers; i++)
+		if (p->workers[i]->supervised && p->workers[i]->state == WORKER_DOWN) {
+			reply_text(x, 503, "Watchbill is here, but its Prometheus is not: /api/v1/status says why.\n");
+			return;
+		}
 	reply_text(x, 200, "Watchbill is healthy.\n");
 }
 

@@ -11,12 +11,11 @@
 static bool is_known(const struct api *api, struct api_exchange *x, enum listener_error what)
 {
 	const struct source *s = notify_source(api->notify);
-	if (s->complete && s->part)
+	if (s && s->complete && s->part)
 		return true;
+	const char *problem = !s ? "no Swarm is watched" : *s->problem ? s->problem : "the Docker Engine has not answered yet";
 	api->listener_errors[what]++;
-	api_reply_json(x, 500,
-		json_pack("{s:s, s:s}", "error", *s->problem ? s->problem : "the Docker Engine has not answered yet", "remedy",
-			"Make the Engine of a Swarm manager reachable; /api/v1/status says more."));
+	api_reply_json(x, 500, json_pack("{s:s, s:s}", "error", problem, "remedy", "Make the Engine of a Swarm manager reachable; /api/v1/status says more."));
 	return false;
 }
 
@@ -30,6 +29,7 @@ static void get_services(const struct api *api, struct api_exchange *x)
 {
 	if (!is_known(api, x, LISTENER_GET_SERVICES))
 		return;
+	api_reply_header(x, "Watchbill-Complete", "true"); /* what is not in the list is not there */
 	const struct obs_part *part = notify_source(api->notify)->part;
 	json_t *list = json_array();
 	for (size_t i = 0; i < part->n; i++)
@@ -117,8 +117,8 @@ static void write_errors(const struct api *api, struct buf *out)
 		const char *operation;
 		uint64_t n;
 	} rows[] = {
-		{"ListenForNodeEvents", s->n_reconnects},
-		{"ListenForServiceEvents", s->n_reconnects},
+		{"ListenForNodeEvents", s ? s->n_reconnects : 0},
+		{"ListenForServiceEvents", s ? s->n_reconnects : 0},
 		{"notificationSendCreatenodeRequest", notify_failures(api->notify, NOTICE_NODE_CREATE)},
 		{"notificationSendCreateserviceRequest", notify_failures(api->notify, NOTICE_SERVICE_CREATE)},
 		{"notificationSendRemovenodeRequest", notify_failures(api->notify, NOTICE_NODE_REMOVE)},
@@ -133,7 +133,8 @@ static void write_errors(const struct api *api, struct buf *out)
 
 static void write_service_count(const struct api *api, struct buf *out)
 {
-	const struct obs_part *part = notify_source(api->notify)->part;
+	const struct source *s = notify_source(api->notify);
+	const struct obs_part *part = s ? s->part : NULL;
 	size_t n = 0;
 	for (size_t i = 0; part && i < part->n; i++)
 		n += part->services[i]->opted_in;

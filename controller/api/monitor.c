@@ -81,13 +81,19 @@ static json_t *alert_json(const struct obs_service *s, const struct want_alert *
 	return j;
 }
 
+static void set_label(json_t *labels, const char *name, const char *value)
+{
+	AUTO_FREE char *label = text_label_name(name);
+	set_text(labels, label, value);
+}
+
 /* Labels that a setting copies from the service to its targets, as far as it has them. */
 static json_t *scrape_labels(const struct settings *set, const struct obs_service *s)
 {
 	AUTO_ARENA a = ARENA_INIT;
 	json_t *map = json_object();
 	for (size_t i = 0; i < set->target_labels.n; i++)
-		set_text(map, set->target_labels.at[i], obs_service_label(s, arena_printf(&a, LABEL_PREFIX "%s", set->target_labels.at[i])));
+		set_label(map, set->target_labels.at[i], obs_service_label(s, arena_printf(&a, LABEL_PREFIX "%s", set->target_labels.at[i])));
 	return map;
 }
 
@@ -119,7 +125,7 @@ static json_t *service_answer(const struct api *api, int status, const char *mes
 	struct wants w = {0};
 	json_t *j = json_pack("{s:i, s:s}", "Status", status, "Message", message), *alerts = json_array();
 	if (s)
-		labels_parse(&a, s, api->set, &w, &d);
+		labels_parse(&a, s, api->set, engine_parts_of(api->engine)->shortcuts, &w, &d);
 	for (size_t i = 0; i < w.n_alerts; i++)
 		if (!removed || !w.alerts[i].persistent)
 			json_array_append_new(alerts, alert_json(s, &w.alerts[i]));
@@ -195,7 +201,7 @@ static json_t *node_labels(const struct settings *set, const struct obs_node *n)
 {
 	json_t *map = json_object();
 	for (size_t i = 0; n && i < set->node_labels.n; i++)
-		set_text(map, set->node_labels.at[i], obs_node_param(n, set->node_labels.at[i]));
+		set_label(map, set->node_labels.at[i], obs_node_param(n, set->node_labels.at[i]));
 	if (n)
 		return map;
 	json_decref(map);

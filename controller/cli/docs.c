@@ -2,7 +2,7 @@
 #include "cli/verbs.h"
 
 #include "base/cleanup.h"
-#include "model/labels.h"
+#include "model/shortcuts.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -76,6 +76,18 @@ static void man_page(void)
 		man_setting(&setting_defs[i]);
 }
 
+static char *text_page(const char *page)
+{
+	static const struct {
+		const char *name;
+		char *(*text)(void);
+	} pages[] = {{"labels", labels_docs}, {"shortcuts", shortcuts_docs}, {"settings", settings_docs}};
+	for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+		if (strcmp(pages[i].name, page) == 0)
+			return pages[i].text();
+	return NULL;
+}
+
 static int run(const struct settings *set, int argc, char **argv)
 {
 	const char *page = "";
@@ -87,9 +99,9 @@ static int run(const struct settings *set, int argc, char **argv)
 		man_page();
 		return EXIT_OK;
 	}
-	AUTO_FREE char *text = strcmp(page, "labels") == 0 ? labels_docs() : strcmp(page, "settings") == 0 ? settings_docs() : NULL;
+	AUTO_FREE char *text = text_page(page);
 	if (!text) {
-		err_set(&e, ERR_INPUT, "\"%.100s\" is none of: labels settings man", page);
+		err_set(&e, ERR_INPUT, "\"%.100s\" is none of: labels shortcuts settings man", page);
 		return cli_fail("docs", &e);
 	}
 	fputs(text, stdout);
@@ -98,8 +110,8 @@ static int run(const struct settings *set, int argc, char **argv)
 
 const struct verb docs_verb = {
 	.name = "docs",
-	.args = "labels|settings|man",
+	.args = "labels|shortcuts|settings|man",
 	.summary = "Print a page of the documentation.",
-	.help = "`labels` and `settings` are Markdown, `man` is this program's manual page.",
+	.help = "`labels`, `shortcuts` and `settings` are Markdown, `man` is this program's manual page.",
 	.run = run,
 };

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/yaml.h"
+#include "cli/shortcuts_dir.h"
 #include "cli/stack.h"
 #include "io/fs.h"
 #include "reconcilers/registry.h"
@@ -110,6 +111,7 @@ static struct build_ctx context(const struct pipeline *p, const struct settings 
 		.set = set,
 		.networks = &set->networks,
 		.verdicts = &p->verdicts,
+		.shortcuts = p->shortcuts,
 		.reconcilers = reconcilers,
 		.n_reconcilers = n_reconcilers,
 	};
@@ -126,6 +128,7 @@ static void build(struct pipeline *p, const struct settings *set)
 void pipeline_build(struct pipeline *p, const struct settings *set)
 {
 	struct checking c = {.p = p, .promtool = set->promtool};
+	p->shortcuts = shortcuts_dir_load(set->shortcuts_dir);
 	build(p, set);
 	check_rules(&c);
 	if (c.refused.v.n) {
@@ -157,5 +160,6 @@ void pipeline_deinit(struct pipeline *p)
 	desired_free(p->desired);
 	obs_part_unref(p->part);
 	verdicts_deinit(&p->verdicts);
+	shortcuts_free(p->shortcuts);
 	diags_deinit(&p->diags);
 }

@@ -8,6 +8,7 @@
 struct pipeline {
 	struct obs_part *part;
 	struct verdicts verdicts;
+	struct shortcuts *shortcuts;
 	struct desired *desired;
 	struct diags diags; /* all there are, once it is built */
 };

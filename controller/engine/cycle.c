@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 30000 };
+enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 30000, STREAK_MAX = 8, STREAK_PAUSE_MAX_MS = 1000 };
 
 void cycle_init(struct cycle *c, double reload_share)
 {
@@ -49,17 +49,33 @@ static void start_build(struct cycle *c, struct cycle_actions *a)
 
 static void try_reload(struct cycle *c, int64_t now_ms, struct cycle_actions *a)
 {
-	if (c->apply != APPLY_PENDING || now_ms < c->reload_not_before_ms)
+	if (c->apply != APPLY_PENDING)
 		return;
+	if (now_ms < c->reload_not_before_ms) {
+		c->waited = true;
+		return;
+	}
 	c->apply = APPLY_RELOADING;
+	c->streak = c->waited ? c->streak + 1 : 0;
+	c->waited = false;
 	c->reload_started_ms = now_ms;
 	a->reload = true;
 }
 
+/* From the start of one reload to that of the next. What comes in a stream is gathered: the pause doubles for as long as changes wait when it
+ * ends. */
+static int64_t pause_ms(const struct cycle *c, int64_t took_ms)
+{
+	int64_t least = (int64_t)((double)took_ms / c->reload_share);
+	int64_t wider = least << (c->streak < STREAK_MAX ? c->streak : STREAK_MAX);
+	if (wider > STREAK_PAUSE_MAX_MS)
+		wider = STREAK_PAUSE_MAX_MS;
+	return wider > least ? wider : least;
+}
+
 static void end_reload(struct cycle *c, int64_t now_ms)
 {
-	double took = (double)(now_ms - c->reload_started_ms);
-	c->reload_not_before_ms = c->reload_started_ms + (int64_t)(took / c->reload_share);
+	c->reload_not_before_ms = c->reload_started_ms + pause_ms(c, now_ms - c->reload_started_ms);
 }
 
 static int64_t longer(int64_t pause_ms)

@@ -2,7 +2,7 @@
  *
  * Two things run side by side. The *cycle* builds, checks and stores what is wanted: one in flight, and one waiting, however many changes
  * come. The *apply* makes the workers run what is stored: one reload in flight, spaced so that reloads take at most a share of a worker's
- * time; the first after quiet starts at once. What is stored during a reload is shown to the workers after it. */
+ * time, and wider while changes keep coming; the first after quiet starts at once. What is stored during a reload is shown to the workers after it. */
 #ifndef WB_ENGINE_CYCLE_H
 #define WB_ENGINE_CYCLE_H
 
@@ -60,6 +60,8 @@ struct cycle {
 	bool dirty, quarantine;
 	bool unreachable; /* no worker could be told; the next that becomes ready is */
 	int64_t reload_started_ms, reload_not_before_ms;
+	unsigned streak; /* how many reloads in a row were waited for by a change */
+	bool waited;	 /* for the next one a change waits */
 	int64_t reload_retry_ms;		   /* pause after a reload that nobody answered */
 	int64_t retry_at_ms, retry_ms; /* after a failed check or store; 0: none */
 	bool has_refused;

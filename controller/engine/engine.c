@@ -118,6 +118,7 @@ static struct build_ctx build_ctx(struct engine *e)
 		.set = e->p.set,
 		.networks = shared_networks(e),
 		.verdicts = &e->verdicts,
+		.shortcuts = e->p.shortcuts,
 		.reconcilers = e->p.reconcilers,
 		.n_reconcilers = e->p.n_reconcilers,
 	};
@@ -345,7 +346,7 @@ static void tell_workers(struct engine *e)
 		e->reloads_open++;
 		w->ops->reload(w, &g.digest, on_reloaded, e);
 	}
-	if (!ready)
+	if (!ready && e->p.n_workers)
 		e->worst.outcome = RELOAD_UNREACHABLE;
 	if (--e->reloads_open == 0)
 		note_reloads_done(e);
@@ -614,6 +615,7 @@ int engine_start(struct engine *e, struct err *err)
 		e->p.workers[i]->ops->start(e->p.workers[i], &we);
 	for (size_t i = 0; i < e->p.n_sources; i++)
 		e->p.sources[i]->ops->start(e->p.sources[i], &se);
+	post(e, (struct cycle_event){.kind = CE_DIRTY}); /* there may be no source that has yet to answer */
 	return 0;
 }
 
@@ -636,6 +638,12 @@ void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx)
 	for (size_t i = 0; i < e->p.n_workers; i++)
 		e->p.workers[i]->ops->stop(e->p.workers[i], on_stopped, e);
 	on_stopped(e);
+}
+
+void engine_set_shortcuts(struct engine *e, const struct shortcuts *lib)
+{
+	e->p.shortcuts = lib;
+	post(e, (struct cycle_event){.kind = CE_DIRTY});
 }
 
 /* -- facts -- */

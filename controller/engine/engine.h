@@ -28,6 +28,7 @@ struct engine_parts {
 	const struct http_endpoint *(*judge)(const struct worker *w);
 	const struct reconciler *const *reconcilers;
 	size_t n_reconcilers;
+	const struct shortcuts *shortcuts;
 };
 
 /* Everything in `parts` is borrowed. */
@@ -52,6 +53,9 @@ typedef void engine_fate_fn(void *ctx, enum fate fate, const char *message);
 /* Calls `fn` once, now or later, when it is decided what becomes of all changes up to now. A reload that starts at once is waited for; one that
  * has to wait its turn is not. `message` is "" or a sentence, borrowed for the call. */
 void engine_await(struct engine *e, engine_fate_fn *fn, void *ctx);
+
+/* Another library of alert shortcuts: what uses them is built again. The old one is not looked at any more. */
+void engine_set_shortcuts(struct engine *e, const struct shortcuts *lib);
 
 /* For the API: facts, borrowed until the loop runs again. */
 const struct desired *engine_desired(const struct engine *e);

@@ -321,8 +321,8 @@ static void observe_nodes(struct notify *n, struct obs_part *part)
 
 void notify_observe(struct notify *n)
 {
-	struct obs_part *part = n->p.source->part;
-	if (!n->n_runs || !n->p.source->complete || !part)
+	struct obs_part *part = n->p.source ? n->p.source->part : NULL;
+	if (!n->n_runs || !part || !n->p.source->complete)
 		return;
 	gate_observe(n->gate, part, now(), on_verdict, n);
 	observe_nodes(n, part);
@@ -363,6 +363,8 @@ static void read_receivers(struct notify *n)
 	receivers_build(&n->receivers, set, &(struct receiver_secrets){create_service, remove_service, create_node, remove_node}, &n->diags);
 	for (size_t i = 0; i < n->diags.v.n; i++)
 		log_warn("notify setting=%s problem=%s", n->diags.v.at[i].label, LOGQ(n->diags.v.at[i].message));
+	if (n->receivers.v.n && !n->p.source)
+		diags_add(&n->diags, DIAG_WARNING, "", "sources", "Let it name swarm.", "receivers are told nothing: no Swarm is watched");
 	if (!set->use_docker_service_events || !set->use_docker_node_events)
 		log_info("notify events=always reason=\"use-docker-service-events and use-docker-node-events are accepted and have no effect\"");
 }

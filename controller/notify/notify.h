@@ -16,7 +16,7 @@ struct notify;
 struct notify_parts {
 	uv_loop_t *loop;
 	const struct settings *set;
-	const struct source *source; /* whose services and nodes are told */
+	const struct source *source; /* whose services and nodes are told; NULL: none */
 };
 
 /* Everything in `parts` is borrowed. What is wrong with URLs, secrets or the file of what receivers know becomes diags. */
@@ -41,6 +41,7 @@ struct receiver_facts {
 	const char *last_error; /* "" when the last attempt succeeded */
 };
 
+/* NULL when there is none. */
 const struct source *notify_source(const struct notify *n);
 size_t notify_n_receivers(const struct notify *n);
 struct receiver_facts notify_receiver(const struct notify *n, size_t i);

@@ -276,8 +276,8 @@ static char *stored_path(const struct directory_store *s, const char *relative)
 	return xasprintf("%s/generations/%s/%s", s->dir, name, relative);
 }
 
-/* Puts one file of the generation at `to`, where an older version of it may be: a hard link to the one that is stored already, or written. An
- * older version that has no other name is written over. */
+/* Puts one file of the generation at `to`, where an older version of it may be: a hard link to the one that is stored already, or written. Never
+ * over the older one: somebody who opened that long ago may still be reading. */
 static int place_file(struct directory_store *s, const struct bundle_file *f, const char *to, struct store_written *w, struct err *e)
 {
 	const struct listing_entry *have = listing_find(&s->listing, f->path);
@@ -286,7 +286,7 @@ static int place_file(struct directory_store *s, const struct bundle_file *f, co
 		if (fs_same_file(from, to) || (fs_remove(to, e) == 0 && fs_hard_link(from, to, e) == 0))
 			return 0;
 	}
-	return fs_only_name(to) || fs_remove(to, e) == 0 ? write_file(to, f, w, e) : -1;
+	return fs_remove(to, e) == 0 ? write_file(to, f, w, e) : -1;
 }
 
 /* Number of files from `i` on that are in the same directory as file i. */

@@ -34,7 +34,7 @@ struct prometheus {
 	const struct settings *set;
 	struct http_endpoint ep;
 	struct worker_events events;
-	bool supervised, stopping;
+	bool stopping;
 	char *config_file, *tsdb_dir;
 	struct proc *child;
 	uint64_t child_started;
@@ -201,7 +201,7 @@ static void prometheus_reload(struct worker *w, const struct digest *digest, voi
 	p->reload.answered = 0;
 	p->reload.done = done;
 	p->reload.ctx = ctx;
-	if (p->supervised && p->set->prometheus_reload == 1)
+	if (p->w.supervised && p->set->prometheus_reload == 1)
 		ask_runtimeinfo(p, on_before_signal);
 	else
 		p->call = http_start(p->http,
@@ -224,7 +224,7 @@ static void on_polled(void *ctx, struct http_result *r)
 		else
 			snprintf(problem, sizeof problem, "%.250s", r->err.msg);
 		if (!p->reload.active)
-			set_state(p, p->supervised && p->child && p->w.state != WORKER_READY ? WORKER_STARTING : WORKER_DOWN, problem);
+			set_state(p, p->w.supervised && p->child && p->w.state != WORKER_READY ? WORKER_STARTING : WORKER_DOWN, problem);
 	} else if (p->w.state != WORKER_READY) {
 		set_state(p, WORKER_READY, "");
 	} else if (!p->reload.active && p->w.runs_known && strcmp(identity, p->identity) != 0) {
@@ -307,7 +307,7 @@ static void prometheus_start(struct worker *w, const struct worker_events *event
 {
 	struct prometheus *p = self(w);
 	p->events = *events;
-	if (p->supervised)
+	if (p->w.supervised)
 		start_child(p);
 	else
 		poll_now(p);
@@ -384,8 +384,8 @@ struct worker *prometheus_new(const struct prometheus_spec *spec, struct err *e)
 	p->loop = spec->loop;
 	p->http = spec->http;
 	p->set = spec->set;
-	p->supervised = strcmp(spec->url, "child") == 0;
-	char *url = p->supervised ? child_url(spec->set->prometheus_listen) : xstrdup(spec->url);
+	p->w.supervised = strcmp(spec->url, "child") == 0;
+	char *url = p->w.supervised ? child_url(spec->set->prometheus_listen) : xstrdup(spec->url);
 	int rc = http_endpoint_parse(&p->ep, url, false, "", e);
 	free(url);
 	if (rc < 0) {
@@ -393,7 +393,7 @@ struct worker *prometheus_new(const struct prometheus_spec *spec, struct err *e)
 		err_wrap(e, "prometheus");
 		return NULL;
 	}
-	p->w.name = xstrdup(p->supervised ? "prometheus" : p->ep.shown);
+	p->w.name = xstrdup(p->w.supervised ? "prometheus" : p->ep.shown);
 	p->config_file = xasprintf("%s/current/prometheus.yml", spec->store_dir);
 	p->tsdb_dir = xasprintf("%s/prometheus", spec->set->data_dir);
 	snprintf(p->w.problem, sizeof p->w.problem, "not asked yet");

@@ -50,6 +50,7 @@ struct worker {
 	const struct worker_ops *ops;
 	char *name; /* "prometheus", or the URL of a remote one */
 	enum worker_state state;
+	bool supervised;	   /* a child of ours */
 	bool runs_known;	   /* whether `running` is what it runs */
 	struct digest running; /* the generation that it confirmed last */
 	uint64_t reloads, refusals, restarts;

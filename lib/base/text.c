@@ -149,6 +149,15 @@ static size_t utf8_len(const unsigned char *s, size_t left)
 	return n;
 }
 
+char *text_label_name(const char *name)
+{
+	char *label = xstrdup(name);
+	for (char *c = label; *c; c++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *c))
+			*c = '_';
+	return label;
+}
+
 bool text_is_utf8(const char *s, size_t len)
 {
 	const unsigned char *p = (const unsigned char *)s;

@@ -24,6 +24,8 @@ bool text_parse_fraction(const char *s, double min, double max, double *out);
 /* [a-zA-Z_][a-zA-Z0-9_]*, not starting with "__": what a user may call a Prometheus label. */
 bool text_is_label_name(const char *s);
 /* Valid UTF-8 without NUL, by RFC 3629. */
+/* `name` with '_' for each byte that a Prometheus label name may not have. The caller frees. */
+char *text_label_name(const char *name);
 bool text_is_utf8(const char *s, size_t len);
 /* Replaces each byte that is no part of valid UTF-8 by '?', in place; returns how many. */
 size_t text_mend_utf8(char *s, size_t len);

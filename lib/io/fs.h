@@ -28,8 +28,6 @@ int fs_symlink(const char *target, const char *path, struct err *e);
 char *fs_read_link(const char *path);
 /* Whether both names are of the very same file, or symbolic link. False when one is not there. */
 bool fs_same_file(const char *a, const char *b);
-/* Whether this is the only name of a regular file. */
-bool fs_only_name(const char *path);
 /* Removes a file, a link or a whole directory; nothing there is fine. Symbolic links are not followed. */
 int fs_remove(const char *path, struct err *e);
 

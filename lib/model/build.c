@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "model/desired.h"
 #include "model/reconciler.h"
+#include "model/shortcuts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -113,7 +114,7 @@ static const char *own_name(struct desired_service *s, size_t i)
 {
 	const struct want_alert *w = &s->wants.alerts[i];
 	const char *name = w->base_name;
-	if (s->collides[i]) {
+	if (s->collisions[i].newer) {
 		char hex[DIGEST_HEX + 1];
 		struct digest d = digest_of(s->obs->key, strlen(s->obs->key));
 		name = arena_printf(&s->arena, "%s_%.6s", name, digest_hex(&d, hex));
@@ -127,13 +128,13 @@ static const char *own_name(struct desired_service *s, size_t i)
 	return name;
 }
 
-static struct desired_service *service_new(const struct build_ctx *c, const struct desired *d, struct obs_service *obs, const bool *collides)
+static struct desired_service *service_new(const struct build_ctx *c, const struct desired *d, struct obs_service *obs, const struct collision *collisions)
 {
 	struct desired_service *s = xcalloc(1, sizeof *s);
 	s->refs = 1;
 	s->obs = obs_service_ref(obs);
 	s->shard = bundle_shard(obs->key);
-	labels_parse(&s->arena, obs, c->set, &s->wants, &s->diags);
+	labels_parse(&s->arena, obs, c->set, c->shortcuts, &s->wants, &s->diags);
 	if (obs->mended)
 		diags_add(&s->diags, DIAG_WARNING, obs->key, "", "Write the service's labels in UTF-8.", "bytes that are not valid UTF-8 are read as question marks");
 	size_t n_scrapes = s->wants.n_scrapes, n_alerts = s->wants.n_alerts;
@@ -141,9 +142,12 @@ static struct desired_service *service_new(const struct build_ctx *c, const stru
 	for (size_t i = 0; i < n_scrapes; i++)
 		s->choices[i] = choose(c, d->layout, s, &s->wants.scrapes[i]);
 	s->alert_names = ARENA_ARRAY(&s->arena, const char *, n_alerts);
-	s->collides = ARENA_ARRAY(&s->arena, bool, n_alerts);
+	s->collisions = ARENA_ARRAY(&s->arena, struct collision, n_alerts);
 	for (size_t i = 0; i < n_alerts; i++) {
-		s->collides[i] = collides && collides[i];
+		if (collisions && collisions[i].other) {
+			s->collisions[i] = collisions[i];
+			s->collisions[i].other = arena_strdup(&s->arena, collisions[i].other);
+		}
 		s->alert_names[i] = own_name(s, i);
 	}
 	if (!n_scrapes && !n_alerts && !s->diags.v.n)
@@ -184,14 +188,29 @@ static bool same_base_names(const struct desired_service *a, const struct desire
 	return true;
 }
 
-/* For each service the alerts whose name an older service has; one flat array, `at[service]` points into it. */
-static const bool **find_collisions(struct arena *a, const struct desired *d)
+/* The alerts of one name, the oldest first. It keeps the name and hears of the first other one. */
+static void note_collisions(struct collision **at, const struct desired *d, const struct named *group, size_t n)
+{
+	struct collision *oldest = &at[group[0].service][group[0].alert];
+	for (size_t i = 1; i < n; i++) {
+		if (group[i].service == group[0].service)
+			continue;
+		at[group[i].service][group[i].alert] = (struct collision){.newer = true, .other = d->services[group[0].service]->obs->key};
+		if (!oldest->other)
+			oldest->other = d->services[group[i].service]->obs->key;
+		else if (group[i].service != group[i - 1].service)
+			oldest->n_more++;
+	}
+}
+
+/* For each service those of its alerts; one flat array, `at[service]` points into it. Keys are borrowed. */
+static struct collision **find_collisions(struct arena *a, const struct desired *d)
 {
 	size_t n = 0;
-	const bool **at = ARENA_ARRAY(a, const bool *, d->n);
+	struct collision **at = ARENA_ARRAY(a, struct collision *, d->n);
 	for (size_t i = 0; i < d->n; i++)
 		n += d->services[i]->wants.n_alerts;
-	bool *flat = ARENA_ARRAY(a, bool, n + 1);
+	struct collision *flat = ARENA_ARRAY(a, struct collision, n + 1);
 	struct named *all = ARENA_ARRAY(a, struct named, n + 1);
 	n = 0;
 	for (size_t i = 0; i < d->n; i++) {
@@ -201,34 +220,57 @@ static const bool **find_collisions(struct arena *a, const struct desired *d)
 			all[n++] = (struct named){s->wants.alerts[k].base_name, i, k, s->obs->created_ms};
 	}
 	qsort(all, n, sizeof *all, named_cmp);
-	size_t first = 0;
-	for (size_t i = 1; i < n; i++) {
-		if (strcmp(all[i].name, all[first].name) != 0)
-			first = i;
-		else if (all[i].service != all[first].service)
-			((bool *)at[all[i].service])[all[i].alert] = true;
+	for (size_t first = 0, i = 1; i <= n; i++) {
+		if (i < n && strcmp(all[i].name, all[first].name) == 0)
+			continue;
+		if (n)
+			note_collisions(at, d, all + first, i - first);
+		first = i;
 	}
 	return at;
 }
 
-static void report_collisions(struct desired_service *s)
+static bool same_collisions(const struct collision *a, const struct collision *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (a[i].newer != b[i].newer || a[i].n_more != b[i].n_more || !a[i].other != !b[i].other || (a[i].other && strcmp(a[i].other, b[i].other) != 0))
+			return false;
+	return true;
+}
+
+static bool has_collisions(const struct desired_service *s)
 {
 	for (size_t i = 0; i < s->wants.n_alerts; i++)
-		if (s->collides[i])
-			diags_add(&s->diags, DIAG_WARNING, s->obs->key, label_name(&s->arena, "alertName", s->wants.alerts[i].index),
-				"Rename the service or the alert, or set alert-names to underscore.",
-				"an older service has an alert of the same name %.100s; this one runs as %.120s", s->wants.alerts[i].base_name, s->alert_names[i]);
+		if (s->collisions[i].other)
+			return true;
+	return false;
+}
+
+static void report_collisions(struct desired_service *s)
+{
+	for (size_t i = 0; i < s->wants.n_alerts; i++) {
+		const struct collision *c = &s->collisions[i];
+		const char *label = label_name(&s->arena, "alertName", s->wants.alerts[i].index), *name = s->wants.alerts[i].base_name;
+		static const char remedy[] = "Rename the service or the alert, or set alert-names to underscore.";
+		if (c->newer)
+			diags_add(&s->diags, DIAG_WARNING, s->obs->key, label, remedy, "the older service %.100s has an alert of the same name %.100s; this one runs as %.120s",
+				c->other, name, s->alert_names[i]);
+		else if (c->other)
+			diags_add(&s->diags, DIAG_WARNING, s->obs->key, label, remedy,
+				"the newer service %.100s%s has an alert of the same name %.100s; this one keeps the name, that one runs under another", c->other,
+				c->n_more ? arena_printf(&s->arena, " (and %zu more)", c->n_more) : "", name);
+	}
 }
 
 static void settle_collisions(const struct build_ctx *c, struct desired *d)
 {
 	AUTO_ARENA a = ARENA_INIT;
-	const bool **collides = find_collisions(&a, d);
+	struct collision **collisions = find_collisions(&a, d);
 	for (size_t i = 0; i < d->n; i++) {
 		struct desired_service *s = d->services[i];
-		if (memcmp(s->collides, collides[i], s->wants.n_alerts * sizeof(bool)) == 0)
+		if (same_collisions(s->collisions, collisions[i], s->wants.n_alerts))
 			continue;
-		d->services[i] = service_new(c, d, s->obs, collides[i]);
+		d->services[i] = service_new(c, d, s->obs, collisions[i]);
 		report_collisions(d->services[i]);
 		d->n_built++;
 		service_unref(s);
@@ -280,17 +322,19 @@ static bool has_usable_name(const struct obs_service *obs, struct diags *d)
 }
 
 /* Adds the service, carried over where that is allowed. Returns whether the names of alerts may have changed. */
-static bool add_service(const struct build_ctx *c, struct desired *d, struct obs_service *obs, bool same_context, struct desired_service *old)
+static bool add_service(
+	const struct build_ctx *c, struct desired *d, struct obs_service *obs, bool same_context, bool same_shortcuts, struct desired_service *old)
 {
-	if (old && same_context && !old->stale && old->obs == obs) {
+	bool same_library = same_shortcuts || (old && !old->wants.uses_shortcuts);
+	if (old && same_context && same_library && !old->stale && old->obs == obs) {
 		old->refs++;
 		d->services[d->n++] = old;
 		return false;
 	}
 	bool same_shape = old && same_context;
 	struct desired_service *s = service_new(c, d, obs, NULL);
-	if (same_shape && same_base_names(old, s) && memcmp(old->collides, s->collides, s->wants.n_alerts * sizeof(bool)) != 0) {
-		struct desired_service *again = service_new(c, d, obs, old->collides);
+	if (same_shape && same_base_names(old, s) && has_collisions(old)) {
+		struct desired_service *again = service_new(c, d, obs, old->collisions);
 		report_collisions(again);
 		service_unref(s);
 		s = again;
@@ -310,12 +354,15 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 	if (d->layout == LAYOUT_AUTO)
 		d->layout = max > AUTO_JOBS_MAX ? LAYOUT_POOLED : LAYOUT_JOBS;
 	d->context = context_digest(c, d->layout);
+	if (c->shortcuts)
+		d->shortcuts = c->shortcuts->digest;
 	d->services = xcalloc(max, sizeof *d->services);
 	for (size_t i = 0; previous && i < MAX_RECONCILERS; i++)
 		if (previous->whole[i].text)
 			d->whole[i] = (struct rendered){
 				.text = xstrndup(previous->whole[i].text, previous->whole[i].len), .len = previous->whole[i].len, .digest = previous->whole[i].digest};
 	bool same_context = previous && digest_equal(&previous->context, &d->context), renamed = !previous;
+	bool same_shortcuts = previous && digest_equal(&previous->shortcuts, &d->shortcuts);
 	const struct obs_service *last = NULL;
 	for (size_t p; (p = smallest(parts, n_parts, at)) != SIZE_MAX;) {
 		struct obs_service *obs = parts[p]->services[at[p]++];
@@ -332,11 +379,13 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 			old++;
 		}
 		bool known = previous && old < previous->n && strcmp(previous->services[old]->obs->key, obs->key) == 0;
-		renamed |= add_service(c, d, obs, same_context, known ? previous->services[old++] : NULL);
+		renamed |= add_service(c, d, obs, same_context, same_shortcuts, known ? previous->services[old++] : NULL);
 	}
 	renamed |= previous && old < previous->n;
 	if (renamed)
 		settle_collisions(c, d);
+	if (c->shortcuts)
+		diags_append(&d->diags, &c->shortcuts->diags);
 	for (size_t p = 0; p < n_parts; p++)
 		if (parts[p])
 			diags_append(&d->diags, &parts[p]->diags);

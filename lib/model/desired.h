@@ -38,6 +38,13 @@ struct rule_check {
 /* The rule as it stands in its file, as a tree. The caller owns it. */
 json_t *rule_tree(const char *name, const struct want_alert *w);
 
+/* An alert whose name another service's alert would have too. */
+struct collision {
+	bool newer;		   /* the other service is older and keeps the name */
+	const char *other; /* its key; NULL where there is no collision */
+	size_t n_more;	   /* further ones; of the oldest only */
+};
+
 /* What one reconciler made of one service. */
 struct rendered {
 	json_t *tree;  /* owned; NULL where there is none */
@@ -57,7 +64,7 @@ struct desired_service {
 	struct wants wants;
 	struct scrape_choice *choices; /* one for each of wants.scrapes */
 	const char **alert_names;	   /* one for each of wants.alerts: the rule's name */
-	bool *collides;				   /* one for each of wants.alerts */
+	struct collision *collisions;  /* one for each of wants.alerts */
 	struct rule_check *checks;	   /* one for each of wants.alerts */
 	size_t n_checks;
 	struct rendered rendered[MAX_RECONCILERS];
@@ -68,6 +75,7 @@ struct build_ctx {
 	const struct settings *set;
 	const struct string_list *networks; /* that Prometheus shares, the preferred one first */
 	const struct verdicts *verdicts;
+	const struct shortcuts *shortcuts; /* NULL: there are none */
 	const struct reconciler *const *reconcilers;
 	size_t n_reconcilers;
 };
@@ -75,6 +83,7 @@ struct build_ctx {
 struct desired {
 	struct arena arena;
 	struct digest context;			  /* of all that is not the services' own */
+	struct digest shortcuts;		  /* of the library; matters to services that use one */
 	enum scrape_layout layout;		  /* never LAYOUT_AUTO */
 	const struct settings *set;		  /* borrowed */
 	struct desired_service **services; /* sorted by key */

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "model/shortcuts.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ const struct label_def label_defs[] = {
 	{"scrapeType", LABEL_SCRAPE_TYPE, true, "`static_configs`: scrape the service's name (its virtual IP) instead of each task."},
 	{"scrapeNetwork", LABEL_TEXT, true, "Network whose task addresses are scraped. Without an index it holds for all ports."},
 	{"alertName", LABEL_TEXT, true, "Name of the alert; the service's name is put in front of it."},
-	{"alertIf", LABEL_EXPRESSION, true, "PromQL expression that makes the alert fire."},
+	{"alertIf", LABEL_EXPRESSION, true, "PromQL expression that makes the alert fire, or a shortcut such as `@service_mem_limit:0.8` (docs/shortcuts.md)."},
 	{"alertFor", LABEL_DURATION, true, "How long the expression must hold before the alert fires."},
 	{"alertLabels", LABEL_PAIRS, true, "Labels of the alert, `receiver=system,severity=high`."},
 	{"alertAnnotations", LABEL_PAIRS, true, "Annotations of the alert, `summary=Memory is low`."},
@@ -41,6 +42,7 @@ struct parse {
 	struct arena *scratch; /* what does not */
 	const struct obs_service *s;
 	const struct settings *set;
+	const struct shortcuts *lib;
 	struct diags *d;
 	struct label_set *sets;
 	size_t n_sets;
@@ -299,13 +301,18 @@ static void read_alert(struct parse *p, const struct label_set *set, struct want
 	w.labels = read_pairs(p, set, "alertLabels", true);
 	w.annotations = read_pairs(p, set, "alertAnnotations", false);
 	w.base_name = alert_base_name(p, name);
+	if (shortcuts_is_shortcut(expr)) {
+		out->uses_shortcuts = true;
+		if (!shortcuts_expand(p->lib, p->a, p->s, &w, p->d))
+			return;
+	}
 	out->alerts[out->n_alerts++] = w;
 }
 
-void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, struct wants *out, struct diags *d)
+void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, const struct shortcuts *lib, struct wants *out, struct diags *d)
 {
 	AUTO_ARENA scratch = ARENA_INIT;
-	struct parse p = {.a = a, .scratch = &scratch, .s = s, .set = set, .d = d};
+	struct parse p = {.a = a, .scratch = &scratch, .s = s, .set = set, .lib = lib, .d = d};
 	*out = (struct wants){0};
 	size_t n_ours = 0;
 	for (size_t i = 0; i < s->n_labels; i++)
@@ -339,7 +346,7 @@ char *labels_docs(void)
 		[LABEL_DURATION] = "duration (`30s`, `1h30m`)",
 		[LABEL_BOOL] = "`true` or `false`",
 		[LABEL_PAIRS] = "`name=value,name=value`",
-		[LABEL_EXPRESSION] = "PromQL",
+		[LABEL_EXPRESSION] = "PromQL or `@shortcut`",
 		[LABEL_SCRAPE_TYPE] = "`static_configs`",
 	};
 	AUTO_BUF b = BUF_INIT(1 << 20);

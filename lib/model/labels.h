@@ -62,15 +62,19 @@ struct want_alert {
 	const char *base_name; /* the rule's name before collisions are looked at */
 };
 
+struct shortcuts;
+
 struct wants {
 	struct want_scrape *scrapes;
 	size_t n_scrapes;
 	struct want_alert *alerts;
 	size_t n_alerts;
+	bool uses_shortcuts; /* so that another library may give other wants */
 };
 
-/* Reads all labels of one service. The result lives in `a` and borrows from `s`; mistakes are appended to `d`. Never fails. */
-void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, struct wants *out, struct diags *d);
+/* Reads all labels of one service; alerts come out with their shortcuts expanded (`lib` NULL: there are none). The result lives in `a` and borrows
+ * from `s`; mistakes are appended to `d`. Never fails. */
+void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, const struct shortcuts *lib, struct wants *out, struct diags *d);
 
 /* "com.df.alertIf.2" for ("alertIf", "2"). Lives in `a`. */
 const char *label_name(struct arena *a, const char *name, const char *index);

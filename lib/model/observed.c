@@ -125,7 +125,11 @@ const char *obs_node_param(const struct obs_node *n, const char *name)
 	if (strchr(name, '.'))
 		return find_label(n->labels, n->n_labels, name);
 	AUTO_FREE char *full = xasprintf(LABEL_PREFIX "%s", name);
-	return find_label(n->labels, n->n_labels, full);
+	const char *value = find_label(n->labels, n->n_labels, full);
+	if (value)
+		return value;
+	AUTO_FREE char *plain = text_label_name(name), *fallback = xasprintf(LABEL_PREFIX "%s", plain); /* as Docker Flow Monitor read it */
+	return find_label(n->labels, n->n_labels, fallback);
 }
 
 void obs_service_seal(struct obs_service *s)

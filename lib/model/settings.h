@@ -32,7 +32,12 @@ struct settings {
 	struct string_list docker_host;
 	bool docker_tls_verify;
 	char *docker_cert_path;
+	struct string_list listener_address;
+	char *get_nodes_url;
+	int64_t listener_interval_ms;
+	struct string_list sources;
 	char *notify_label;
+	char *shortcuts_dir;
 	struct string_list networks;
 	int64_t scrape_layout;
 	int64_t alert_names;

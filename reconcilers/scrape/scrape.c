@@ -2,7 +2,7 @@
  *
  * Three layouts of the same facts. `jobs`: a job per service with its tasks as static targets. `pooled`: one job that reads labelled targets
  * from files, because labels on a target can say what else a job would say (path, interval, timeout, job). `dns`: what Docker Flow Monitor
- * wrote. The `job` label is the service's key in all of them.
+ * wrote: a look-up by name, the service's name, or, where nodeInfo came with it, a target file of its own. The `job` label is the service's key in all of them.
  *
  * Where task addresses are not known a service is looked up by name: a job of its own in `jobs`, an entry of a shared job in `pooled`. */
 #include "base/text.h"
@@ -20,10 +20,7 @@ enum { CONFIG_MAX_BYTES = 256 * 1024 * 1024, DEFAULT_TIMEOUT_MS = 10000 };
 /* Sets a label that a setting asks for; its name gets '_' for what Prometheus does not allow. */
 static void add_named_label(json_t *labels, const char *name, const char *value)
 {
-	char *label = xstrdup(name);
-	for (char *c = label; *c; c++)
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *c))
-			*c = '_';
+	char *label = text_label_name(name);
 	if (value && *value && text_is_label_name(label) && text_is_utf8(value, strlen(value)))
 		json_object_set_new(labels, label, json_string(value));
 	free(label);
@@ -122,6 +119,14 @@ static void add_groups(const struct settings *set, const struct desired_service 
 
 /* -- jobs -- */
 
+static bool has_addresses(const struct desired_service *s)
+{
+	for (size_t i = 0; i < s->wants.n_scrapes; i++)
+		if (s->choices[i].form == FORM_ADDRESSES)
+			return true;
+	return false;
+}
+
 static json_t *dns_entry(const struct desired_service *s, const struct want_scrape *w)
 {
 	return json_pack("{s:[s+], s:s, s:i}", "names", "tasks.", s->obs->name, "type", "A", "port", w->port);
@@ -186,25 +191,38 @@ static void add_dns_jobs(const struct desired *d, const struct desired_service *
 	}
 }
 
-/* The jobs of one service; the first is named after it. */
-static json_t *render_jobs(const struct desired *d, const struct desired_service *s)
+/* Targets of Docker Flow Monitor's form: a name without labels, or task addresses in a file of the service's own. */
+static void add_dns_layout_targets(const struct desired_service *s, json_t *job, const json_t *groups, struct rendered *r)
+{
+	if (!has_addresses(s)) {
+		json_object_set_new(job, "static_configs", json_pack("[{s:O}]", "targets", json_object_get(json_array_get(groups, 0), "targets")));
+		return;
+	}
+	char *name = text_file_name(s->obs->key);
+	r->path = xasprintf("targets/%s.json", name);
+	free(name);
+	json_object_set_new(job, "file_sd_configs", json_pack("[{s:[s]}]", "files", r->path));
+	r->text = json_dumps(groups, JSON_COMPACT);
+	r->len = strlen(r->text);
+	r->digest = digest_of(r->text, r->len);
+}
+
+/* The jobs of one service, as r->tree; the first is named after it. */
+static void render_jobs(const struct desired *d, const struct desired_service *s, struct rendered *r)
 {
 	const struct wants *w = &s->wants;
-	json_t *jobs = json_array(), *groups = json_array();
-	if (!w->n_scrapes) {
-		json_decref(groups);
-		return jobs;
-	}
-	json_array_append_new(jobs, job_head(s->obs->key, &w->scrapes[0]));
+	json_t *groups = json_array();
+	r->tree = json_array();
+	if (w->n_scrapes)
+		json_array_append_new(r->tree, job_head(s->obs->key, &w->scrapes[0]));
 	for (size_t i = 0; i < w->n_scrapes; i++)
 		add_groups(d->set, s, i, &w->scrapes[0], false, groups);
 	if (json_array_size(groups) && d->layout == LAYOUT_DNS)
-		json_object_set_new(json_array_get(jobs, 0), "static_configs", json_pack("[{s:O}]", "targets", json_object_get(json_array_get(groups, 0), "targets")));
+		add_dns_layout_targets(s, json_array_get(r->tree, 0), groups, r);
 	else if (json_array_size(groups))
-		json_object_set(json_array_get(jobs, 0), "static_configs", groups);
+		json_object_set(json_array_get(r->tree, 0), "static_configs", groups);
 	json_decref(groups);
-	add_dns_jobs(d, s, jobs);
-	return jobs;
+	add_dns_jobs(d, s, r->tree);
 }
 
 /* -- pool -- */
@@ -270,7 +288,7 @@ static void scrape_render(const struct build_ctx *c, const struct desired *d, st
 	struct rendered *r = &s->rendered[slot];
 	(void)c;
 	if (d->layout != LAYOUT_POOLED) {
-		r->tree = render_jobs(d, s);
+		render_jobs(d, s, r);
 		note_tree(r);
 		return;
 	}
@@ -450,11 +468,26 @@ static void assemble_targets(const struct desired *d, size_t slot, struct bundle
 	}
 }
 
+/* Services with a target file of their own. */
+static void assemble_own_targets(const struct desired *d, size_t slot, struct bundle *b)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		const struct rendered *r = &d->services[i]->rendered[slot];
+		if (!r->path)
+			continue;
+		struct span *span = ARENA_NEW(&b->arena, struct span);
+		*span = (struct span){r->text, r->len};
+		bundle_add(b, r->path, FILE_TARGETS, r->digest, span, 1);
+	}
+}
+
 static void scrape_assemble(struct desired *d, size_t slot, struct bundle *b)
 {
 	assemble_config(d, slot, b);
 	if (d->layout == LAYOUT_POOLED)
 		assemble_targets(d, slot, b);
+	if (d->layout == LAYOUT_DNS)
+		assemble_own_targets(d, slot, b);
 }
 
 const struct reconciler scrape_reconciler = {.name = "scrape", .render = scrape_render, .assemble = scrape_assemble};

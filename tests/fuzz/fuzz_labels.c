@@ -8,6 +8,7 @@
 #include "fuzz/fuzz.h"
 #include "model/desired.h"
 #include "model/reconciler.h"
+#include "model/shortcuts.h"
 #include "reconcilers/registry.h"
 
 enum { MAX_LABELS = 24, MAX_SERVICES = 4 };
@@ -163,7 +164,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (n <= MAX_SERVICES && in.at < in.end)
 		list[n++] = service_of(&in);
 	struct obs_part *part = obs_part_new("fuzz", 1, list, n);
-	struct build_ctx c = {.set = &set, .networks = &set.networks, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
+	static struct shortcuts *lib;
+	lib = lib ? lib : shortcuts_new(NULL, 0);
+	struct build_ctx c = {.set = &set, .networks = &set.networks, .shortcuts = lib, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
 	struct desired *d = desired_build(&c, &part, 1, NULL), *again = desired_build(&c, &part, 1, d);
 	struct bundle *b = desired_assemble(&c, d), *b2 = desired_assemble(&c, again);
 	if (set.alert_names == ALERT_NAMES_ARTICLE)

@@ -1,4 +1,4 @@
-/* Golden cases: observed.json (and settings.yml) through the whole pure pipeline, compared byte by byte with the tree in expected/.
+/* Golden cases: observed.json (with settings.yml and, as custom shortcuts, alertif-own.yml) through the whole pure pipeline, compared byte by byte with the tree in expected/.
  *
  *	test_golden CASE_DIR...      GOLDEN_UPDATE=1 writes expected/ instead: read the difference before it is kept.
  *
@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "base/yaml.h"
 #include "model/desired.h"
+#include "model/shortcuts.h"
 #include "reconcilers/registry.h"
 #include "unit/dice.h"
 
@@ -102,9 +103,10 @@ static void add_diags(struct buf *b, const struct diags *d)
 	}
 }
 
-static struct result build(const struct settings *set, const json_t *observed, struct desired *previous, struct obs_part *again)
+static struct result build(const struct settings *set, const struct shortcuts *lib, const json_t *observed, struct desired *previous, struct obs_part *again)
 {
-	struct build_ctx c = {.set = set, .networks = &set->networks, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
+	struct build_ctx c = {
+		.set = set, .networks = &set->networks, .shortcuts = lib, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
 	struct result r = {.diags = BUF_INIT(FILE_MAX)};
 	r.part = again ? obs_part_ref(again) : obs_part_from_json(observed, set->notify_label);
 	r.d = desired_build(&c, &r.part, 1, previous);
@@ -207,9 +209,9 @@ static json_t *shuffled(struct dice *dice, const json_t *observed)
 static void run_case(const char *dir)
 {
 	AUTO_FREE char *observed_path = xasprintf("%s/observed.json", dir), *settings_path = xasprintf("%s/settings.yml", dir);
-	AUTO_FREE char *expected = xasprintf("%s/expected", dir);
+	AUTO_FREE char *expected = xasprintf("%s/expected", dir), *own_path = xasprintf("%s/alertif-own.yml", dir);
 	const char *name = strrchr(dir, '/') ? strrchr(dir, '/') + 1 : dir;
-	AUTO_BUF observed_text = BUF_INIT(FILE_MAX), settings_text = BUF_INIT(FILE_MAX);
+	AUTO_BUF observed_text = BUF_INIT(FILE_MAX), settings_text = BUF_INIT(FILE_MAX), own_text = BUF_INIT(FILE_MAX);
 	struct err e = {0};
 	struct settings set;
 	struct dice dice = {42};
@@ -221,12 +223,15 @@ static void run_case(const char *dir)
 		AUTO_JSON *tree = yaml_read(settings_text.data, settings_text.len, &e);
 		must(tree && settings_from_file(&set, tree, settings_path, &e) == 0, settings_path, e.msg);
 	}
-	struct result first = build(&set, observed, NULL, NULL);
+	bool has_own = read_file(own_path, &own_text);
+	struct named_text own = {"alertif-own.yml", own_text.data, own_text.len, NULL};
+	struct shortcuts *lib = shortcuts_new(&own, has_own);
+	struct result first = build(&set, lib, observed, NULL, NULL);
 	if (getenv("GOLDEN_UPDATE"))
 		update(expected, &first);
 	compare(name, "first", expected, &first);
 
-	struct result second = build(&set, observed, first.d, first.part);
+	struct result second = build(&set, lib, observed, first.d, first.part);
 	compare(name, "second", expected, &second);
 	if (second.d->n_built)
 		FAIL("%s, second: %zu services were built again", name, second.d->n_built);
@@ -234,11 +239,12 @@ static void run_case(const char *dir)
 
 	for (int i = 0; i < SHUFFLES; i++) {
 		AUTO_JSON *other = shuffled(&dice, observed);
-		struct result r = build(&set, other, i % 2 ? first.d : NULL, NULL);
+		struct result r = build(&set, lib, other, i % 2 ? first.d : NULL, NULL);
 		compare(name, i % 2 ? "shuffled, on top of the first" : "shuffled", expected, &r);
 		result_deinit(&r);
 	}
 	result_deinit(&first);
+	shortcuts_free(lib);
 	settings_deinit(&set);
 }
 

@@ -185,7 +185,9 @@ class Api(Case):
         self.cluster.add_service("go-demo_main", labels(alertName="mem", alertIf="@service_mem_limit:0.8", scrapePort="8080"), replicas=3)
         self.cluster.add_service("other", {"com.df.hello": "x"})
         wb = self.watchbill(env={})
-        self.assertEqual(wb.get(API + "/get-services").json(),
+        answer = wb.get(API + "/get-services")
+        self.assertEqual(answer.headers["Watchbill-Complete"], "true")
+        self.assertEqual(answer.json(),
                          [{"alertName": "mem", "alertIf": "@service_mem_limit:0.8", "distribute": "true", "replicas": "3", "scrapePort": "8080",
                            "serviceName": "go-demo_main"}])
 

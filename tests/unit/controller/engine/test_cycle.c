@@ -101,6 +101,33 @@ static void reloads_are_spaced_by_what_they_take(void **state)
 	expect(&c, EV(CE_TIMER, .now_ms = 400), "reload", "time");
 }
 
+/* A stream of changes, one each millisecond, costs few reloads; after quiet the first is acted on at once again. */
+static void a_stream_is_gathered(void **state)
+{
+	(void)state;
+	struct cycle c;
+	int64_t now = 0, done_at = -1;
+	int reloads = 0;
+	cycle_init(&c, 0.25);
+	for (now = 0; now < 3000; now++) {
+		struct cycle_event events[] = {EV(CE_DIRTY, .now_ms = now), EV(CE_BUILT, .now_ms = now, .config_changed = true), EV(CE_STORED, .now_ms = now, .config_changed = true)};
+		for (size_t i = 0; i < 3; i++)
+			if (cycle_step(&c, &events[i]).reload) {
+				reloads++;
+				done_at = now + 5;
+			}
+		struct cycle_event done = EV(CE_RELOADED, .now_ms = now, .newer_stored = true);
+		if (now == done_at && cycle_step(&c, &done).reload)
+			fail_msg("reload without a pause");
+	}
+	assert_in_range(reloads, 4, 10);
+	struct cycle_event due = EV(CE_TIMER, .now_ms = now + 2000), last = EV(CE_RELOADED, .now_ms = now + 2005);
+	cycle_step(&c, &due);
+	cycle_step(&c, &last);
+	run_through(&c, now + 5000, 5, one);
+	assert_int_equal(c.streak, 0);
+}
+
 static void what_is_stored_during_a_reload_is_shown_after_it(void **state)
 {
 	(void)state;
@@ -243,6 +270,7 @@ int main(void)
 		cmocka_unit_test(unchecked_rules_are_checked_and_refused_ones_built_without),
 		cmocka_unit_test(changes_during_a_cycle_make_one_more),
 		cmocka_unit_test(reloads_are_spaced_by_what_they_take),
+		cmocka_unit_test(a_stream_is_gathered),
 		cmocka_unit_test(what_is_stored_during_a_reload_is_shown_after_it),
 		cmocka_unit_test(refused_while_a_newer_one_is_stored),
 		cmocka_unit_test(refused_generation_goes_back_and_is_not_tried_again),

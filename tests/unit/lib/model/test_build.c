@@ -1,6 +1,7 @@
 /* Tests of lib/model/build, with the real reconcilers: what is carried over, what is told apart, what leaves whom alone. */
 #define WITH_RECONCILERS
 #include "base/yaml.h"
+#include "model/shortcuts.h"
 #include "unit/observe.h"
 
 #define IN "'com.df.notify':'true'"
@@ -216,11 +217,90 @@ static void names_follow_who_comes_and_goes(void **state)
 		struct desired *d = build_one(&x, part, previous);
 		AUTO_FREE char *names = rule_names(d), *diags = diags_of(d);
 		ROW_STR(steps[i].row, names, steps[i].want);
-		ROW_INT(steps[i].row, strstr(diags, "an older service has") != NULL, strchr(steps[i].want, '_') != NULL);
+		bool collide = strchr(steps[i].want, '_') != NULL; /* then both hear of the other, otherwise neither */
+		ROW_INT(steps[i].row, strstr(diags, "warning ab com.df.alertName: the older service a-b has") != NULL, collide);
+		ROW_INT(steps[i].row, strstr(diags, "warning a-b com.df.alertName: the newer service ab has") != NULL, collide);
+		ROW_INT(steps[i].row, *diags != 0, collide);
 		desired_free(previous);
 		previous = d;
 	}
 	desired_free(previous);
+}
+
+static void only_who_collides_is_built_again(void **state)
+{
+#define NAMED(name, created, alert) "{'name':'" name "','created_ms':" created ",'labels':{" IN ",'com.df.alertName':'" alert "','com.df.alertIf':'1'}}"
+	static const char others[] = NAMED("c", "1", "x") "," NAMED("d", "2", "x");
+	AUTO_CONTEXT x;
+	context_of(&x, "");
+	AUTO_FREE char *alone_text = xasprintf("[" NAMED("a-b", "1", "x") ",%s]", others);
+	AUTO_FREE char *both_text = xasprintf("[" NAMED("a-b", "1", "x") "," NAMED("ab", "2", "x") "," NAMED("a_b", "3", "x") ",%s]", others);
+	AUTO_PART *alone = observe(alone_text), *all = observe(both_text);
+	struct obs_service **mixed = xcalloc(all->n, sizeof *mixed); /* what was there before keeps its pointer */
+	for (size_t i = 0; i < all->n; i++) {
+		struct obs_service *known = obs_part_find(alone, all->services[i]->key);
+		mixed[i] = obs_service_ref(known ? known : all->services[i]);
+	}
+	AUTO_PART *both = obs_part_new("test", 2, mixed, all->n);
+	AUTO_DESIRED *first = build_one(&x, alone, NULL), *second = build_one(&x, both, first), *third = build_one(&x, both, second), *last = build_one(&x, alone, third);
+	AUTO_FREE char *said = diags_of(second), *said_last = diags_of(last);
+	(void)state;
+	assert_ptr_equal(desired_find(second, "c"), desired_find(first, "c"));
+	assert_ptr_equal(desired_find(second, "d"), desired_find(first, "d"));
+	assert_ptr_not_equal(desired_find(second, "a-b"), desired_find(first, "a-b"));
+	assert_int_equal(third->n_built, 0);
+	assert_int_equal(last->n_built, 1);
+	assert_string_equal(said_last, "");
+	assert_string_equal(said,
+		"warning a-b com.df.alertName: the newer service ab (and 1 more) has an alert of the same name abx; this one keeps the name, that one runs under another\n"
+		"warning a_b com.df.alertName: the older service a-b has an alert of the same name abx; this one runs as abx_648fa9\n"
+		"warning ab com.df.alertName: the older service a-b has an alert of the same name abx; this one runs as abx_fb8e20\n");
+}
+
+/* -- alert shortcuts -- */
+
+static void another_library_builds_who_uses_one(void **state)
+{
+	static const char text[] = "'@up': {expanded: 'up == {{ index .Values 0 }}'}", other_text[] = "'@up': {expanded: 'up < {{ index .Values 0 }}', labels: {lasting: very}}";
+	static const struct named_text one = {"alertif-x", text, sizeof text - 1, NULL}, two = {"alertif-x", other_text, sizeof other_text - 1, NULL};
+	struct shortcuts *lib = shortcuts_new(&one, 1), *other = shortcuts_new(&two, 1), *same = shortcuts_new(&one, 1);
+	AUTO_CONTEXT x;
+	context_of(&x, "");
+	AUTO_PART *part = observe("[{'name':'a','labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'@up:0'}},{'name':'b','labels':{" IN
+							  ",'com.df.alertName':'x','com.df.alertIf':'up'}},{'name':'c','labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'@nope'}}]");
+	(void)state;
+	x.c.shortcuts = lib;
+	AUTO_DESIRED *first = build_one(&x, part, NULL);
+	x.c.shortcuts = same;
+	AUTO_DESIRED *second = build_one(&x, part, first);
+	x.c.shortcuts = other;
+	AUTO_DESIRED *third = build_one(&x, part, second);
+	assert_int_equal(second->n_built, 0);
+	assert_int_equal(third->n_built, 2); /* not b; c might have become known */
+	assert_ptr_equal(third->services[1], first->services[1]);
+	assert_string_equal(first->services[0]->wants.alerts[0].expr, "up == 0");
+	assert_string_equal(third->services[0]->wants.alerts[0].expr, "up < 0");
+	shortcuts_free(lib);
+	shortcuts_free(other);
+	shortcuts_free(same);
+	/* nothing borrows from a library */
+	assert_string_equal(third->services[0]->wants.alerts[0].expr, "up < 0");
+	assert_string_equal(third->services[0]->wants.alerts[0].labels.at[0].key, "lasting");
+}
+
+static void a_library_reports_what_it_could_not_read(void **state)
+{
+	static const struct named_text bad = {"alertif-x", "{", 1, NULL};
+	struct shortcuts *lib = shortcuts_new(&bad, 1);
+	AUTO_CONTEXT x;
+	context_of(&x, "");
+	x.c.shortcuts = lib;
+	AUTO_PART *part = observe("[]");
+	AUTO_DESIRED *d = build_one(&x, part, NULL);
+	AUTO_FREE char *said = diags_of(d);
+	(void)state;
+	assert_non_null(strstr(said, "error  alertif-x: the file is left out: line 2, column 1: "));
+	shortcuts_free(lib);
 }
 
 /* -- properties over random worlds -- */
@@ -451,6 +531,9 @@ int main(void)
 		cmocka_unit_test(auto_is_jobs_up_to_100_services),
 		cmocka_unit_test(the_older_keeps_its_name),
 		cmocka_unit_test(names_follow_who_comes_and_goes),
+		cmocka_unit_test(only_who_collides_is_built_again),
+		cmocka_unit_test(another_library_builds_who_uses_one),
+		cmocka_unit_test(a_library_reports_what_it_could_not_read),
 		cmocka_unit_test(a_history_of_changes_ends_as_a_fresh_start),
 		cmocka_unit_test(who_goes_takes_nothing_along),
 		cmocka_unit_test(no_two_jobs_have_one_name),

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Each built-in alert shortcut fires when it should and only then, as promtool judges it.
+
+Usage: run.py [NAME...]     WATCHBILL names the program, PROMTOOL another promtool; 77 when there is none.
+
+NAME.yml is a promtool test file for the shortcut @NAME. Its first line says what the label is and, where it matters, how many replicas the
+service `web` has: `# alertIf=@replicas_running replicas=3`. The rule is rendered by the program itself into rules.yml. A shortcut without a file,
+a file without a shortcut, and a file that does not both expect an alert and expect none are failures.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+WATCHBILL = os.environ.get("WATCHBILL", "build/watchbill")
+PROMTOOL = os.environ.get("PROMTOOL", "promtool")
+TIMEOUT_S = 60
+
+
+def known_shortcuts():
+    page = subprocess.run([WATCHBILL, "docs", "shortcuts"], check=True, capture_output=True, text=True, timeout=TIMEOUT_S).stdout
+    return re.findall(r"^### `@([^:`]+)", page, re.MULTILINE)
+
+
+def render(first_line, name, into):
+    head = re.fullmatch(r"# alertIf=(@([^:\s]+)\S*)(?: replicas=(\d+))?", first_line)
+    if not head or head[2] != name:
+        raise ValueError(f"the first line is not `# alertIf=@{name}...`")
+    labels = {"com.df.notify": "true", "com.df.alertName": "it", "com.df.alertIf": head[1]}
+    (into / "observed.json").write_text(json.dumps({"services": [{"name": "web", "replicas": int(head[3] or 1), "labels": labels}]}))
+    command = [WATCHBILL, "render", "--from", into / "observed.json", "--out", into / "out", "--promtool", PROMTOOL, "--shortcuts-dir", into / "none"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    if done.returncode:
+        raise ValueError(done.stderr.strip())
+    (rules,) = (into / "out/rules").glob("*/web.yml")
+    shutil.copy(rules, into / "rules.yml")
+
+
+def run_one(name):
+    text = (HERE / f"{name}.yml").read_text()
+    if "exp_alerts: []" not in text or "exp_labels:" not in text:
+        raise ValueError("a test that fires and one that does not are needed")
+    with tempfile.TemporaryDirectory() as d:
+        render(text.split("\n", 1)[0], name, Path(d))
+        shutil.copy(HERE / f"{name}.yml", Path(d) / "test.yml")
+        done = subprocess.run([PROMTOOL, "test", "rules", "test.yml"], cwd=d, capture_output=True, text=True, timeout=TIMEOUT_S)
+        if done.returncode:
+            raise ValueError((done.stdout + done.stderr).strip())
+
+
+def main():
+    if not shutil.which(PROMTOOL):
+        print(f"skipped: {PROMTOOL} is not here")
+        return 77
+    known, there = set(known_shortcuts()), {p.stem for p in HERE.glob("*.yml")}
+    failed = [f"@{n}: there is no tests/shortcuts/{n}.yml" for n in sorted(known - there)]
+    failed += [f"{n}.yml: there is no such shortcut" for n in sorted(there - known)]
+    for name in sorted(set(sys.argv[1:] or known) & there):
+        try:
+            run_one(name)
+        except ValueError as e:
+            failed.append(f"@{name}: {e}")
+    print("\n".join(failed) if failed else f"{len(known)} shortcuts: ok")
+    return bool(failed) or not known
+
+
+if __name__ == "__main__":
+    sys.exit(main())
