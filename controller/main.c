@@ -7,6 +7,7 @@
 #include "inputs/inputs.h"
 #include "inputs/shortcuts_dir.h"
 #include "io/fs.h"
+#include "notify/notify.h"
 #include "reconcilers/registry.h"
 #include "sources/listener.h"
 #include "sources/push.h"
@@ -40,7 +41,10 @@ struct controller {
 	struct worker *workers[MAX_WORKERS];
 	size_t n_sources, n_workers;
 	struct engine *engine;
+	struct source *swarm; /* one of them, or NULL */
+	struct notify *notify;
 	struct api api;
+	uint64_t listener_errors[N_LISTENER_ERRORS];
 	struct api_server *server;
 	uv_signal_t signals[2];
 	bool stopping;
@@ -59,6 +63,7 @@ static void on_stopped(void *ctx)
 		uv_close((uv_handle_t *)&c->signals[i], on_closed_signal);
 	api_server_free(TAKE(c->server));
 	inputs_free(TAKE(c->inputs));
+	notify_free(TAKE(c->notify));
 	engine_free(TAKE(c->engine));
 	for (size_t i = 0; i < c->n_sources; i++)
 		c->sources[i]->ops->free(c->sources[i]);
@@ -151,7 +156,7 @@ static int make_sources(struct controller *c, struct err *e)
 	bool swarm;
 	if (wants_swarm(c->set, &swarm, e) < 0)
 		return -1;
-	if (swarm && add_source(c, swarm_source_new(&c->loop, c->http, c->set, e)) < 0)
+	if (swarm && add_source(c, c->swarm = swarm_source_new(&c->loop, c->http, c->set, e)) < 0)
 		return -1;
 	c->api.push = push_source_new();
 	add_source(c, c->api.push);
@@ -173,6 +178,13 @@ static void on_shortcut_files(void *ctx, const struct dir_files *files)
 	log_info("controller shortcuts_read files=%zu", files->v.n);
 	engine_set_shortcuts(c->engine, c->shortcuts);
 	shortcuts_free(old);
+}
+
+static void on_published(void *ctx, struct source *s)
+{
+	struct controller *c = ctx;
+	if (s == c->swarm)
+		notify_observe(c->notify);
 }
 
 static int compose(struct controller *c, struct err *e)
@@ -205,7 +217,10 @@ static int compose(struct controller *c, struct err *e)
 	});
 	c->inputs = inputs_new(
 		&(struct inputs_spec){.loop = &c->loop, .set = c->set, .env = environ, .tmp_dir = tmp, .notes = &c->notes, .on_base = on_base, .ctx = c});
-	c->api = (struct api){.engine = c->engine, .push = c->api.push, .http = c->http, .set = c->set};
+	c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->swarm});
+	engine_observe(c->engine, on_published, c);
+	c->api = (struct api){
+		.engine = c->engine, .push = c->api.push, .notify = c->notify, .listener_errors = c->listener_errors, .http = c->http, .set = c->set};
 	c->server = api_server_new(&c->loop, c->set->listen, api_handle, &c->api, e);
 	return c->server ? engine_start(c->engine, e) : -1;
 }

@@ -51,6 +51,8 @@ struct engine {
 	struct {
 		VEC(struct waiter) v;
 	} waiters;
+	void (*observer)(void *ctx, struct source *s);
+	void *observer_ctx;
 	size_t stops_open;
 	void (*stopped)(void *ctx);
 	void *stopped_ctx;
@@ -593,12 +595,13 @@ static void post(struct engine *e, struct cycle_event ev)
 static void on_part(void *ctx, struct source *s, uint64_t since_ns)
 {
 	struct engine *e = ctx;
-	(void)s;
 	if (!e->changed_ns || since_ns < e->changed_ns)
 		e->changed_ns = since_ns;
 	e->change++;
 	histogram_add(&e->metrics.stages[STAGE_M_OBSERVE], seconds_since(since_ns));
 	post(e, (struct cycle_event){.kind = CE_DIRTY});
+	if (e->observer)
+		e->observer(e->observer_ctx, s);
 }
 
 void engine_set_base(struct engine *e, struct base_config *base_take)
@@ -661,6 +664,12 @@ struct engine *engine_new(const struct engine_parts *parts)
 	uv_timer_init(parts->loop, e->timer);
 	e->timer->data = e;
 	return e;
+}
+
+void engine_observe(struct engine *e, void (*fn)(void *ctx, struct source *s), void *ctx)
+{
+	e->observer = fn;
+	e->observer_ctx = ctx;
 }
 
 static void free_timer(uv_handle_t *h)
