@@ -39,7 +39,7 @@ static const char *from_environment(void *ctx, const char *name)
 
 int pipeline_read_stack(struct pipeline *p, const struct settings *set, const char *path, const char *stack, struct err *e)
 {
-	struct stack_options o = {.stack = stack ? stack : "", .notify_label = set->notify_label, .variable = from_environment};
+	struct stack_options o = {.stack = stack ? stack : "", .notify_label = set->notify_label, .name_prefix = set->service_name_prefix, .variable = from_environment};
 	AUTO_BUF text = BUF_INIT(STACK_MAX_BYTES);
 	if (fs_read(path, &text, e) < 0)
 		return -1;

@@ -888,7 +888,7 @@ struct source *swarm_source_new(uv_loop_t *loop, struct http_client *http, const
 	s->set = set;
 	s->reconnect_ms = RECONNECT_FIRST_MS;
 	snprintf(s->port.problem, sizeof s->port.problem, "not asked yet");
-	s->cache = swarm_cache_new(set->notify_label);
+	s->cache = swarm_cache_new(set->notify_label, set->service_name_prefix);
 	s->reconnect_timer = new_timer(s);
 	s->tasks_timer = new_timer(s);
 	s->resync_timer = new_timer(s);
