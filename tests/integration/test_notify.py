@@ -809,14 +809,15 @@ class Nodes(Case):
         params = self.until(lambda: self.receiver.created("n2")).params
         self.assertEqual((params["zone"], params["rack"], params["role"]), ("node", "r1", "worker"))
 
-    def test_node_address_change_reaches_services_that_run_there_only(self):
+    def test_changes_of_nodes_that_no_parameter_shows_are_not_told(self):
         self.cluster.add_service("a", labels(scrapeNetwork="monitor"))
         self.cluster.add_service("b", labels())
         self.watchbill(env=dict(self.urls(), DF_INCLUDE_NODE_IP_INFO="true"))
         self.until(self.receiver.created, 2)
         self.streaming()
         for i in range(5):
-            self.cluster.update_node("n1", labels={"x": str(i)})
+            for name in ("n1", "n2", "n3"):
+                self.cluster.update_node(name, labels={"x": str(i)})
         self.quiet()
         self.assertEqual(len(self.receiver.calls), 2)
 
