@@ -37,7 +37,8 @@ ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     WATCHBILL_DATA_DIR=/data \
     WATCHBILL_LISTEN=0.0.0.0:8080 \
     WATCHBILL_PROMETHEUS=child \
-    WATCHBILL_PROMETHEUS_LISTEN=0.0.0.0:9090
+    WATCHBILL_PROMETHEUS_LISTEN=0.0.0.0:9090 \
+    ARG_STORAGE_TSDB_PATH=/prometheus
 EXPOSE 8080 9090
 # As root, because the Docker Engine's socket belongs to root and a group whose number differs from host to host. Nothing
 # else of root's rights is needed: run it with --cap-drop ALL, as manifests/swarm/monitor.yml does.

@@ -4,13 +4,15 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cli/cli.h"
-#include "cli/shortcuts_dir.h"
+#include "inputs/inputs.h"
+#include "inputs/shortcuts_dir.h"
 #include "io/fs.h"
 #include "notify/notify.h"
 #include "reconcilers/registry.h"
 #include "sources/listener.h"
 #include "sources/push.h"
 #include "sources/swarm.h"
+#include "workers/flag_check.h"
 #include "workers/prometheus.h"
 
 #include <malloc.h>
@@ -30,6 +32,11 @@ struct controller {
 	struct store *store;
 	struct checker *checker;
 	struct shortcuts *shortcuts;
+	struct dirwatch *shortcut_files;
+	struct flags flags; /* of a supervised Prometheus */
+	struct diags notes; /* on what the environment says of them */
+	char *tmp_dir; /* of the store */
+	struct inputs *inputs;
 	struct source *sources[3];
 	struct worker *workers[MAX_WORKERS];
 	size_t n_sources, n_workers;
@@ -55,6 +62,7 @@ static void on_stopped(void *ctx)
 	for (size_t i = 0; i < 2; i++)
 		uv_close((uv_handle_t *)&c->signals[i], on_closed_signal);
 	api_server_free(TAKE(c->server));
+	inputs_free(TAKE(c->inputs));
 	notify_free(TAKE(c->notify));
 	engine_free(TAKE(c->engine));
 	for (size_t i = 0; i < c->n_sources; i++)
@@ -62,7 +70,11 @@ static void on_stopped(void *ctx)
 	for (size_t i = 0; i < c->n_workers; i++)
 		c->workers[i]->ops->free(c->workers[i]);
 	c->n_sources = c->n_workers = 0;
+	flags_deinit(&c->flags);
+	diags_deinit(&c->notes);
+	free(TAKE(c->tmp_dir));
 	checker_free(TAKE(c->checker));
+	dirwatch_free(TAKE(c->shortcut_files));
 	shortcuts_free(TAKE(c->shortcuts));
 	http_client_free(TAKE(c->http));
 	if (c->store)
@@ -79,6 +91,19 @@ static void on_signal(uv_signal_t *s, int number)
 	engine_stop(c->engine, on_stopped, c);
 }
 
+/* Flags from the environment and the settings, as far as the Prometheus at hand takes them. */
+static void make_flags(struct controller *c)
+{
+	AUTO_FREE char *tsdb_dir = xasprintf("%s/prometheus", c->set->data_dir);
+	AUTO_FLAGS from_env = {0};
+	AUTO_DIAGS told_elsewhere = {0};
+	if (!inputs_supervises(c->set))
+		return;
+	flags_from_env(environ, &from_env, &told_elsewhere);
+	flag_check(c->set->prometheus_binary, c->set, tsdb_dir, &from_env, &c->notes);
+	flags_compose(c->set, tsdb_dir, &from_env, &c->flags, &c->notes);
+}
+
 static int make_workers(struct controller *c, const char *store_dir, struct err *e)
 {
 	if (c->set->prometheus.n == 1 && strcmp(c->set->prometheus.at[0], "none") == 0)
@@ -86,7 +111,8 @@ static int make_workers(struct controller *c, const char *store_dir, struct err 
 	if (!c->set->prometheus.n || c->set->prometheus.n > MAX_WORKERS)
 		return err_set(e, ERR_INPUT, "prometheus: name `child`, `none` or 1 to %d URLs", MAX_WORKERS);
 	for (size_t i = 0; i < c->set->prometheus.n; i++) {
-		struct prometheus_spec spec = {.loop = &c->loop, .http = c->http, .set = c->set, .url = c->set->prometheus.at[i], .store_dir = store_dir};
+		struct prometheus_spec spec = {
+			.loop = &c->loop, .http = c->http, .set = c->set, .url = c->set->prometheus.at[i], .store_dir = store_dir, .flags = &c->flags};
 		struct worker *w = prometheus_new(&spec, e);
 		if (!w)
 			return -1;
@@ -138,6 +164,22 @@ static int make_sources(struct controller *c, struct err *e)
 	return asks ? add_source(c, listener_source_new(&c->loop, c->http, c->set, c->set->data_dir, c->api.push, e)) : 0;
 }
 
+static void on_base(void *ctx, struct base_config *base_take)
+{
+	struct controller *c = ctx;
+	engine_set_base(c->engine, base_take);
+}
+
+static void on_shortcut_files(void *ctx, const struct dir_files *files)
+{
+	struct controller *c = ctx;
+	struct shortcuts *old = c->shortcuts;
+	c->shortcuts = shortcuts_of_files(files);
+	log_info("controller shortcuts_read files=%zu", files->v.n);
+	engine_set_shortcuts(c->engine, c->shortcuts);
+	shortcuts_free(old);
+}
+
 static void on_published(void *ctx, struct source *s)
 {
 	struct controller *c = ctx;
@@ -147,13 +189,18 @@ static void on_published(void *ctx, struct source *s)
 
 static int compose(struct controller *c, struct err *e)
 {
-	AUTO_FREE char *store_dir = xasprintf("%s/store", c->set->data_dir), *tmp = xasprintf("%s/tmp", store_dir);
+	AUTO_FREE char *store_dir = xasprintf("%s/store", c->set->data_dir);
+	const char *tmp = c->tmp_dir = xasprintf("%s/tmp", store_dir);
 	c->http = http_client_new(&c->loop);
 	c->store = directory_store_open(store_dir, e);
+	make_flags(c);
 	if (!c->store || make_workers(c, store_dir, e) < 0 || make_sources(c, e) < 0)
 		return -1;
 	c->checker = checker_new(&c->loop, c->http, c->set->promtool, tmp);
-	c->shortcuts = shortcuts_dir_load(c->set->shortcuts_dir);
+	AUTO_DIR_FILES shortcut_files = {0};
+	c->shortcut_files = dirwatch_new(&c->loop,
+		&(struct dirwatch_spec){.dir = c->set->shortcuts_dir, .wanted = shortcuts_is_file_name, .on_change = on_shortcut_files, .ctx = c}, &shortcut_files);
+	c->shortcuts = shortcuts_of_files(&shortcut_files);
 	c->engine = engine_new(&(struct engine_parts){
 		.loop = &c->loop,
 		.set = c->set,
@@ -168,6 +215,8 @@ static int compose(struct controller *c, struct err *e)
 		.n_reconcilers = n_reconcilers,
 		.shortcuts = c->shortcuts,
 	});
+	c->inputs = inputs_new(
+		&(struct inputs_spec){.loop = &c->loop, .set = c->set, .env = environ, .tmp_dir = tmp, .notes = &c->notes, .on_base = on_base, .ctx = c});
 	c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->swarm});
 	engine_observe(c->engine, on_published, c);
 	c->api = (struct api){

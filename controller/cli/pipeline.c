@@ -5,8 +5,9 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/yaml.h"
-#include "cli/shortcuts_dir.h"
+#include "inputs/shortcuts_dir.h"
 #include "cli/stack.h"
+#include "inputs/inputs.h"
 #include "io/fs.h"
 #include "reconcilers/registry.h"
 #include "workers/checker.h"
@@ -38,7 +39,7 @@ static const char *from_environment(void *ctx, const char *name)
 
 int pipeline_read_stack(struct pipeline *p, const struct settings *set, const char *path, const char *stack, struct err *e)
 {
-	struct stack_options o = {.stack = stack ? stack : "", .notify_label = set->notify_label, .variable = from_environment};
+	struct stack_options o = {.stack = stack ? stack : "", .notify_label = set->notify_label, .name_prefix = set->service_name_prefix, .variable = from_environment};
 	AUTO_BUF text = BUF_INIT(STACK_MAX_BYTES);
 	if (fs_read(path, &text, e) < 0)
 		return -1;
@@ -84,23 +85,26 @@ static void wait_for_check(struct checking *c, const char *tmp, const struct rul
 	uv_loop_close(&loop);
 }
 
-static void check_rules(struct checking *c)
+static void check_rules(struct checking *c, const char *tmp)
 {
-	const char *tmp_root = getenv("TMPDIR");
-	AUTO_FREE char *tmp = xasprintf("%s/watchbill-XXXXXX", tmp_root && *tmp_root ? tmp_root : "/tmp");
 	VEC(const struct rule_check *) rules = {0};
 	const struct desired *d = c->p->desired;
 	for (size_t i = 0; i < d->n; i++)
 		for (size_t k = 0; k < d->services[i]->n_checks; k++)
 			VEC_PUSH(&rules, &d->services[i]->checks[k]);
-	if (rules.n && !mkdtemp(tmp))
-		diags_add(&c->p->diags, DIAG_WARNING, "", "", "Set TMPDIR to a directory that can be written.",
-			"the alert rules are not checked: %s: %m", tmp);
-	else if (rules.n) {
+	if (rules.n)
 		wait_for_check(c, tmp, rules.at, rules.n);
-		fs_remove(tmp, NULL);
-	}
 	VEC_DEINIT(&rules);
+}
+
+/* A directory for promtool's input. Where none can be made promtool will not be able to say anything, which is reported then. */
+static char *make_tmp(void)
+{
+	const char *root = getenv("TMPDIR");
+	char *tmp = xasprintf("%s/watchbill-XXXXXX", root && *root ? root : "/tmp");
+	if (!mkdtemp(tmp))
+		*tmp = '\0';
+	return tmp;
 }
 
 /* -- building -- */
@@ -112,6 +116,7 @@ static struct build_ctx context(const struct pipeline *p, const struct settings 
 		.networks = &set->networks,
 		.verdicts = &p->verdicts,
 		.shortcuts = p->shortcuts,
+		.base = p->base,
 		.reconcilers = reconcilers,
 		.n_reconcilers = n_reconcilers,
 	};
@@ -129,8 +134,12 @@ void pipeline_build(struct pipeline *p, const struct settings *set)
 {
 	struct checking c = {.p = p, .promtool = set->promtool};
 	p->shortcuts = shortcuts_dir_load(set->shortcuts_dir);
+	AUTO_FREE char *tmp = make_tmp();
+	p->base = inputs_read_once(set, environ, *tmp ? tmp : "/nonexistent");
 	build(p, set);
-	check_rules(&c);
+	check_rules(&c, *tmp ? tmp : "/nonexistent");
+	if (*tmp)
+		fs_remove(tmp, NULL);
 	if (c.refused.v.n) {
 		desired_mark_stale(p->desired, c.refused.v.at, c.refused.v.n);
 		build(p, set);
@@ -158,6 +167,7 @@ bool pipeline_has_errors(const struct pipeline *p)
 void pipeline_deinit(struct pipeline *p)
 {
 	desired_free(p->desired);
+	base_config_unref(p->base);
 	obs_part_unref(p->part);
 	verdicts_deinit(&p->verdicts);
 	shortcuts_free(p->shortcuts);

@@ -7,6 +7,7 @@
 
 struct pipeline {
 	struct obs_part *part;
+	struct base_config *base;
 	struct verdicts verdicts;
 	struct shortcuts *shortcuts;
 	struct desired *desired;
@@ -17,8 +18,8 @@ struct pipeline {
 int pipeline_read_observed(struct pipeline *p, const struct settings *set, const char *path, struct err *e);
 /* Reads a compose or stack file; `stack` is the stack's name, NULL for plain service names. Variables are the environment's. */
 int pipeline_read_stack(struct pipeline *p, const struct settings *set, const char *path, const char *stack, struct err *e);
-/* Builds, has promtool check the rules, and builds again without those that it refuses. Without promtool there is one diag more.
- */
+/* Builds with what the environment and configs-dir add, has promtool check, and builds again without what it refuses. Without promtool
+ * there are diags that say so. */
 void pipeline_build(struct pipeline *p, const struct settings *set);
 /* The files. The bundle borrows from `p`. */
 struct bundle *pipeline_bundle(const struct pipeline *p, const struct settings *set);

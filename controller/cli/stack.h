@@ -11,6 +11,7 @@
 struct stack_options {
 	const char *stack;        /* the stack's name, "" for plain service names */
 	const char *notify_label; /* opts a service in */
+	const char *name_prefix;  /* goes before the names by which services are known; NULL or "": none */
 	/* Value of a variable, NULL when it is not set. */
 	const char *(*variable)(void *ctx, const char *name);
 	void *ctx;

@@ -27,10 +27,15 @@ struct engine {
 	struct {
 		VEC(struct cycle_event) v;
 	} queue;
-	bool working, stopping;
+	bool working, started, stopping;
 	bool nothing_to_lose; /* the store was empty at the start */
 	struct desired *desired;
 	struct bundle *bundle; /* borrows from desired */
+	struct arena plan_arena;
+	const struct plan *plan; /* the bundle against what the store holds, in plan_arena; NULL when one of the two has changed */
+	/* The one in use; those in the generation that is stored, that workers see, and that they confirmed last. References. */
+	struct base_config *base, *stored_base, *shown_base, *good_base;
+	char base_problem[512]; /* why the newest is not in use */
 	struct verdicts verdicts;
 	struct {
 		VEC(struct digest) v; /* sorted: rules that passed the check and are not stored yet */
@@ -119,6 +124,7 @@ static struct build_ctx build_ctx(struct engine *e)
 		.networks = shared_networks(e),
 		.verdicts = &e->verdicts,
 		.shortcuts = e->p.shortcuts,
+		.base = e->base,
 		.reconcilers = e->p.reconcilers,
 		.n_reconcilers = e->p.n_reconcilers,
 	};
@@ -151,8 +157,36 @@ static size_t unchecked_rules(const struct engine *e, struct arena *a, const str
 	return n;
 }
 
+static void set_base(struct base_config **place, struct base_config *base)
+{
+	base_config_ref(base);
+	base_config_unref(*place);
+	*place = base;
+}
+
+/* The stored generation is the one that workers see, or is not: what base that one has. */
+static void note_shown(struct engine *e)
+{
+	if (stored_generation(e).number == exposed_generation(e).number)
+		set_base(&e->shown_base, e->stored_base);
+}
+
+static void forget_plan(struct engine *e)
+{
+	arena_deinit(&e->plan_arena);
+	e->plan = NULL;
+}
+
+static const struct plan *current_plan(struct engine *e)
+{
+	if (!e->plan)
+		e->plan = plan_diff(&e->plan_arena, e->p.store->ops->listing(e->p.store), e->bundle);
+	return e->plan;
+}
+
 static void replace_desired(struct engine *e, struct desired *d, struct bundle *b)
 {
+	forget_plan(e);
 	bundle_free(e->bundle);
 	desired_free(e->desired);
 	e->desired = d;
@@ -193,7 +227,7 @@ static void build(struct engine *e)
 	if (!e->building_ns)
 		e->building_ns = e->changed_ns;
 	e->changed_ns = 0;
-	struct plan *plan = plan_diff(&a, e->p.store->ops->listing(e->p.store), e->bundle);
+	const struct plan *plan = current_plan(e);
 	const struct rule_check **rules;
 	struct cycle_event ev = {
 		.kind = CE_BUILT,
@@ -205,6 +239,10 @@ static void build(struct engine *e)
 	e->cycle.quarantine = has_quarantine(e);
 	histogram_add(&e->metrics.stages[STAGE_M_BUILD], seconds_since(started));
 	log_debug("engine built services=%zu built=%zu puts=%zu deletes=%zu unchecked=%u", d->n, d->n_built, plan->n_puts, plan->n_deletes, ev.n_unchecked);
+	if (!ev.config_changed) {
+		set_base(&e->stored_base, d->base);
+		note_shown(e);
+	}
 	if (!ev.config_changed && !ev.targets_changed)
 		note_event_stored(e);
 	if ((!ev.config_changed && !ev.targets_changed) || cycle_is_refused(&e->cycle, &ev.digest))
@@ -244,9 +282,8 @@ static const struct http_endpoint *find_judge(const struct engine *e)
 static void check(struct engine *e)
 {
 	AUTO_ARENA a = ARENA_INIT;
-	struct plan *plan = plan_diff(&a, e->p.store->ops->listing(e->p.store), e->bundle);
 	const struct rule_check **rules;
-	size_t n = unchecked_rules(e, &a, plan, &rules);
+	size_t n = unchecked_rules(e, &a, current_plan(e), &rules);
 	for (size_t i = 0; i < n; i++)
 		VEC_PUSH(&e->passed.v, rules[i]->digest);
 	qsort(e->passed.v.at, e->passed.v.n, sizeof *e->passed.v.at, digest_cmp);
@@ -258,15 +295,17 @@ static void check(struct engine *e)
 
 static void store(struct engine *e, bool targets_only)
 {
-	AUTO_ARENA a = ARENA_INIT;
 	struct store_written w = {0};
 	struct err err = {0};
-	struct plan *plan = plan_diff(&a, e->p.store->ops->listing(e->p.store), e->bundle);
+	const struct plan *plan = current_plan(e);
+	bool config = !targets_only && plan->config_changed;
+	size_t n_puts = plan->n_puts, n_deletes = plan->n_deletes;
 	uint64_t started = uv_hrtime();
 	int rc = targets_only ? e->p.store->ops->apply_targets(e->p.store, plan, &w, &err) : e->p.store->ops->apply(e->p.store, plan, e->bundle, &w, &err);
 	/* Shown at once unless somebody is reading: a worker that starts by itself takes the newest. */
 	if (rc == 0 && !targets_only && !cycle_reload_in_flight(&e->cycle))
 		rc = e->p.store->ops->expose(e->p.store, &err);
+	forget_plan(e);
 	histogram_add(&e->metrics.stages[STAGE_M_STORE], seconds_since(started));
 	e->metrics.bytes_written += w.bytes;
 	e->metrics.files_written += w.files;
@@ -277,13 +316,14 @@ static void store(struct engine *e, bool targets_only)
 	}
 	set_problem(e, "", "");
 	e->decided_change = e->building_change;
-	bool config = !targets_only && plan->config_changed;
 	if (!targets_only) {
 		VEC_DEINIT(&e->passed.v);
+		set_base(&e->stored_base, e->desired->base);
+		note_shown(e);
 		note_event_stored(e);
 	}
 	log_info("engine stored generation=%llu puts=%zu deletes=%zu files=%llu bytes=%llu", (unsigned long long)stored_generation(e).number,
-		plan->n_puts, plan->n_deletes, (unsigned long long)w.files, (unsigned long long)w.bytes);
+		n_puts, n_deletes, (unsigned long long)w.files, (unsigned long long)w.bytes);
 	post(e, (struct cycle_event){.kind = CE_STORED, .config_changed = config, .digest = e->bundle->digest});
 }
 
@@ -294,10 +334,32 @@ static bool is_behind(const struct worker *w, struct generation g)
 	return g.number && !(w->runs_known && digest_equal(&w->running, &g.digest));
 }
 
+/* What a worker says of a configuration may quote values of the base, which may be secret. */
+static void hide_values(const struct engine *e, struct reload_result *r)
+{
+	if (!e->base || !*r->message)
+		return;
+	AUTO_FREE char *words = base_words_without_values(r->message);
+	snprintf(r->message, sizeof r->message, "%s", words);
+}
+
+/* A generation with a new base was refused: the base is the likely reason, and must not stand in the way of all that comes after. The one before
+ * is used until there is another. */
+static bool doubt_base(struct engine *e, const char *words)
+{
+	if (!e->shown_base || e->shown_base == e->good_base || e->base != e->shown_base)
+		return false;
+	snprintf(e->base_problem, sizeof e->base_problem, "Prometheus refused the configuration from variables and files as a whole, the one before is used: %.300s", words);
+	log_error("engine base_refused problem=%s", LOGQ(e->base_problem));
+	set_base(&e->base, e->good_base);
+	return true;
+}
+
 static void note_reloads_done(struct engine *e)
 {
 	struct generation g = exposed_generation(e);
 	struct cycle_event ev = {.digest = g.digest, .newer_stored = stored_generation(e).number != g.number};
+	bool build_again = false;
 	for (size_t i = 0; i < e->p.n_workers; i++) {
 		bool ready = e->p.workers[i]->state == WORKER_READY;
 		ev.some_missing |= !ready;
@@ -307,19 +369,25 @@ static void note_reloads_done(struct engine *e)
 		set_problem(e, "reload refused", e->worst.message);
 		ev.kind = CE_REFUSED;
 		ev.can_go_back = e->good && e->good != g.number;
+		build_again = doubt_base(e, e->worst.message);
 	} else if (e->worst.outcome == RELOAD_UNREACHABLE) {
 		ev.kind = CE_UNREACHABLE;
 	} else {
 		ev.kind = CE_RELOADED;
 		e->good = g.number;
+		set_base(&e->good_base, e->shown_base);
 		e->p.store->ops->mark_good(e->p.store, g.number);
 	}
 	post(e, ev);
+	if (build_again)
+		post(e, (struct cycle_event){.kind = CE_DIRTY});
 }
 
-static void on_reloaded(void *ctx, struct worker *w, const struct reload_result *r)
+static void on_reloaded(void *ctx, struct worker *w, const struct reload_result *result)
 {
 	struct engine *e = ctx;
+	struct reload_result own = *result, *r = &own;
+	hide_values(e, r);
 	histogram_add(&e->metrics.stages[STAGE_M_RELOAD], r->seconds);
 	histogram_add(&e->metrics.stages[STAGE_M_CONFIRM], r->confirm_seconds);
 	log_info("worker reload name=%s outcome=%d seconds=%.3f%s%s", w->name, (int)r->outcome, r->seconds, *r->message ? " message=" : "",
@@ -360,13 +428,27 @@ static void reload(struct engine *e)
 		post(e, (struct cycle_event){.kind = CE_UNREACHABLE});
 		return;
 	}
+	note_shown(e);
 	tell_workers(e);
+}
+
+/* Workers see the last good generation again. */
+static int show_good(struct engine *e, struct err *err)
+{
+	bool newest = stored_generation(e).number == exposed_generation(e).number;
+	if (e->p.store->ops->go_back(e->p.store, e->good, err) < 0)
+		return -1;
+	set_base(&e->shown_base, e->good_base);
+	if (newest)
+		set_base(&e->stored_base, e->good_base);
+	return 0;
 }
 
 static void go_back(struct engine *e)
 {
 	struct err err;
-	if (e->p.store->ops->go_back(e->p.store, e->good, &err) < 0) {
+	forget_plan(e);
+	if (show_good(e, &err) < 0) {
 		set_problem(e, "cannot go back to the last good generation", err.msg);
 		post(e, (struct cycle_event){.kind = CE_REFUSED, .digest = exposed_generation(e).digest});
 		return;
@@ -437,6 +519,8 @@ static bool fate_of_stored(const struct engine *e, enum fate *fate, char *text, 
 		*fate = FATE_RUNS;
 	} else if (cycle_reload_in_flight(c) && exposed_generation(e).number == stored_generation(e).number) {
 		return false;
+	} else if (!c->streak && !c->unreachable && c->outcome != OUTCOME_REVERTED) {
+		return false; /* its turn comes soon; only in a stream of changes nobody is kept waiting */
 	} else {
 		snprintf(text, size, "stored as generation %llu; Prometheus is told %s", number,
 			cycle_reload_in_flight(c) || !c->unreachable ? "after the reload before it" : "when it is there");
@@ -520,15 +604,38 @@ static void on_part(void *ctx, struct source *s, uint64_t since_ns)
 		e->observer(e->observer_ctx, s);
 }
 
+void engine_set_base(struct engine *e, struct base_config *base_take)
+{
+	base_config_unref(e->base);
+	e->base = base_take;
+	e->base_problem[0] = '\0';
+	if (e->started)
+		post(e, (struct cycle_event){.kind = CE_DIRTY});
+}
+
 static void on_source_state(void *ctx, struct source *s)
 {
 	(void)ctx;
 	log_info("source state name=%s state=%s%s%s", s->name, source_state_name(s->state), *s->problem ? " problem=" : "", *s->problem ? LOGQ(s->problem) : "");
 }
 
+/* A child that dies with a base that nobody has checked does so again and again: it is started with what it took last. */
+static bool died_of_base(struct engine *e, const struct worker *w)
+{
+	bool unchecked = w->state == WORKER_DOWN && w->restarts && e->shown_base && e->shown_base->unchecked;
+	struct err err = {0};
+	if (!unchecked || !doubt_base(e, "it ended when it was started with it"))
+		return false;
+	if (e->good && show_good(e, &err) < 0)
+		set_problem(e, "cannot go back to the last good generation", err.msg);
+	return true;
+}
+
 static void on_worker_change(void *ctx, struct worker *w)
 {
 	struct engine *e = ctx;
+	if (died_of_base(e, w))
+		post(e, (struct cycle_event){.kind = CE_DIRTY});
 	post(e, (struct cycle_event){.kind = CE_WORKER_CHANGED, .worker_behind = w->state == WORKER_READY && is_behind(w, stored_generation(e))});
 }
 
@@ -579,18 +686,23 @@ void engine_free(struct engine *e)
 		e->waiters.v.at[i].fn(e->waiters.v.at[i].ctx, FATE_FAILED, "Watchbill is being stopped");
 	VEC_DEINIT(&e->waiters.v);
 	replace_desired(e, NULL, NULL);
+	base_config_unref(e->base);
+	base_config_unref(e->stored_base);
+	base_config_unref(e->shown_base);
+	base_config_unref(e->good_base);
 	verdicts_deinit(&e->verdicts);
 	VEC_DEINIT(&e->passed.v);
 	VEC_DEINIT(&e->queue.v);
 	free(e);
 }
 
-/* A worker cannot start without a configuration. */
+/* A worker cannot start without a configuration, nor with one that it refuses: the base comes with the next, which can be reverted. */
 static int store_first_generation(struct engine *e, struct err *err)
 {
 	struct store_written w = {0};
 	AUTO_ARENA a = ARENA_INIT;
 	struct build_ctx ctx = build_ctx(e);
+	ctx.base = NULL;
 	struct desired *d = desired_build(&ctx, NULL, 0, NULL);
 	struct bundle *b = desired_assemble(&ctx, d);
 	struct plan *plan = plan_diff(&a, e->p.store->ops->listing(e->p.store), b);
@@ -607,6 +719,7 @@ int engine_start(struct engine *e, struct err *err)
 	e->nothing_to_lose = !stored_generation(e).number || !holds_services(e->p.store->ops->listing(e->p.store));
 	if (!stored_generation(e).number && store_first_generation(e, err) < 0)
 		return -1;
+	e->started = true;
 	e->good = stored_generation(e).number;
 	e->p.store->ops->mark_good(e->p.store, e->good);
 	struct worker_events we = {.on_change = on_worker_change, .ctx = e};
@@ -693,6 +806,9 @@ bool engine_idle(const struct engine *e)
 
 static void add_problem_diags(const struct engine *e, struct diags *out)
 {
+	if (*e->base_problem)
+		diags_add(out, DIAG_ERROR, "", "", "Look at the variables and files that the base configuration is made of; install promtool, which names the one at fault.", "%s",
+			e->base_problem);
 	if (*e->problem)
 		diags_add(out, DIAG_ERROR, "", "", "See the message; Watchbill tries again by itself.", "%s", e->problem);
 	for (size_t i = 0; i < e->p.n_sources; i++) {
@@ -711,6 +827,8 @@ static void add_problem_diags(const struct engine *e, struct diags *out)
 void engine_diags(const struct engine *e, struct diags *out)
 {
 	add_problem_diags(e, out);
+	if (!e->desired && e->base)
+		diags_append(out, &e->base->diags);
 	if (!e->desired)
 		return;
 	diags_append(out, &e->desired->diags);

@@ -38,6 +38,9 @@ void engine_free(struct engine *e);
 void engine_observe(struct engine *e, void (*fn)(void *ctx, struct source *s), void *ctx);
 /* Stores a first generation if there is none, then starts workers and sources. */
 int engine_start(struct engine *e, struct err *err);
+/* From now on this is the base configuration; the reference is handed over. Allowed before the start. When
+ * Prometheus refuses the first generation that has it, the one before is used again. */
+void engine_set_base(struct engine *e, struct base_config *base_take);
 /* Stops sources and workers; `done` when all have ended. */
 void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx);
 

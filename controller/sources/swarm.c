@@ -410,12 +410,14 @@ static char *tasks_path(struct swarm *s, bool only_rolling)
 	return xasprintf("/v%s/tasks?filters=%s", s->version, encoded);
 }
 
-/* Large parts of the answers that nobody reads. */
+/* Large parts of the answers that nobody reads; of what tasks are made of it is enough to see that it changed. */
 static const struct json_skip skips[N_LISTS][8] = {
-	[LIST_SERVICES] = {{"PreviousSpec", 1}, {"Endpoint", 1}},
-	[LIST_TASKS] = {{"Spec", 1}, {"Labels", 0}, {"ContainerStatus", 0}, {"PortStatus", 0}, {"IPAMOptions", 0}, {"DriverState", 0}, {"DriverConfiguration", 0}},
-	[LIST_NODES] = {{"Resources", 2}, {"TLSInfo", 2}},
-	[LIST_NETWORKS] = {{"IPAM", 1}, {"Containers", 1}, {"Options", 1}, {"Labels", 1}},
+	[LIST_SERVICES] = {{"PreviousSpec", 1, false}, {"Endpoint", 1, false}, {"UpdateConfig", 2, false}, {"RollbackConfig", 2, false}, {"EndpointSpec", 2, false},
+		{"ContainerSpec", 3, true}, {"Resources", 3, true}},
+	[LIST_TASKS] = {{"Spec", 1, false}, {"Labels", 0, false}, {"ContainerStatus", 0, false}, {"PortStatus", 0, false}, {"IPAMOptions", 0, false}, {"DriverState", 0, false},
+		{"DriverConfiguration", 0, false}},
+	[LIST_NODES] = {{"Resources", 2, false}, {"TLSInfo", 2, false}},
+	[LIST_NETWORKS] = {{"IPAM", 1, false}, {"Containers", 1, false}, {"Options", 1, false}, {"Labels", 1, false}},
 };
 
 static void start_list(struct swarm *s, enum list_kind kind, bool only_rolling)
@@ -535,6 +537,32 @@ static void on_silence_timer(uv_timer_t *t)
 
 /* -- looking at single services -- */
 
+struct looked {
+	struct arena *a;
+	struct swarm_service *out;
+	int rc;
+	struct err *e;
+};
+
+static void on_looked_value(void *ctx, const char *bytes, size_t len)
+{
+	struct looked *k = ctx;
+	k->rc = swarm_parse_service(k->a, bytes, len, k->out, k->e);
+}
+
+/* Through the splitter as well, so that it reads like an element of the list. */
+static int parse_looked(struct arena *a, const struct buf *body, struct swarm_service *out, struct err *e)
+{
+	struct json_splitter splitter;
+	struct looked k = {a, out, -1, e};
+	json_splitter_init(&splitter, false, MAX_ELEMENT_BYTES);
+	splitter.skip = skips[LIST_SERVICES];
+	if (json_splitter_feed(&splitter, body->data ? body->data : "", body->len, on_looked_value, &k, e) == 0 && k.rc < 0 && !e->kind)
+		err_set(e, ERR_INPUT, "the answer holds no service");
+	json_splitter_deinit(&splitter);
+	return k.rc;
+}
+
 static void on_looked(void *ctx, struct http_result *r)
 {
 	struct look *k = ctx;
@@ -549,7 +577,7 @@ static void on_looked(void *ctx, struct http_result *r)
 		}
 	AUTO_FREE char *id = k->id;
 	free(k);
-	if (r->status == 200 && !r->err.kind && swarm_parse_service(&a, r->body.data, r->body.len, &service, &e) == 0) {
+	if (r->status == 200 && !r->err.kind && parse_looked(&a, &r->body, &service, &e) == 0) {
 		swarm_cache_put_service(s->cache, &service);
 	} else if (r->status == 404) {
 		swarm_cache_remove_service(s->cache, id);
@@ -860,7 +888,7 @@ struct source *swarm_source_new(uv_loop_t *loop, struct http_client *http, const
 	s->set = set;
 	s->reconnect_ms = RECONNECT_FIRST_MS;
 	snprintf(s->port.problem, sizeof s->port.problem, "not asked yet");
-	s->cache = swarm_cache_new(set->notify_label);
+	s->cache = swarm_cache_new(set->notify_label, set->service_name_prefix);
 	s->reconnect_timer = new_timer(s);
 	s->tasks_timer = new_timer(s);
 	s->resync_timer = new_timer(s);

@@ -24,7 +24,6 @@ enum {
 	RESTART_MAX_MS = 30000,
 	LONG_LIFE_MS = 60000,
 	STOP_GRACE_MS = 30000,
-	MAX_FLAGS = 64,
 };
 
 struct prometheus {
@@ -32,10 +31,11 @@ struct prometheus {
 	uv_loop_t *loop;
 	struct http_client *http;
 	const struct settings *set;
+	const struct flags *flags;
 	struct http_endpoint ep;
 	struct worker_events events;
 	bool stopping;
-	char *config_file, *tsdb_dir;
+	char *config_file;
 	struct proc *child;
 	uint64_t child_started;
 	int64_t restart_ms;
@@ -278,15 +278,16 @@ static void on_child_exit(void *ctx, struct proc_exit *x)
 
 static void start_child(struct prometheus *p)
 {
-	char *config = xasprintf("--config.file=%s", p->config_file), *tsdb = xasprintf("--storage.tsdb.path=%s", p->tsdb_dir);
-	char *listen = xasprintf("--web.listen-address=%s", p->set->prometheus_listen);
+	char *config = xasprintf("--config.file=%s", p->config_file);
+	const char **argv = xcalloc(p->flags->v.n + 5, sizeof *argv);
+	size_t n = 0;
 	/* The program behind "exec-child" is us: it asks the kernel to end it when we end, then becomes Prometheus. */
-	const char *argv[MAX_FLAGS + 16] = {"/proc/self/exe", "exec-child", p->set->prometheus_binary, config, tsdb, listen, "--log.level=warn"};
-	size_t n = 7;
-	if (p->set->prometheus_reload == 0)
-		argv[n++] = "--web.enable-lifecycle";
-	for (size_t i = 0; i < p->set->prometheus_flags.n && i < MAX_FLAGS; i++)
-		argv[n++] = p->set->prometheus_flags.at[i];
+	argv[n++] = "/proc/self/exe";
+	argv[n++] = "exec-child";
+	argv[n++] = p->set->prometheus_binary;
+	argv[n++] = config;
+	for (size_t i = 0; i < p->flags->v.n; i++)
+		argv[n++] = p->flags->v.at[i].arg;
 	struct err e;
 	p->child_started = uv_hrtime();
 	p->child = proc_start(p->loop, &(struct proc_spec){.argv = argv, .on_exit = on_child_exit, .ctx = p}, &e);
@@ -299,8 +300,7 @@ static void start_child(struct prometheus *p)
 		poll_again(p);
 	}
 	free(config);
-	free(tsdb);
-	free(listen);
+	free(argv);
 }
 
 static void prometheus_start(struct worker *w, const struct worker_events *events)
@@ -354,19 +354,18 @@ static void prometheus_free(struct worker *w)
 	uv_close((uv_handle_t *)p->restart_timer, free_timer);
 	http_endpoint_deinit(&p->ep);
 	free(p->config_file);
-	free(p->tsdb_dir);
 	free(p->w.name);
 	free(p);
 }
 
 static const struct worker_ops prometheus_ops = {"prometheus", prometheus_start, prometheus_reload, prometheus_stop, prometheus_free};
 
-/* Where the child of ours answers us: loopback when it listens on all addresses. */
-static char *child_url(const char *listen)
+/* Where the child of ours answers us: loopback when it listens on all addresses; below its prefix. */
+static char *child_url(const char *listen, const char *prefix)
 {
 	const char *colon = strrchr(listen, ':');
 	bool any = text_starts(listen, "0.0.0.0:") || text_starts(listen, "[::]:") || listen[0] == ':';
-	return any && colon ? xasprintf("http://127.0.0.1%s", colon) : xasprintf("http://%s", listen);
+	return any && colon ? xasprintf("http://127.0.0.1%s%s", colon, prefix) : xasprintf("http://%s%s", listen, prefix);
 }
 
 static uv_timer_t *new_timer(struct prometheus *p)
@@ -384,8 +383,10 @@ struct worker *prometheus_new(const struct prometheus_spec *spec, struct err *e)
 	p->loop = spec->loop;
 	p->http = spec->http;
 	p->set = spec->set;
+	p->flags = spec->flags;
 	p->w.supervised = strcmp(spec->url, "child") == 0;
-	char *url = p->w.supervised ? child_url(spec->set->prometheus_listen) : xstrdup(spec->url);
+	char *prefix = flags_route_prefix(spec->flags), *url = p->w.supervised ? child_url(spec->set->prometheus_listen, prefix) : xstrdup(spec->url);
+	free(prefix);
 	int rc = http_endpoint_parse(&p->ep, url, false, "", e);
 	free(url);
 	if (rc < 0) {
@@ -395,7 +396,6 @@ struct worker *prometheus_new(const struct prometheus_spec *spec, struct err *e)
 	}
 	p->w.name = xstrdup(p->w.supervised ? "prometheus" : p->ep.shown);
 	p->config_file = xasprintf("%s/current/prometheus.yml", spec->store_dir);
-	p->tsdb_dir = xasprintf("%s/prometheus", spec->set->data_dir);
 	snprintf(p->w.problem, sizeof p->w.problem, "not asked yet");
 	p->poll_timer = new_timer(p);
 	p->restart_timer = new_timer(p);

@@ -3,6 +3,7 @@
 #define WB_WORKERS_PROMETHEUS_H
 
 #include "io/http.h"
+#include "model/flags.h"
 #include "model/settings.h"
 #include "workers/worker.h"
 
@@ -12,11 +13,12 @@ struct prometheus_spec {
 	const struct settings *set;
 	const char *url;		/* "child", or the URL of a remote one */
 	const char *store_dir;	/* holds current/prometheus.yml */
+	const struct flags *flags; /* of a child, complete but for --config.file; borrowed for as long as the worker lives */
 };
 
 /* NULL with `e` when the URL cannot be read. */
 struct worker *prometheus_new(const struct prometheus_spec *spec, struct err *e);
-/* Where its API is. */
+/* Where its API is, below its route prefix. */
 const struct http_endpoint *prometheus_endpoint(const struct worker *w);
 
 #endif

@@ -54,12 +54,20 @@ static void between(struct json_splitter *s, char c)
 	}
 }
 
-static bool is_skipped(const struct json_splitter *s)
+static const struct json_skip *find_skip(const struct json_splitter *s)
 {
 	for (const struct json_skip *k = s->skip; k && k->name; k++)
 		if (strlen(k->name) == s->key_len && memcmp(k->name, s->key, s->key_len) == 0 && (!k->depth || k->depth == s->depth))
-			return true;
-	return false;
+			return k;
+	return NULL;
+}
+
+static void end_key(struct json_splitter *s)
+{
+	const struct json_skip *k = s->skip_depth ? NULL : find_skip(s);
+	s->skip_next = k != NULL;
+	s->summed = k ? k->summed : s->summed;
+	s->sum = k ? 14695981039346656037u : s->sum; /* FNV-1a, 64 bit */
 }
 
 static void inside_string(struct json_splitter *s, char c)
@@ -70,8 +78,8 @@ static void inside_string(struct json_splitter *s, char c)
 		s->escaped = true;
 	} else if (c == '"') {
 		s->in_string = false;
-		if (s->in_key && !s->skip_depth)
-			s->skip_next = is_skipped(s);
+		if (s->in_key)
+			end_key(s);
 		s->in_key = false;
 		return;
 	}
@@ -115,22 +123,52 @@ static bool ends_skip(const struct json_splitter *s, char c)
 	return !s->in_string && s->depth == s->skip_depth && (c == ',' || c == '}' || c == ']');
 }
 
+static void end_skip(struct json_splitter *s)
+{
+	if (s->summed)
+		buf_printf(&s->value, "\"%016llx\"", (unsigned long long)s->sum);
+	else
+		buf_add_str(&s->value, "null");
+	s->skip_depth = 0;
+}
+
+/* How many of the bytes are the inside of a string, neither its end nor escaped. */
+static size_t plain_run(const char *bytes, size_t len)
+{
+	size_t n = 0;
+	while (n < len && bytes[n] != '"' && bytes[n] != '\\')
+		n++;
+	return n;
+}
+
+static void add_up(struct json_splitter *s, const char *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		s->sum = (s->sum ^ (unsigned char)bytes[i]) * 1099511628211u;
+}
+
 /* Reads up to the end of a value or of the bytes; returns how many, and whether the value is whole. */
 static size_t feed_value(struct json_splitter *s, const char *bytes, size_t len, bool *whole)
 {
 	size_t i = 0, from = 0; /* bytes[from..i) are wanted and not yet kept */
-	for (*whole = false; i < len && !*whole; i++) {
-		if (s->skip_depth && ends_skip(s, bytes[i])) {
-			buf_add_str(&s->value, "null");
-			s->skip_depth = 0;
-			from = i;
+	for (*whole = false; i < len && !*whole;) {
+		size_t n = s->in_string && !s->in_key && !s->escaped ? plain_run(bytes + i, len - i) : 0;
+		if (n == 0) {
+			if (s->skip_depth && ends_skip(s, bytes[i])) {
+				end_skip(s);
+				from = i;
+			}
+			*whole = inside(s, bytes[i]);
+			n = 1;
 		}
-		*whole = inside(s, bytes[i]);
+		if (s->skip_depth && s->summed)
+			add_up(s, bytes + i, n);
 		if (s->skip_next && bytes[i] == ':' && !s->in_string) {
 			buf_add(&s->value, bytes + from, i + 1 - from);
 			s->skip_next = false;
 			s->skip_depth = s->depth;
 		}
+		i += n;
 	}
 	if (!s->skip_depth)
 		buf_add(&s->value, bytes + from, i - from);

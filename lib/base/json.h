@@ -31,14 +31,18 @@ struct json_splitter {
 	uint64_t objects;			  /* bit d: the container at depth d is an object (to depth 63) */
 	bool expects_key, in_key, skip_next;
 	int skip_depth; /* depth of the container whose member is being left out; 0: none is */
+	bool summed;	/* that one's bytes are added up in `sum` */
+	uint64_t sum;
 	char key[24];
 	size_t key_len;
 };
 
-/* A member that is not wanted: its value comes out as null, so that nobody has to read it. What is asked of an answer is often a tenth of it. */
+/* A member that is not wanted: its value comes out as null, or as a text that differs when the value does, so that nobody has to read it. What is
+ * asked of an answer is often a tenth of it. */
 struct json_skip {
 	const char *name; /* shorter than 24 bytes */
 	int depth;		  /* 1: only as a member of the value itself; 0: anywhere */
+	bool summed;	  /* 16 hexadecimal digits, a checksum of the bytes, in place of null */
 };
 
 typedef void json_value_fn(void *ctx, const char *bytes, size_t len);

@@ -17,6 +17,7 @@ static void service_unref(struct desired_service *s)
 		return;
 	for (size_t i = 0; i < MAX_RECONCILERS; i++) {
 		json_decref(s->rendered[i].tree);
+		free(s->rendered[i].yaml);
 		free(s->rendered[i].path);
 		free(s->rendered[i].text);
 	}
@@ -35,6 +36,7 @@ void desired_free(struct desired *d)
 	free(d->services);
 	for (size_t i = 0; i < MAX_RECONCILERS; i++)
 		free(d->whole[i].text);
+	base_config_unref(d->base);
 	diags_deinit(&d->diags);
 	arena_deinit(&d->arena);
 	free(d);
@@ -80,7 +82,7 @@ static struct scrape_choice choose(const struct build_ctx *c, enum scrape_layout
 	struct arena *a = &s->arena;
 	if (s->obs->reached_on)
 		return (struct scrape_choice){FORM_ADDRESSES, s->obs->reached_on, "task addresses that came with nodeInfo"};
-	if (w->by_name && strchr(s->obs->name, '/')) { /* one such target and Prometheus refuses the whole configuration */
+	if (w->by_name && strchr(s->obs->full_name, '/')) { /* one such target and Prometheus refuses the whole configuration */
 		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(a, "scrapeType", w->index), "Rename the service, or leave the label out.",
 			"the service's name has a slash in it and cannot be a target; its tasks are looked up by name instead");
 		return (struct scrape_choice){.form = FORM_DNS, .why = "the service's name cannot be a target"};
@@ -344,6 +346,31 @@ static bool add_service(
 	return !same_shape || !same_base_names(old, s) || old->obs->created_ms != obs->created_ms;
 }
 
+static size_t n_filled(struct obs_part *const *parts, size_t n_parts)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < n_parts; i++)
+		n += parts[i] && parts[i]->n;
+	return n;
+}
+
+/* Services win: their jobs have the name of what was deployed. */
+static void add_base(struct desired *d, struct base_config *base)
+{
+	if (!base)
+		return;
+	d->base = base_config_ref(base);
+	d->base_job_hidden = ARENA_ARRAY(&d->arena, bool, base->n_jobs + 1);
+	diags_append(&d->diags, &base->diags);
+	for (size_t i = 0; i < base->n_jobs; i++) {
+		const struct desired_service *s = desired_find(d, base->jobs[i].name);
+		d->base_job_hidden[i] = s && s->wants.n_scrapes;
+		if (d->base_job_hidden[i])
+			diags_add(&d->diags, DIAG_WARNING, s->obs->key, base->jobs[i].subject, "Give the job a name of its own, or take it out.",
+				"the job is left out: the service of the same name is scraped by its labels");
+	}
+}
+
 struct desired *desired_build(const struct build_ctx *c, struct obs_part *const *parts, size_t n_parts, const struct desired *previous)
 {
 	struct desired *d = xcalloc(1, sizeof *d);
@@ -363,22 +390,25 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 				.text = xstrndup(previous->whole[i].text, previous->whole[i].len), .len = previous->whole[i].len, .digest = previous->whole[i].digest};
 	bool same_context = previous && digest_equal(&previous->context, &d->context), renamed = !previous;
 	bool same_shortcuts = previous && digest_equal(&previous->shortcuts, &d->shortcuts);
+	bool several = n_filled(parts, n_parts) > 1;
 	const struct obs_service *last = NULL;
 	for (size_t p; (p = smallest(parts, n_parts, at)) != SIZE_MAX;) {
 		struct obs_service *obs = parts[p]->services[at[p]++];
-		if (!obs->opted_in || !has_usable_name(obs, &d->diags))
+		/* The very value that was built before: nearly always, and all the rest is known of it. */
+		bool same = previous && old < previous->n && previous->services[old]->obs == obs;
+		if (!same && (!obs->opted_in || !has_usable_name(obs, &d->diags)))
 			continue;
-		if (last && strcmp(last->key, obs->key) == 0) {
+		if ((several || !same) && last && strcmp(last->key, obs->key) == 0) {
 			diags_add(&d->diags, DIAG_WARNING, obs->key, "", "Remove the service from one of the two.",
 				"sources %s and %s both know this service; that of %s is used", last->orchestrator, obs->orchestrator, last->orchestrator);
 			continue;
 		}
 		last = obs;
-		while (previous && old < previous->n && strcmp(previous->services[old]->obs->key, obs->key) < 0) {
+		while (!same && previous && old < previous->n && strcmp(previous->services[old]->obs->key, obs->key) < 0) {
 			renamed |= previous->services[old]->wants.n_alerts > 0;
 			old++;
 		}
-		bool known = previous && old < previous->n && strcmp(previous->services[old]->obs->key, obs->key) == 0;
+		bool known = same || (previous && old < previous->n && strcmp(previous->services[old]->obs->key, obs->key) == 0);
 		renamed |= add_service(c, d, obs, same_context, same_shortcuts, known ? previous->services[old++] : NULL);
 	}
 	renamed |= previous && old < previous->n;
@@ -389,6 +419,7 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 	for (size_t p = 0; p < n_parts; p++)
 		if (parts[p])
 			diags_append(&d->diags, &parts[p]->diags);
+	add_base(d, c->base);
 	return d;
 }
 

@@ -5,6 +5,7 @@
 #ifndef WB_MODEL_DESIRED_H
 #define WB_MODEL_DESIRED_H
 
+#include "model/base_config.h"
 #include "model/bundle.h"
 #include "model/labels.h"
 #include "model/observed.h"
@@ -48,6 +49,7 @@ struct collision {
 /* What one reconciler made of one service. */
 struct rendered {
 	json_t *tree;  /* owned; NULL where there is none */
+	char *yaml;	   /* owned; the tree's text where that is what is wanted of it, in its place */
 	struct digest tree_digest;
 	char *path;	   /* owned; of the service's own file, NULL where it has none */
 	char *text;	   /* owned; NULL where there is none */
@@ -76,6 +78,7 @@ struct build_ctx {
 	const struct string_list *networks; /* that Prometheus shares, the preferred one first */
 	const struct verdicts *verdicts;
 	const struct shortcuts *shortcuts; /* NULL: there are none */
+	struct base_config *base; /* NULL: none */
 	const struct reconciler *const *reconcilers;
 	size_t n_reconcilers;
 };
@@ -86,6 +89,8 @@ struct desired {
 	struct digest shortcuts;		  /* of the library; matters to services that use one */
 	enum scrape_layout layout;		  /* never LAYOUT_AUTO */
 	const struct settings *set;		  /* borrowed */
+	struct base_config *base;		  /* a reference; NULL: none */
+	bool *base_job_hidden;			  /* for each of the base's jobs: a service has one of that name */
 	struct desired_service **services; /* sorted by key */
 	size_t n;
 	size_t n_built; /* how many were not carried over */

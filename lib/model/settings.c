@@ -21,7 +21,8 @@ const struct setting_def setting_defs[] = {
 	{"prometheus", SETTING_LIST, AT(prometheus), "child", NULL, NULL, "child|none|URL,...",
 		"`child` starts and supervises a Prometheus; otherwise the URLs of running ones that read the store's directory. `none`: only the store is kept, "
 		"and receivers of notifications are told."},
-	{"prometheus-listen", SETTING_STRING, AT(prometheus_listen), "0.0.0.0:9090", NULL, NULL, "ADDR:PORT", "Address of the supervised Prometheus."},
+	{"prometheus-listen", SETTING_STRING, AT(prometheus_listen), "0.0.0.0:9090", NULL, "ARG_WEB_LISTEN-ADDRESS", "ADDR:PORT",
+		"Address of the supervised Prometheus."},
 	{"prometheus-binary", SETTING_STRING, AT(prometheus_binary), "prometheus", NULL, "PROMETHEUS", "FILE", "Program of the supervised Prometheus."},
 	{"promtool", SETTING_STRING, AT(promtool), "promtool", NULL, "PROMTOOL", "FILE", "Program that checks what a running Prometheus cannot check."},
 	{"prometheus-flags", SETTING_LIST, AT(prometheus_flags), "", NULL, NULL, "FLAG,...",
@@ -45,6 +46,8 @@ const struct setting_def setting_defs[] = {
 		"The label that opts a service in when its value is `true`. What follows a `=` is not needed and left out."},
 	{"shortcuts-dir", SETTING_STRING, AT(shortcuts_dir), "/run/secrets", NULL, NULL, "DIR",
 		"Directory with alert shortcuts of your own: the files whose names begin with `alertif-` or `alertif_` (docs/shortcuts.md)."},
+	{"configs-dir", SETTING_STRING, AT(configs_dir), "/run/secrets", NULL, "CONFIGS_DIR", "DIR",
+		"Directory with files of scrape jobs, `scrape_*`; watched, so that a change takes effect by itself."},
 	{"networks", SETTING_LIST, AT(networks), "", NULL, NULL, "NAME,...",
 		"Networks on which Prometheus reaches tasks, the preferred one first. Empty: those of the container that Watchbill runs in."},
 	{"scrape-layout", SETTING_CHOICE, AT(scrape_layout), "auto", "auto jobs pooled dns", NULL, NULL,
@@ -216,6 +219,26 @@ const struct setting_def *setting_find(const char *name)
 {
 	for (size_t i = 0; i < n_setting_defs; i++)
 		if (strcmp(setting_defs[i].name, name) == 0)
+			return &setting_defs[i];
+	return NULL;
+}
+
+static bool has_word(const char *words, const char *word)
+{
+	size_t len = strlen(word);
+	for (const char *w = words; w && *w;) {
+		size_t n = strcspn(w, " ");
+		if (n == len && memcmp(w, word, n) == 0)
+			return true;
+		w += n + (w[n] == ' ');
+	}
+	return false;
+}
+
+const struct setting_def *setting_by_alias(const char *variable)
+{
+	for (size_t i = 0; i < n_setting_defs; i++)
+		if (has_word(setting_defs[i].aliases, variable))
 			return &setting_defs[i];
 	return NULL;
 }

@@ -38,6 +38,7 @@ struct settings {
 	struct string_list sources;
 	char *notify_label;
 	char *shortcuts_dir;
+	char *configs_dir;
 	struct string_list networks;
 	int64_t scrape_layout;
 	int64_t alert_names;
@@ -97,6 +98,8 @@ void settings_deinit(struct settings *s);
 int settings_set(struct settings *s, const struct setting_def *d, const char *value, const char *where, struct err *e);
 /* NULL when there is none of that name. */
 const struct setting_def *setting_find(const char *name);
+/* The setting that has this variable of another program's as an alias; NULL when none has. */
+const struct setting_def *setting_by_alias(const char *variable);
 /* The variable of a setting: WATCHBILL_SCRAPE_LAYOUT. Writes at most 64 bytes. */
 void setting_variable(const struct setting_def *d, char out[64]);
 

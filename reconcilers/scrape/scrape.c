@@ -4,7 +4,9 @@
  * from files, because labels on a target can say what else a job would say (path, interval, timeout, job). `dns`: what Docker Flow Monitor
  * wrote: a look-up by name, the service's name, or, where nodeInfo came with it, a target file of its own. The `job` label is the service's key in all of them.
  *
- * Where task addresses are not known a service is looked up by name: a job of its own in `jobs`, an entry of a shared job in `pooled`. */
+ * Where task addresses are not known a service is looked up by name: a job of its own in `jobs`, an entry of a shared job in `pooled`.
+ *
+ * The base configuration's jobs stand behind those of the services and never change them. */
 #include "base/text.h"
 #include "base/yaml.h"
 #include "reconcilers/registry.h"
@@ -101,7 +103,7 @@ static void add_groups(const struct settings *set, const struct desired_service 
 	if (pooled)
 		json_object_set_new(common, "job", json_string(s->obs->key));
 	if (c->form == FORM_NAME)
-		add_group(groups, s->obs->name, w->port, json_copy(common));
+		add_group(groups, s->obs->full_name, w->port, json_copy(common));
 	for (size_t t = 0; c->form == FORM_ADDRESSES && t < s->obs->n_tasks; t++) {
 		const struct obs_task *task = &s->obs->tasks[t];
 		if (strcmp(task->network, c->network) != 0)
@@ -129,7 +131,7 @@ static bool has_addresses(const struct desired_service *s)
 
 static json_t *dns_entry(const struct desired_service *s, const struct want_scrape *w)
 {
-	return json_pack("{s:[s+], s:s, s:i}", "names", "tasks.", s->obs->name, "type", "A", "port", w->port);
+	return json_pack("{s:[s+], s:s, s:i}", "names", "tasks.", s->obs->full_name, "type", "A", "port", w->port);
 }
 
 static json_t *job_head(const char *name, const struct want_scrape *w)
@@ -261,7 +263,28 @@ static json_t *shared_dns_job(const struct want_scrape *w)
 	return job;
 }
 
-static json_t *render_dns_entries(const struct desired_service *s)
+/* One for a service alone, whose targets carry labels that its DNS name does not tell. */
+static json_t *own_dns_job(const struct desired_service *s, const struct want_scrape *w, json_t *labels)
+{
+	char *name = xasprintf("watchbill-dns %s%s%s", s->obs->key, *w->index ? " " : "", w->index);
+	json_t *job = job_head(name, w);
+	free(name);
+	json_object_set_new(job, "dns_sd_configs", json_array());
+	json_object_set_new(labels, "job", json_string(s->obs->key));
+	json_object_set_new(job, "relabel_configs", fixed_labels(labels));
+	return job;
+}
+
+static json_t *pooled_dns_job(const struct settings *set, const struct desired_service *s, const struct want_scrape *w)
+{
+	json_t *labels = service_labels(set, s->obs);
+	bool shared = json_object_size(labels) == 1 && strcmp(s->obs->key, s->obs->full_name) == 0;
+	json_t *job = shared ? shared_dns_job(w) : own_dns_job(s, w, labels);
+	json_decref(labels);
+	return job;
+}
+
+static json_t *render_dns_entries(const struct settings *set, const struct desired_service *s)
 {
 	json_t *list = NULL;
 	for (size_t i = 0; i < s->wants.n_scrapes; i++) {
@@ -269,7 +292,7 @@ static json_t *render_dns_entries(const struct desired_service *s)
 			continue;
 		if (!list)
 			list = json_array();
-		json_t *job = shared_dns_job(&s->wants.scrapes[i]);
+		json_t *job = pooled_dns_job(set, s, &s->wants.scrapes[i]);
 		json_array_append_new(json_object_get(job, "dns_sd_configs"), dns_entry(s, &s->wants.scrapes[i]));
 		json_array_append_new(list, job);
 	}
@@ -283,6 +306,16 @@ static void note_tree(struct rendered *r)
 	free(text);
 }
 
+/* A job that stands alone goes into every configuration as the same text. */
+static void note_yaml(struct rendered *r)
+{
+	struct buf text = BUF_INIT(CONFIG_MAX_BYTES);
+	yaml_emit(r->tree, &text);
+	r->yaml = buf_take(&text);
+	json_decref(r->tree);
+	r->tree = NULL;
+}
+
 static void scrape_render(const struct build_ctx *c, const struct desired *d, struct desired_service *s, size_t slot)
 {
 	struct rendered *r = &s->rendered[slot];
@@ -290,6 +323,8 @@ static void scrape_render(const struct build_ctx *c, const struct desired *d, st
 	if (d->layout != LAYOUT_POOLED) {
 		render_jobs(d, s, r);
 		note_tree(r);
+		if (json_array_size(r->tree) == 1)
+			note_yaml(r);
 		return;
 	}
 	json_t *groups = json_array();
@@ -298,7 +333,7 @@ static void scrape_render(const struct build_ctx *c, const struct desired *d, st
 			add_groups(d->set, s, i, NULL, true, groups);
 	render_groups(groups, r);
 	json_decref(groups);
-	r->tree = render_dns_entries(s);
+	r->tree = render_dns_entries(d->set, s);
 	note_tree(r);
 }
 
@@ -348,21 +383,70 @@ static void append_jobs(const struct desired *d, json_t *configs, json_t *by_nam
 	}
 }
 
-static json_t *scrape_configs(const struct desired *d, size_t slot)
+/* Takes the names of the base's jobs before a service's second job can have one. */
+static void reserve_base_names(const struct desired *d, json_t *by_name)
 {
-	json_t *configs = json_array(), *by_name = json_object();
-	if (d->layout == LAYOUT_POOLED)
-		json_array_append_new(configs,
-			json_pack("{s:s, s:[{s:[s], s:s}]}", "job_name", "watchbill", "file_sd_configs", "files", "targets/*.json", "refresh_interval", "1m"));
+	for (size_t i = 0; d->base && i < d->base->n_jobs; i++)
+		if (!d->base_job_hidden[i])
+			json_object_set(by_name, d->base->jobs[i].name, d->base->jobs[i].tree);
+}
+
+static void append_base_jobs(const struct desired *d, json_t *configs)
+{
+	for (size_t i = 0; d->base && i < d->base->n_jobs; i++)
+		if (!d->base_job_hidden[i])
+			json_array_append(configs, d->base->jobs[i].tree);
+}
+
+static void emit_list(json_t *list_take, struct buf *out)
+{
+	if (json_array_size(list_take))
+		yaml_emit(list_take, out);
+	json_decref(list_take);
+}
+
+static json_t *pool_jobs(const struct desired *d, size_t slot)
+{
+	json_t *list = json_pack("[{s:s, s:[{s:[s], s:s}]}]", "job_name", "watchbill", "file_sd_configs", "files", "targets/*.json", "refresh_interval", "1m");
+	json_t *by_name = json_object();
+	for (size_t i = 0; i < d->n; i++)
+		join_dns_jobs(list, by_name, d->services[i]->rendered[slot].tree);
+	json_decref(by_name);
+	return list;
+}
+
+/* The jobs of all services, as the text that the list's emission would be: a service with one job has it ready. */
+static void emit_service_jobs(const struct desired *d, size_t slot, struct buf *out)
+{
+	json_t *by_name = json_object();
+	reserve_base_names(d, by_name);
 	for (size_t i = 0; i < d->n; i++) {
-		const json_t *tree = d->services[i]->rendered[slot].tree;
-		if (tree && d->layout == LAYOUT_POOLED)
-			join_dns_jobs(configs, by_name, tree);
-		else if (tree)
-			append_jobs(d, configs, by_name, tree);
+		const struct rendered *r = &d->services[i]->rendered[slot];
+		if (r->yaml) {
+			buf_add_str(out, r->yaml);
+			continue;
+		}
+		json_t *list = json_array();
+		append_jobs(d, list, by_name, r->tree);
+		emit_list(list, out);
 	}
 	json_decref(by_name);
-	return configs;
+}
+
+static void emit_scrape_configs(const struct desired *d, size_t slot, struct buf *out)
+{
+	static const char key[] = "scrape_configs:\n";
+	json_t *base = json_array();
+	size_t before = out->len;
+	buf_add_str(out, key);
+	if (d->layout == LAYOUT_POOLED)
+		emit_list(pool_jobs(d, slot), out);
+	else
+		emit_service_jobs(d, slot, out);
+	append_base_jobs(d, base);
+	emit_list(base, out);
+	if (out->len == before + strlen(key))
+		out->len = before;
 }
 
 /* One pattern for each folder that has rules: Prometheus allows a star in the last part of the path only. */
@@ -382,7 +466,15 @@ static json_t *rule_files(const struct bundle *b)
 	return list;
 }
 
-/* Digest of all that prometheus.yml is made of: the services' jobs, the rule files, the global settings. */
+static void add_base_key(const struct desired *d, struct digest_ctx *c)
+{
+	if (!d->base)
+		return;
+	digest_add(c, d->base->digest.bytes, sizeof d->base->digest.bytes);
+	digest_add(c, d->base_job_hidden, d->base->n_jobs * sizeof *d->base_job_hidden);
+}
+
+/* Digest of all that prometheus.yml is made of: the services' jobs, the rule files, the global settings, the base. */
 static struct digest config_key(const struct desired *d, size_t slot, const json_t *rules)
 {
 	struct digest_ctx c;
@@ -393,30 +485,33 @@ static struct digest config_key(const struct desired *d, size_t slot, const json
 	digest_add(&c, &d->set->scrape_interval_ms, sizeof d->set->scrape_interval_ms);
 	digest_add(&c, &d->set->evaluation_interval_ms, sizeof d->set->evaluation_interval_ms);
 	for (size_t k = 0; k < d->n; k++)
-		if (d->services[k]->rendered[slot].tree)
+		if (d->services[k]->rendered[slot].tree || d->services[k]->rendered[slot].yaml)
 			digest_add(&c, d->services[k]->rendered[slot].tree_digest.bytes, sizeof(struct digest));
 	json_array_foreach((json_t *)rules, i, pattern)
 		digest_add_str(&c, json_string_value(pattern));
+	add_base_key(d, &c);
 	return digest_final(&c);
 }
 
+/* In the order of config_tree: the jobs go before remote_write and remote_read. */
 static void render_config(const struct desired *d, size_t slot, json_t *rules, struct rendered *out)
 {
-	char interval[64], evaluation[64];
-	text_format_duration_ms(d->set->scrape_interval_ms, interval);
-	text_format_duration_ms(d->set->evaluation_interval_ms, evaluation);
-	json_t *config = json_pack("{s:{s:s, s:s}}", "global", "scrape_interval", interval, "evaluation_interval", evaluation);
-	json_t *scrapes = scrape_configs(d, slot);
-	if (json_array_size(rules))
-		json_object_set(config, "rule_files", rules);
-	if (json_array_size(scrapes))
-		json_object_set(config, "scrape_configs", scrapes);
+	json_t *config = config_tree(d->set, d->base, rules, NULL), *tail = json_object(), *value;
 	struct buf text = BUF_INIT(CONFIG_MAX_BYTES);
+	const char *key;
+	json_object_foreach(config, key, value)
+		if (text_starts(key, "remote_"))
+			json_object_set(tail, key, value);
+	json_object_foreach(tail, key, value)
+		json_object_del(config, key);
 	yaml_emit(config, &text);
+	emit_scrape_configs(d, slot, &text);
+	if (json_object_size(tail))
+		yaml_emit(tail, &text);
 	free(out->text);
 	out->len = text.len;
 	out->text = buf_take(&text);
-	json_decref(scrapes);
+	json_decref(tail);
 	json_decref(config);
 }
 

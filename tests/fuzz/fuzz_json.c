@@ -28,7 +28,7 @@ static bool split(bool list, const uint8_t *data, size_t size, size_t step, stru
 	return ok;
 }
 
-static const struct json_skip unwanted[] = {{"a", 0}, {"b", 1}, {NULL, 0}};
+static const struct json_skip unwanted[] = {{"a", 0, false}, {"b", 1, true}, {NULL, 0, false}};
 
 /* Equal, but for unwanted members that became null. */
 static bool same_but_skipped(const json_t *a, const json_t *b, int depth)

@@ -27,12 +27,12 @@ static void put_services(void *ctx, const char *bytes, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct json_skip skip[] = {{"Spec", 1}, {"Labels", 0}, {NULL, 0}};
+	static const struct json_skip skip[] = {{"Spec", 1, false}, {"Labels", 0, true}, {NULL, 0, false}};
 	struct json_splitter s;
 	struct err e = {0};
 	if (!size)
 		return 0;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", data[0] & 16 ? "p" : "");
 	json_splitter_init(&s, data[0] & 1, 1 << 20);
 	s.skip = data[0] & 2 ? skip : NULL;
 	swarm_cache_services_begin(c);

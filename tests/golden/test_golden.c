@@ -1,4 +1,5 @@
-/* Golden cases: observed.json (with settings.yml and, as custom shortcuts, alertif-own.yml) through the whole pure pipeline, compared byte by byte with the tree in expected/.
+/* Golden cases: observed.json (with settings.yml, alertif-own.yml as custom shortcuts, env.txt with a variable a line, scrape_* files) through the
+ * whole pure pipeline, compared byte by byte with the tree in expected/.
  *
  *	test_golden CASE_DIR...      GOLDEN_UPDATE=1 writes expected/ instead: read the difference before it is kept.
  *
@@ -8,17 +9,20 @@
 #include "base/text.h"
 #include "base/yaml.h"
 #include "model/desired.h"
+#include "model/environment.h"
+#include "model/scrape_file.h"
 #include "model/shortcuts.h"
 #include "reconcilers/registry.h"
 #include "unit/dice.h"
 
 #include <errno.h>
 #include <ftw.h>
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SHUFFLES = 8, FILE_MAX = 64 * 1024 * 1024 };
+enum { SHUFFLES = 8, ENV_MAX = 100, FILE_MAX = 64 * 1024 * 1024 };
 
 static int failures;
 
@@ -103,14 +107,12 @@ static void add_diags(struct buf *b, const struct diags *d)
 	}
 }
 
-static struct result build(const struct settings *set, const struct shortcuts *lib, const json_t *observed, struct desired *previous, struct obs_part *again)
+static struct result build(const struct build_ctx *c, const json_t *observed, struct desired *previous, struct obs_part *again)
 {
-	struct build_ctx c = {
-		.set = set, .networks = &set->networks, .shortcuts = lib, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
 	struct result r = {.diags = BUF_INIT(FILE_MAX)};
-	r.part = again ? obs_part_ref(again) : obs_part_from_json(observed, set->notify_label);
-	r.d = desired_build(&c, &r.part, 1, previous);
-	r.b = desired_assemble(&c, r.d);
+	r.part = again ? obs_part_ref(again) : obs_part_from_json(observed, c->set->notify_label);
+	r.d = desired_build(c, &r.part, 1, previous);
+	r.b = desired_assemble(c, r.d);
 	add_diags(&r.diags, &r.d->diags);
 	for (size_t i = 0; i < r.d->n; i++)
 		add_diags(&r.diags, &r.d->services[i]->diags);
@@ -206,12 +208,42 @@ static json_t *shuffled(struct dice *dice, const json_t *observed)
 
 /* -- a case -- */
 
+/* Puts "NAME=value" lines into `env` (ends in NULL), which then point into `text`. */
+static void read_env(const char *path, struct buf *text, char **env, size_t max)
+{
+	size_t n = 0;
+	if (read_file(path, text))
+		for (char *rest = text->data, *line; (line = strsep(&rest, "\n"));)
+			if (*line && n + 1 < max)
+				env[n++] = line;
+	env[n] = NULL;
+}
+
+/* Nothing is refused here: what is in the case has to be what promtool takes, or what is found without it. */
+static struct base_config *read_base(const char *dir, char *const *env)
+{
+	AUTO_FREE char *pattern = xasprintf("%s/scrape_*", dir);
+	AUTO_BASE_ITEMS items = {0};
+	glob_t files = {0};
+	glob(pattern, 0, NULL, &files);
+	for (size_t i = 0; i < files.gl_pathc; i++) {
+		AUTO_BUF text = BUF_INIT(FILE_MAX);
+		must(read_file(files.gl_pathv[i], &text), files.gl_pathv[i], "cannot be read");
+		scrape_file_items(strrchr(files.gl_pathv[i], '/') + 1, text.data ? text.data : "", text.len, &items);
+	}
+	globfree(&files);
+	environment_items(env, &items);
+	base_items_settle(&items);
+	return base_config_new(&items, NULL);
+}
+
 static void run_case(const char *dir)
 {
 	AUTO_FREE char *observed_path = xasprintf("%s/observed.json", dir), *settings_path = xasprintf("%s/settings.yml", dir);
-	AUTO_FREE char *expected = xasprintf("%s/expected", dir), *own_path = xasprintf("%s/alertif-own.yml", dir);
+	AUTO_FREE char *expected = xasprintf("%s/expected", dir), *own_path = xasprintf("%s/alertif-own.yml", dir), *env_path = xasprintf("%s/env.txt", dir);
 	const char *name = strrchr(dir, '/') ? strrchr(dir, '/') + 1 : dir;
-	AUTO_BUF observed_text = BUF_INIT(FILE_MAX), settings_text = BUF_INIT(FILE_MAX), own_text = BUF_INIT(FILE_MAX);
+	AUTO_BUF observed_text = BUF_INIT(FILE_MAX), settings_text = BUF_INIT(FILE_MAX), own_text = BUF_INIT(FILE_MAX), env_text = BUF_INIT(FILE_MAX);
+	char *env[ENV_MAX];
 	struct err e = {0};
 	struct settings set;
 	struct dice dice = {42};
@@ -223,15 +255,20 @@ static void run_case(const char *dir)
 		AUTO_JSON *tree = yaml_read(settings_text.data, settings_text.len, &e);
 		must(tree && settings_from_file(&set, tree, settings_path, &e) == 0, settings_path, e.msg);
 	}
+	read_env(env_path, &env_text, env, ENV_MAX);
+	must(settings_from_env(&set, env, &e) == 0, env_path, e.msg);
 	bool has_own = read_file(own_path, &own_text);
 	struct named_text own = {"alertif-own.yml", own_text.data, own_text.len, NULL};
 	struct shortcuts *lib = shortcuts_new(&own, has_own);
-	struct result first = build(&set, lib, observed, NULL, NULL);
+	struct base_config *base = read_base(dir, env);
+	struct build_ctx c = {
+		.set = &set, .networks = &set.networks, .shortcuts = lib, .base = base, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
+	struct result first = build(&c, observed, NULL, NULL);
 	if (getenv("GOLDEN_UPDATE"))
 		update(expected, &first);
 	compare(name, "first", expected, &first);
 
-	struct result second = build(&set, lib, observed, first.d, first.part);
+	struct result second = build(&c, observed, first.d, first.part);
 	compare(name, "second", expected, &second);
 	if (second.d->n_built)
 		FAIL("%s, second: %zu services were built again", name, second.d->n_built);
@@ -239,11 +276,12 @@ static void run_case(const char *dir)
 
 	for (int i = 0; i < SHUFFLES; i++) {
 		AUTO_JSON *other = shuffled(&dice, observed);
-		struct result r = build(&set, lib, other, i % 2 ? first.d : NULL, NULL);
+		struct result r = build(&c, other, i % 2 ? first.d : NULL, NULL);
 		compare(name, i % 2 ? "shuffled, on top of the first" : "shuffled", expected, &r);
 		result_deinit(&r);
 	}
 	result_deinit(&first);
+	base_config_unref(base);
 	shortcuts_free(lib);
 	settings_deinit(&set);
 }

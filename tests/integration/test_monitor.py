@@ -422,6 +422,26 @@ class Alerts(Case):
         self.assertEqual(set(wb.prometheus.rules()), {"good_a", "s_fine"} | ({"t_a"} & set(self.rules(wb))))
 
 
+    def test_F033_changed_shortcut_secret_takes_effect_without_a_restart(self):
+        secrets = self.dir / "secrets"
+        os.mkdir(secrets)
+
+        def write(text):
+            with open(secrets + "/.new", "w") as f:
+                f.write(text)
+            os.rename(secrets + "/.new", secrets + "/alertif-own")
+        write('"@quiet":\n  expanded: up{job="{{ .Alert.ServiceName }}"} == {{ index .Values 0 }}\n')
+        wb = self.watchbill("--shortcuts-dir", secrets)
+        self.reconfigure(wb, serviceName="s", alertName="a", alertIf="@quiet:0")
+        self.reconfigure(wb, serviceName="t", alertName="a", alertIf="up == 1")
+        self.assertEqual(self.rules(wb)["s_a"]["expr"], 'up{job="s"} == 0')
+        write('"@quiet":\n  expanded: up{service="{{ .Alert.ServiceName }}"} < {{ index .Values 0 }}\n')
+        wait_for(lambda: self.rules(wb)["s_a"]["expr"] == 'up{service="s"} < 0', 20, lambda: self.rules(wb))
+        os.unlink(secrets + "/alertif-own")
+        wait_for(lambda: set(self.rules(wb)) == {"t_a"}, 20, lambda: self.rules(wb))
+        self.assertTrue([d for d in wb.diags() if "@quiet" in d["message"]])
+
+
 class FakeListener:
     """A swarm listener: answers get-services and get-nodes as it is told to."""
 

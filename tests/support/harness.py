@@ -132,8 +132,8 @@ class UnixConnection(http.client.HTTPConnection):
 class TempDir:
     """A short temporary directory (unix socket names are limited), removed unless WATCHBILL_TEST_KEEP is set."""
 
-    def __init__(self, prefix="wb-"):
-        self.path = tempfile.mkdtemp(prefix=prefix)
+    def __init__(self, prefix="wb-", inside=None):
+        self.path = tempfile.mkdtemp(prefix=prefix, dir=inside)
         os.chmod(self.path, 0o755)
 
     def __truediv__(self, name):
@@ -503,7 +503,8 @@ class WatchbillApi:
 
 def clean_environment():
     """This process' environment without what would be a setting of watchbill; PROMETHEUS and PROMTOOL stay, which it reads itself."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("WATCHBILL", "DF_", "DOCKER_", "SCRAPE_", "GLOBAL_", "ARG_", "LISTENER_"))}
+    return {k: v for k, v in os.environ.items() if not k.startswith(("WATCHBILL", "DF_", "DOCKER_", "SCRAPE_", "GLOBAL_", "ARG_", "LISTENER_",
+                                                                     "ALERTING_", "REMOTE_", "SERVICE_NAME_", "CONFIGS_DIR"))}
 
 
 class Watchbill(Process, WatchbillApi):

@@ -89,7 +89,7 @@ static void the_largest_value_is_measured_exactly(void **state)
 	}
 }
 
-static const struct json_skip unwanted[] = {{"raw", 0}, {"Top", 1}, {NULL, 0}};
+static const struct json_skip unwanted[] = {{"raw", 0, false}, {"Top", 1, false}, {"sum", 0, true}, {NULL, 0, false}};
 
 static void unwanted_members_come_out_as_null(void **state)
 {
@@ -108,6 +108,8 @@ static void unwanted_members_come_out_as_null(void **state)
 		{"[{\"raww\":1,\"ra\":2,\"xraw\":3,\"top\":4}]", "{\"raww\":1,\"ra\":2,\"xraw\":3,\"top\":4}|"},
 		{"[{\"0123456789012345678901234567890123456789raw\":1}]", "{\"0123456789012345678901234567890123456789raw\":1}|"},
 		{"[{\"raw\":\"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"}]", "{\"raw\":null}|"},
+		{"[{\"sum\":\"a\",\"b\":2}]", "{\"sum\":\"d4272417d7c77eea\",\"b\":2}|"}, /* FNV-1a of the three bytes with their quotes */
+		{"[{\"sum\":{\"raw\":[1,\"}\"]}},{\"sum\":1}]", "{\"sum\":\"65bd86aec31a0bfd\"}|{\"sum\":\"af63ac4c86019afc\"}|"},
 		{"[[\"raw\",{\"raw\":1}]]", "[\"raw\",{\"raw\":null}]|"},
 	};
 	(void)state;
