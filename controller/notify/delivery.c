@@ -266,7 +266,7 @@ static int64_t pause_ms(const struct delivery_rules *r, int64_t n, uint32_t rand
 	return ms + (int64_t)(random % 1000) * ms / 10000; /* up to a tenth more */
 }
 
-/* It answers after a silence: nobody waits any longer. */
+/* It is there again: nobody waits any longer. A single notice that it never answers is not brought forward by the success of others. */
 static void wake_all(struct delivery *d, int64_t now_ms)
 {
 	struct delivery_entry *e;
@@ -282,7 +282,7 @@ static void note_answer(struct delivery *d, bool answered, int64_t now_ms, uint3
 			d->not_before_ms = now_ms + pause_ms(&d->rules, d->silent_in_row, random);
 		return;
 	}
-	if (d->silent_in_row)
+	if (is_down(d))
 		wake_all(d, now_ms);
 	d->silent_in_row = 0;
 }

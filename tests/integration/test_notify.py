@@ -356,6 +356,28 @@ class Services(Case):
         self.until(self.receiver.created, 2)
         self.assertEqual({c.params["serviceName"]: c.params["distribute"] for c in self.receiver.created()}, {"a": "true", "b": "false"})
 
+    def test_F075_short_name(self):
+        for name, short in (("stack_svc", "TRUE"), ("stack_long", "no")):
+            self.cluster.add_service(name, dict(labels(shortName=short), **{"com.docker.stack.namespace": "stack"}))
+        wb = self.watchbill()
+        self.until(self.receiver.created, 2)
+        self.assertEqual(sorted((c.params["serviceName"], c.params["shortName"]) for c in self.receiver.calls), [("stack_long", "no"), ("svc", "TRUE")])
+        self.assertEqual(sorted(s["serviceName"] for s in wb.get(API + "/get-services").json()), ["stack_long", "svc"])
+        self.cluster.update_labels("stack_svc", remove=["com.df.shortName"])
+        self.until(lambda: self.receiver.created("stack_svc"))
+        self.until(lambda: self.receiver.removed("svc"))
+        self.cluster.remove_service("stack_svc")
+        self.until(lambda: self.receiver.removed("stack_svc"))
+
+    def test_F076_name_prefix(self):
+        self.cluster.add_service("stack_a", dict(labels(shortName="true"), **{"com.docker.stack.namespace": "stack"}))
+        self.cluster.add_service("b", labels())
+        self.watchbill(env=dict(self.urls(), DF_SERVICE_NAME_PREFIX="dev1"))
+        self.until(self.receiver.created, 2)
+        self.assertEqual(sorted(c.params["serviceName"] for c in self.receiver.calls), ["dev1_a", "dev1_b"])
+        self.cluster.remove_service("b")
+        self.assertEqual(self.until(self.receiver.removed).params["serviceName"], "dev1_b")
+
     def info(self, call):
         return json.loads(call.params["nodeInfo"])
 
@@ -809,14 +831,15 @@ class Nodes(Case):
         params = self.until(lambda: self.receiver.created("n2")).params
         self.assertEqual((params["zone"], params["rack"], params["role"]), ("node", "r1", "worker"))
 
-    def test_node_address_change_reaches_services_that_run_there_only(self):
+    def test_changes_of_nodes_that_no_parameter_shows_are_not_told(self):
         self.cluster.add_service("a", labels(scrapeNetwork="monitor"))
         self.cluster.add_service("b", labels())
         self.watchbill(env=dict(self.urls(), DF_INCLUDE_NODE_IP_INFO="true"))
         self.until(self.receiver.created, 2)
         self.streaming()
         for i in range(5):
-            self.cluster.update_node("n1", labels={"x": str(i)})
+            for name in ("n1", "n2", "n3"):
+                self.cluster.update_node(name, labels={"x": str(i)})
         self.quiet()
         self.assertEqual(len(self.receiver.calls), 2)
 

@@ -165,6 +165,13 @@ SCRIPT(a_receiver_that_is_away_is_asked_with_one_at_a_time, &narrow,
 	{1, "silent a", "+c1", -1}, {2, "silent b", "+d1", -1}, {3, "silent c", "", -1}, {4, "silent d", "", 4000}, {103, "wait", "", 3901}, {4004, "wait", "+a1", -1},
 	{4005, "silent a", "", 8000}, {12005, "wait", "+b1", -1}, {12006, "ok b", "+c1 +d1", -1}, {12007, "ok c", "+a1", -1}, {12008, "ok d", "", -1}, {12008, "ok a", "", -1})
 
+SCRIPT(an_answer_after_a_silence_lets_all_others_go_at_once, &both,
+	{0, "want a 1", "", -1}, {0, "want b 1", "", -1}, {0, "want c 1", "", -1}, {0, "want d 1", "", -1}, {0, "begin", "+a1 +b1 +c1 +d1", -1}, {1, "silent a", "", 5000},
+	{2, "silent b", "", 4999}, {3, "silent c", "", -1}, {4, "ok d", "+a1 +b1 +c1", -1})
+
+SCRIPT(what_is_never_answered_is_not_brought_forward_by_others, &both,
+	{0, "want a 1", "", -1}, {0, "want b 1", "", -1}, {0, "begin", "+a1 +b1", -1}, {1, "silent a", "", 5000}, {2, "ok b", "", 4999})
+
 static const struct delivery_rules create_only = {.can_create = true, .parallel = 1}, remove_only = {.can_remove = true, .parallel = 1};
 SCRIPT(without_a_url_to_remove_nothing_is_taken_back, &create_only,
 	{0, "restore z", "", -1}, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "gone a", "", -1}, {2, "ok a", "", -1}, {3, "want a 1", "+a1", -1}, {4, "ok a", "", -1}, {5, "gone a", "", -1},
@@ -324,6 +331,8 @@ int main(void)
 		cmocka_unit_test(F082_again),
 		cmocka_unit_test(no_more_than_allowed_at_once),
 		cmocka_unit_test(a_receiver_that_is_away_is_asked_with_one_at_a_time),
+		cmocka_unit_test(an_answer_after_a_silence_lets_all_others_go_at_once),
+		cmocka_unit_test(what_is_never_answered_is_not_brought_forward_by_others),
 		cmocka_unit_test(without_a_url_to_remove_nothing_is_taken_back),
 		cmocka_unit_test(without_a_url_to_create_everything_seen_is_taken_back),
 		cmocka_unit_test(jitter_is_a_tenth_at_most),
