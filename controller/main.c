@@ -32,7 +32,7 @@ struct controller {
 	struct store *store;
 	struct checker *checker;
 	struct shortcuts *shortcuts;
-	struct dirwatch *shortcut_files;
+	struct dirwatch *shortcut_files, *receiver_files;
 	struct flags flags; /* of a supervised Prometheus */
 	struct diags notes; /* on what the environment says of them */
 	char *tmp_dir; /* of the store */
@@ -63,6 +63,7 @@ static void on_stopped(void *ctx)
 		uv_close((uv_handle_t *)&c->signals[i], on_closed_signal);
 	api_server_free(TAKE(c->server));
 	inputs_free(TAKE(c->inputs));
+	dirwatch_free(TAKE(c->receiver_files));
 	notify_free(TAKE(c->notify));
 	engine_free(TAKE(c->engine));
 	for (size_t i = 0; i < c->n_sources; i++)
@@ -187,6 +188,16 @@ static void on_published(void *ctx, struct source *s)
 		notify_observe(c->notify);
 }
 
+/* Other URLs: who was told what is on the disk, so those who tell may be made anew. */
+static void on_receiver_files(void *ctx, const struct dir_files *files)
+{
+	struct controller *c = ctx;
+	log_info("controller receivers_read files=%zu", files->v.n);
+	notify_free(c->notify);
+	c->api.notify = c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->swarm});
+	notify_observe(c->notify);
+}
+
 static int compose(struct controller *c, struct err *e)
 {
 	AUTO_FREE char *store_dir = xasprintf("%s/store", c->set->data_dir);
@@ -217,6 +228,8 @@ static int compose(struct controller *c, struct err *e)
 	});
 	c->inputs = inputs_new(
 		&(struct inputs_spec){.loop = &c->loop, .set = c->set, .env = environ, .tmp_dir = tmp, .notes = &c->notes, .on_base = on_base, .ctx = c});
+	c->receiver_files = dirwatch_new(&c->loop,
+		&(struct dirwatch_spec){.dir = c->set->notify_secrets_dir, .wanted = receivers_is_secret, .on_change = on_receiver_files, .ctx = c}, NULL);
 	c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->swarm});
 	engine_observe(c->engine, on_published, c);
 	c->api = (struct api){

@@ -179,6 +179,11 @@ static void add_secret(struct receivers *r, struct url_list *l, size_t position,
 	}
 }
 
+bool receivers_is_secret(const char *file_name)
+{
+	return text_starts(file_name, "df_notify_");
+}
+
 void receivers_build(struct receivers *out, const struct settings *set, const struct receiver_secrets *secrets, struct diags *diags)
 {
 	struct url_list lists[] = {

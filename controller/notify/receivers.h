@@ -36,6 +36,8 @@ struct receiver_secrets {
 struct receiver_url *receiver_url_parse(const char *text, struct err *e);
 void receiver_url_free(struct receiver_url *u);
 
+/* Whether a file of the secrets' directory holds URLs. */
+bool receivers_is_secret(const char *file_name);
 /* What is no URL, no method or there twice becomes a diag. */
 void receivers_build(struct receivers *out, const struct settings *set, const struct receiver_secrets *secrets, struct diags *diags);
 void receivers_deinit(struct receivers *r);

@@ -547,6 +547,24 @@ class Receivers(Case):
         self.watchbill(env={"DF_NOTIFY_CREATE_SERVICE_METHOD": "POST"})
         self.assertEqual(self.until(self.receiver.created).method, "POST")
 
+    def test_F087_changed_secret_takes_effect_without_a_restart(self):
+        second, secrets = self.new_receiver(), self.dir / "secrets"
+        os.mkdir(secrets)
+        self.cluster.add_service("a", labels())
+        wb = self.watchbill()
+        self.until(self.receiver.created)
+        with open(self.dir / "new", "w") as f:
+            f.write(second.url("/create"))
+        os.rename(self.dir / "new", secrets + "/df_notify_create_service_url")
+        self.until(second.created)
+        self.assertEqual(len(wb.status()["receivers"]), 2)
+        os.unlink(secrets + "/df_notify_create_service_url")
+        wait_for(lambda: len(wb.status()["receivers"]) == 1, 20)
+        before = len(second.calls)
+        self.cluster.add_service("b", labels())
+        self.until(lambda: self.receiver.at(self.receiver.created()[0].path, "b"))
+        self.assertEqual(len(second.calls), before)
+
     def test_F088_legacy_names(self):
         self.cluster.add_service("a", labels())
         wb = self.watchbill(env={"DF_NOTIFICATION_URL": self.receiver.url("/both")})
