@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "io/fs.h"
 #include "io/http.h"
+#include "io/timer.h"
 #include "notify/gate.h"
 #include "notify/memory.h"
 
@@ -50,7 +51,7 @@ struct notify {
 	struct obs_part *nodes; /* the part whose nodes were told last */
 	bool begun;
 	struct sending *sendings;
-	uv_timer_t *timer, *save_timer;
+	struct timer *timer, *save_timer;
 	char *path, *path_new;
 	uint64_t saved_version, save_not_before_ms;
 	uint64_t failures[4];
@@ -113,21 +114,21 @@ static void save(struct notify *n)
 	n->save_not_before_ms = now_ms() + (now_ms() - started) * SAVE_COST_FACTOR;
 }
 
-static void on_save_timer(uv_timer_t *t)
+static void on_save_timer(void *ctx)
 {
-	struct notify *n = t->data;
+	struct notify *n = ctx;
 	save(n);
 	if (n->saved_version != known_version(n))
-		uv_timer_start(t, on_save_timer, SAVE_RETRY_MS, 0);
+		timer_set(n->save_timer, SAVE_RETRY_MS);
 }
 
 static void save_soon(struct notify *n)
 {
 	uint64_t at = now_ms() + SAVE_SOON_MS;
-	if (n->saved_version == known_version(n) || uv_is_active((uv_handle_t *)n->save_timer))
+	if (n->saved_version == known_version(n) || timer_is_set(n->save_timer))
 		return;
 	at = at < n->save_not_before_ms ? n->save_not_before_ms : at;
-	uv_timer_start(n->save_timer, on_save_timer, at - now_ms(), 0);
+	timer_set(n->save_timer, (int64_t)(at - now_ms()));
 }
 
 static void restore(struct notify *n)
@@ -233,9 +234,9 @@ static void send_notice(struct receiver_run *to, struct delivery_entry *entry, c
 		});
 }
 
-static void on_timer(uv_timer_t *t)
+static void on_timer(void *ctx)
 {
-	pump(t->data);
+	pump(ctx);
 }
 
 static void on_verdict(void *ctx, const struct gate_verdict *v);
@@ -258,9 +259,9 @@ static void pump(struct notify *n)
 		wake = in >= 0 && (wake < 0 || in < wake) ? in : wake;
 	}
 	if (wake >= 0)
-		uv_timer_start(n->timer, on_timer, (uint64_t)wake, 0);
+		timer_set(n->timer, wake);
 	else
-		uv_timer_stop(n->timer);
+		timer_stop(n->timer);
 	save_soon(n);
 }
 
@@ -400,22 +401,14 @@ static void make_runs(struct notify *n)
 	}
 }
 
-static uv_timer_t *new_timer(struct notify *n)
-{
-	uv_timer_t *t = xcalloc(1, sizeof *t);
-	uv_timer_init(n->p.loop, t);
-	t->data = n;
-	return t;
-}
-
 struct notify *notify_new(const struct notify_parts *parts)
 {
 	struct notify *n = xcalloc(1, sizeof *n);
 	n->p = *parts;
 	n->http = http_client_new(parts->loop);
 	n->gate = gate_new(parts->set);
-	n->timer = new_timer(n);
-	n->save_timer = new_timer(n);
+	n->timer = timer_new(parts->loop, on_timer, n);
+	n->save_timer = timer_new(parts->loop, on_save_timer, n);
 	n->path = xasprintf("%s/notify.json", parts->set->data_dir);
 	n->path_new = xasprintf("%s.new", n->path);
 	read_receivers(n);
@@ -424,11 +417,6 @@ struct notify *notify_new(const struct notify_parts *parts)
 		restore(n);
 	n->saved_version = known_version(n);
 	return n;
-}
-
-static void free_timer(uv_handle_t *h)
-{
-	free(h);
 }
 
 void notify_free(struct notify *n)
@@ -449,8 +437,8 @@ void notify_free(struct notify *n)
 	gate_free(n->gate);
 	obs_part_unref(n->nodes);
 	http_client_free(n->http);
-	uv_close((uv_handle_t *)n->timer, free_timer);
-	uv_close((uv_handle_t *)n->save_timer, free_timer);
+	timer_free(n->timer);
+	timer_free(n->save_timer);
 	diags_deinit(&n->diags);
 	free(n->path);
 	free(n->path_new);
