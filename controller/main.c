@@ -7,6 +7,7 @@
 #include "inputs/inputs.h"
 #include "inputs/shortcuts_dir.h"
 #include "io/fs.h"
+#include "notify/notify.h"
 #include "reconcilers/registry.h"
 #include "sources/listener.h"
 #include "sources/push.h"
@@ -31,7 +32,7 @@ struct controller {
 	struct store *store;
 	struct checker *checker;
 	struct shortcuts *shortcuts;
-	struct dirwatch *shortcut_files;
+	struct dirwatch *shortcut_files, *receiver_files;
 	struct flags flags; /* of a supervised Prometheus */
 	struct diags notes; /* on what the environment says of them */
 	char *tmp_dir; /* of the store */
@@ -40,7 +41,10 @@ struct controller {
 	struct worker *workers[MAX_WORKERS];
 	size_t n_sources, n_workers;
 	struct engine *engine;
+	struct source *swarm; /* one of them, or NULL */
+	struct notify *notify;
 	struct api api;
+	uint64_t listener_errors[N_LISTENER_ERRORS];
 	struct api_server *server;
 	uv_signal_t signals[2];
 	bool stopping;
@@ -59,6 +63,8 @@ static void on_stopped(void *ctx)
 		uv_close((uv_handle_t *)&c->signals[i], on_closed_signal);
 	api_server_free(TAKE(c->server));
 	inputs_free(TAKE(c->inputs));
+	dirwatch_free(TAKE(c->receiver_files));
+	notify_free(TAKE(c->notify));
 	engine_free(TAKE(c->engine));
 	for (size_t i = 0; i < c->n_sources; i++)
 		c->sources[i]->ops->free(c->sources[i]);
@@ -151,7 +157,7 @@ static int make_sources(struct controller *c, struct err *e)
 	bool swarm;
 	if (wants_swarm(c->set, &swarm, e) < 0)
 		return -1;
-	if (swarm && add_source(c, swarm_source_new(&c->loop, c->http, c->set, e)) < 0)
+	if (swarm && add_source(c, c->swarm = swarm_source_new(&c->loop, c->http, c->set, e)) < 0)
 		return -1;
 	c->api.push = push_source_new();
 	add_source(c, c->api.push);
@@ -173,6 +179,23 @@ static void on_shortcut_files(void *ctx, const struct dir_files *files)
 	log_info("controller shortcuts_read files=%zu", files->v.n);
 	engine_set_shortcuts(c->engine, c->shortcuts);
 	shortcuts_free(old);
+}
+
+static void on_published(void *ctx, struct source *s)
+{
+	struct controller *c = ctx;
+	if (s == c->swarm)
+		notify_observe(c->notify);
+}
+
+/* Other URLs: who was told what is on the disk, so those who tell may be made anew. */
+static void on_receiver_files(void *ctx, const struct dir_files *files)
+{
+	struct controller *c = ctx;
+	log_info("controller receivers_read files=%zu", files->v.n);
+	notify_free(c->notify);
+	c->api.notify = c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->swarm});
+	notify_observe(c->notify);
 }
 
 static int compose(struct controller *c, struct err *e)
@@ -205,7 +228,12 @@ static int compose(struct controller *c, struct err *e)
 	});
 	c->inputs = inputs_new(
 		&(struct inputs_spec){.loop = &c->loop, .set = c->set, .env = environ, .tmp_dir = tmp, .notes = &c->notes, .on_base = on_base, .ctx = c});
-	c->api = (struct api){.engine = c->engine, .push = c->api.push, .http = c->http, .set = c->set};
+	c->receiver_files = dirwatch_new(&c->loop,
+		&(struct dirwatch_spec){.dir = c->set->notify_secrets_dir, .wanted = receivers_is_secret, .on_change = on_receiver_files, .ctx = c}, NULL);
+	c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->swarm});
+	engine_observe(c->engine, on_published, c);
+	c->api = (struct api){
+		.engine = c->engine, .push = c->api.push, .notify = c->notify, .listener_errors = c->listener_errors, .http = c->http, .set = c->set};
 	c->server = api_server_new(&c->loop, c->set->listen, api_handle, &c->api, e);
 	return c->server ? engine_start(c->engine, e) : -1;
 }

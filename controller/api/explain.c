@@ -200,7 +200,7 @@ static void steps_targets(struct explain *e, const struct desired_service *s, co
 		add(e, "discovered", false, "See why its tasks do not run: docker service ps.", "no task of the service is running");
 	} else if (!f.n && s->choices[0].form == FORM_DNS) {
 		add(e, "discovered", false, "Attach the service and Prometheus to a network that both share, or name one with com.df.scrapeNetwork.",
-			"Prometheus finds nothing under the name tasks.%s; %s", s->obs->name, s->choices[0].why);
+			"Prometheus finds nothing under the name tasks.%s; %s", s->obs->full_name, s->choices[0].why);
 	} else if (f.n < expected) {
 		add(e, "discovered", false, "Prometheus takes up to 10 seconds to take up new targets; ask again.", "%zu of %zu targets", f.n, expected);
 	} else {
@@ -265,9 +265,9 @@ void api_explain(const struct api *api, const char *name, struct api_exchange *x
 		return;
 	}
 	struct explain *e = xcalloc(1, sizeof *e);
-	*e = (struct explain){.api = api, .x = x, .name = xstrdup(name), .steps = json_array(), .ok = true};
+	*e = (struct explain){.api = api, .x = x, .name = xstrdup(o->key), .steps = json_array(), .ok = true};
 	step_label(e, o);
-	const struct desired_service *s = desired_find(engine_desired(api->engine), name);
+	const struct desired_service *s = desired_find(engine_desired(api->engine), o->key);
 	if (!o->opted_in || !s) {
 		if (o->opted_in)
 			add(e, "parsed", false, "Wait until every source has answered; /api/v1/status tells.", "the service is not taken up yet");

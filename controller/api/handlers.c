@@ -69,13 +69,14 @@ static void handle_status(const struct api *api, const char *rest, const struct 
 	AUTO_DIAGS d = {0};
 	(void)rest, (void)r;
 	engine_diags(api->engine, &d);
+	notify_diags(api->notify, &d);
 	const struct desired *desired = engine_desired(api->engine);
 	static const char *const layouts[] = {"auto", "jobs", "pooled", "dns"};
 	api_reply_json(x, 200,
-		json_pack("{s:s, s:{s:I, s:o}, s:s, s:b, s:b, s:I, s:s, s:o, s:o, s:o}", "version", WATCHBILL_VERSION, "generation", "number", (json_int_t)g.number, "digest",
+		json_pack("{s:s, s:{s:I, s:o}, s:s, s:b, s:b, s:I, s:s, s:o, s:o, s:o, s:o}", "version", WATCHBILL_VERSION, "generation", "number", (json_int_t)g.number, "digest",
 			digest_json(&g.digest), "outcome", cycle_outcome_name(engine_outcome(api->engine)), "idle", engine_idle(api->engine), "stale", !engine_complete(api->engine),
 			"services", (json_int_t)(desired ? desired->n : 0), "scrape_layout", desired ? layouts[desired->layout] : "", "sources", sources_json(p), "workers",
-			workers_json(p), "diags", diags_json(&d)));
+			workers_json(p), "receivers", api_receivers_json(api), "diags", diags_json(&d)));
 }
 
 /* -- services -- */
@@ -170,6 +171,7 @@ static const struct route {
 	{"/api/v1/services", false, false, handle_services},
 	{"/api/v1/services/", true, false, handle_service},
 	{MONITOR_PREFIX, true, true, api_monitor},
+	{LISTENER_PREFIX, true, true, api_listener},
 };
 
 void api_handle(void *ctx, const struct api_request *r, struct api_exchange *x)

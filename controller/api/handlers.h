@@ -5,10 +5,16 @@
 #include "api/server.h"
 #include "engine/engine.h"
 #include "io/http.h"
+#include "notify/notify.h"
+
+/* What of the listener's routes could not be answered. */
+enum listener_error { LISTENER_GET_SERVICES, LISTENER_GET_NODES, N_LISTENER_ERRORS };
 
 struct api {
 	struct engine *engine;
 	struct source *push;
+	struct notify *notify;
+	uint64_t *listener_errors; /* N_LISTENER_ERRORS of them */
 	struct http_client *http;
 	const struct settings *set;
 };
@@ -29,5 +35,14 @@ void api_metrics_text(const struct api *api, struct buf *out);
 
 /* Docker Flow Monitor's routes below MONITOR_PREFIX; `path` is what follows. */
 void api_monitor(const struct api *api, const char *path, const struct api_request *r, struct api_exchange *x);
+
+#define LISTENER_PREFIX "/v1/docker-flow-swarm-listener"
+
+/* Docker Flow Swarm Listener's routes below LISTENER_PREFIX; `path` is what follows. */
+void api_listener(const struct api *api, const char *path, const struct api_request *r, struct api_exchange *x);
+/* Who is told of services and nodes, for the status. */
+json_t *api_receivers_json(const struct api *api);
+/* Its metrics, and those of receivers. */
+void api_listener_metrics(const struct api *api, struct buf *out);
 
 #endif

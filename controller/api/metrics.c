@@ -65,6 +65,7 @@ static void write_objects(const struct api *api, struct buf *out)
 		alerts += d->services[i]->wants.n_alerts;
 	}
 	engine_diags(api->engine, &diags);
+	notify_diags(api->notify, &diags);
 	for (size_t i = 0; i < diags.v.n; i++)
 		by_severity[diags.v.at[i].severity]++;
 	diags_deinit(&diags);
@@ -122,4 +123,5 @@ void api_metrics_text(const struct api *api, struct buf *out)
 	write_objects(api, out);
 	write_sources(p, out);
 	write_workers(p, out);
+	api_listener_metrics(api, out);
 }

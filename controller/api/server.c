@@ -67,6 +67,7 @@ struct api_exchange {
 	bool suspended;
 	int status; /* of the answer, 0 while there is none */
 	struct MHD_Response *response;
+	const char *header_name, *header_value; /* NULL: none */
 };
 
 static void exchange_free(struct api_exchange *x)
@@ -209,6 +210,8 @@ static void answer(struct api_exchange *x, int status, const char *content_type,
 		MHD_add_response_header(x->response, "X-Content-Type-Options", "nosniff");
 		if (location) /* left out when it would end the line */
 			MHD_add_response_header(x->response, "Location", location);
+		if (x->header_name)
+			MHD_add_response_header(x->response, x->header_name, x->header_value);
 	}
 	if (x->suspended) {
 		x->suspended = false;
@@ -229,6 +232,12 @@ void api_reply(struct api_exchange *x, int status, const char *content_type, con
 		exchange_free(x);
 	else if (!x->status)
 		answer(x, status, content_type, bytes, len, location);
+}
+
+void api_reply_header(struct api_exchange *x, const char *name, const char *value)
+{
+	x->header_name = name;
+	x->header_value = value;
 }
 
 /* Each connection gets or has its place among those that stay, or is told that it ends. */

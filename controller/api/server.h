@@ -42,6 +42,9 @@ typedef void api_handler_fn(void *ctx, const struct api_request *r, struct api_e
  * `location` is NULL or the target of a redirect. */
 void api_reply(struct api_exchange *x, int status, const char *content_type, const char *bytes, size_t len, const char *location);
 
+/* Adds a header to the reply that is still to come; one at most. Both texts are borrowed until then. */
+void api_reply_header(struct api_exchange *x, const char *name, const char *value);
+
 /* Value of a parameter of a query or urlencoded body, decoded, NULL when absent; the first one counts. The caller frees. */
 char *api_param(const char *encoded, const char *name);
 /* Calls `fn` for each decoded name and value. What is no valid encoding is taken as it stands. */

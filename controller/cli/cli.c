@@ -145,7 +145,10 @@ static int settings_assemble(struct settings *s, const struct verb *v, int *argc
 		return -1;
 	if (*config && settings_from_path(s, config, e) < 0)
 		return -1;
-	return settings_from_env(s, env, e) < 0 || settings_from_args(s, argc, argv, v->flags, e) < 0 ? -1 : 0;
+	if (settings_from_env(s, env, e) < 0 || settings_from_args(s, argc, argv, v->flags, e) < 0)
+		return -1;
+	settings_finish(s);
+	return 0;
 }
 
 /* Verbs that say what there is must work whatever the settings are. */

@@ -128,11 +128,6 @@ static bool is_not_on(const struct variable_case *c)
 	return !is_on(c);
 }
 
-static bool is_set(const struct variable_case *c)
-{
-	return *c->value != '\0';
-}
-
 static bool is_above_zero(const struct variable_case *c)
 {
 	int64_t n;
@@ -238,8 +233,7 @@ static const struct variable_row {
 	{"DF_USE_DOCKER_SERVICE_EVENTS", NULL, DIAG_INFO, "has no effect: events are always used", OUT},
 	{"DF_USE_DOCKER_NODE_EVENTS", NULL, DIAG_INFO, "has no effect: events are always used", OUT},
 	{"DF_NOTIFY_CREATE_SERVICE_IMMEDIATELY", is_on, DIAG_INFO, "the second notification, when the tasks run, is sent; it was mostly lost", ""},
-	{"DF_SERVICE_NAME_PREFIX", is_set, DIAG_WARNING, "holds for other receivers; Watchbill's own jobs and alerts are named without the prefix, and com.df.shortName works beside it",
-		"Write the names without it in expressions, dashboards and routes."},
+	{"DF_SERVICE_NAME_PREFIX", NULL, 0, NULL, NULL},
 	{"DF_DOCKER_HOST", NULL, 0, NULL, NULL},
 };
 

@@ -100,9 +100,9 @@ static bool is_true(const struct label_case *c, const char *value)
 	return text_parse_bool(value, &on) && on;
 }
 
-static bool was_short(const struct label_case *c, const char *value)
+static bool is_short_now(const struct label_case *c, const char *value)
 {
-	return c->d && (c->d->wants.n_alerts || c->d->wants.n_scrapes) && strcasecmp(value, "true") == 0;
+	return *c->m->options.name_prefix && strcasecmp(value, "true") == 0;
 }
 
 static bool is_any(const struct label_case *c, const char *value)
@@ -135,8 +135,8 @@ static const struct label_row {
 	{"alertPersistent", is_true, DIAG_WARNING, "a service that is removed from the Swarm takes its alerts along; one that is scaled to nothing, or does not run, keeps them",
 		"Put alerts that must outlive the service on another one."},
 	{"notifyService", is_any, DIAG_INFO, "works: only the receivers that it names are told of this service; all were", "Take it out if all are meant."},
-	{"shortName", was_short, DIAG_WARNING, "holds for other receivers only: job and alerts have the whole name of the service; they had the short one",
-		"Write the whole name in expressions, dashboards and routes."},
+	{"shortName", is_short_now, DIAG_WARNING, "works beside DF_SERVICE_NAME_PREFIX, so that job and alerts are named without the stack; it had no effect",
+		"Take it out to keep the name."},
 };
 
 /* Whether `key` is com.df.NAME or com.df.NAME.INDEX. */
@@ -301,17 +301,16 @@ static void check_former_collisions(const struct label_case *any, const struct d
 	VEC_DEINIT(&all.v);
 }
 
-static void check_former_services(const struct label_case *any, const struct desired *d)
+/* The part is sorted by these names. */
+static void check_same_names(const struct label_case *any)
 {
-	struct all_named all = {0};
-	for (size_t i = 0; i < d->n; i++)
-		VEC_PUSH(&all.v, ((struct named){migrate_former_name(any->m, any->a, d->services[i]->obs), d->services[i], LABEL_PREFIX "shortName"}));
-	sort(&all);
-	for (size_t i = 1; i < all.v.n; i++)
-		if (strcmp(all.v.at[i - 1].name, all.v.at[i].name) == 0)
-			diags_add(any->out, DIAG_WARNING, all.v.at[i].service->obs->key, all.v.at[i].label, "Take shortName off one of them.",
-				"this service and %.100s are both told to receivers as %.100s; only the first one is", all.v.at[i - 1].service->obs->key, all.v.at[i].name);
-	VEC_DEINIT(&all.v);
+	const struct obs_part *p = any->m->part;
+	for (size_t i = 1; i < p->n; i++) {
+		const struct obs_service *a = p->services[i - 1], *b = p->services[i];
+		if (strcmp(a->key, b->key) == 0 && a->opted_in && b->opted_in)
+			diags_add(any->out, DIAG_WARNING, b->key, LABEL_PREFIX "shortName", "Take shortName off one of them.",
+				"%.100s and %.100s are both to be called %.100s, and were; now one of them is, and the other by its full name", a->full_name, b->full_name, b->key);
+	}
 }
 
 /* -- the file as a whole -- */
@@ -355,5 +354,5 @@ void migrate_labels(const struct migration *m, const struct settings *set, const
 		check_lost(&c);
 	}
 	check_former_collisions(&c, d);
-	check_former_services(&c, d);
+	check_same_names(&c);
 }

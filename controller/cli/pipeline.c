@@ -38,7 +38,7 @@ static const char *from_environment(void *ctx, const char *name)
 
 struct stack_options pipeline_stack_options(const struct settings *set, const char *stack)
 {
-	return (struct stack_options){.stack = stack ? stack : "", .notify_label = set->notify_label, .variable = from_environment};
+	return (struct stack_options){.stack = stack ? stack : "", .notify_label = set->notify_label, .name_prefix = set->service_name_prefix, .variable = from_environment};
 }
 
 json_t *pipeline_read_tree(const char *path, struct err *e)

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "model/notices.h"
 
 #include <string.h>
 #include <strings.h>
@@ -298,6 +299,16 @@ char *stack_service_name(const struct stack_options *o, const char *key)
 	return *o->stack ? xasprintf("%s_%s", o->stack, key) : xstrdup(key);
 }
 
+/* The name by which it will be known; `docker stack deploy` adds the label that this depends on. */
+static void name_service(struct obs_service *s, const struct stack_options *o)
+{
+	AUTO_FREE struct obs_label *labels = xcalloc(s->n_labels + 1, sizeof *labels);
+	for (size_t i = 0; i < s->n_labels; i++)
+		labels[i] = s->labels[i];
+	labels[s->n_labels] = (struct obs_label){"com.docker.stack.namespace", o->stack};
+	s->name = s->key = notice_service_name(&s->arena, s->full_name, labels, s->n_labels + 1, o->name_prefix ? o->name_prefix : "");
+}
+
 static struct obs_service *read_service(
 	const json_t *root, const char *key, const json_t *v, const struct stack_options *o, struct diags *d)
 {
@@ -312,6 +323,7 @@ static struct obs_service *read_service(
 	read_networks(s, root, json_object_get(v, "networks"), &p);
 	read_replicas(s, deploy, &p);
 	obs_service_seal(s);
+	name_service(s, o);
 	const char *notify = obs_service_label(s, o->notify_label);
 	s->opted_in = notify && strcasecmp(notify, "true") == 0;
 	warn_not_opted_in(s, &p);

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "io/timer.h"
 #include "model/plan.h"
 #include "model/reconciler.h"
 
@@ -23,7 +24,7 @@ struct engine {
 	struct engine_parts p;
 	struct cycle cycle;
 	struct metrics metrics;
-	uv_timer_t *timer;
+	struct timer *timer;
 	struct {
 		VEC(struct cycle_event) v;
 	} queue;
@@ -51,6 +52,8 @@ struct engine {
 	struct {
 		VEC(struct waiter) v;
 	} waiters;
+	void (*observer)(void *ctx, struct source *s);
+	void *observer_ctx;
 	size_t stops_open;
 	void (*stopped)(void *ctx);
 	void *stopped_ctx;
@@ -459,17 +462,17 @@ static void go_back(struct engine *e)
 
 /* -- the queue -- */
 
-static void on_timer(uv_timer_t *t)
+static void on_timer(void *ctx)
 {
-	post(t->data, (struct cycle_event){.kind = CE_TIMER});
+	post(ctx, (struct cycle_event){.kind = CE_TIMER});
 }
 
 static void act(struct engine *e, const struct cycle_actions *a)
 {
 	if (a->wake_in_ms >= 0)
-		uv_timer_start(e->timer, on_timer, (uint64_t)a->wake_in_ms, 0);
+		timer_set(e->timer, a->wake_in_ms);
 	else
-		uv_timer_stop(e->timer);
+		timer_stop(e->timer);
 	if (a->go_back)
 		go_back(e);
 	if (a->reload)
@@ -593,12 +596,13 @@ static void post(struct engine *e, struct cycle_event ev)
 static void on_part(void *ctx, struct source *s, uint64_t since_ns)
 {
 	struct engine *e = ctx;
-	(void)s;
 	if (!e->changed_ns || since_ns < e->changed_ns)
 		e->changed_ns = since_ns;
 	e->change++;
 	histogram_add(&e->metrics.stages[STAGE_M_OBSERVE], seconds_since(since_ns));
 	post(e, (struct cycle_event){.kind = CE_DIRTY});
+	if (e->observer)
+		e->observer(e->observer_ctx, s);
 }
 
 void engine_set_base(struct engine *e, struct base_config *base_take)
@@ -657,22 +661,21 @@ struct engine *engine_new(const struct engine_parts *parts)
 	struct engine *e = xcalloc(1, sizeof *e);
 	e->p = *parts;
 	cycle_init(&e->cycle, parts->set->reload_share);
-	e->timer = xcalloc(1, sizeof *e->timer);
-	uv_timer_init(parts->loop, e->timer);
-	e->timer->data = e;
+	e->timer = timer_new(parts->loop, on_timer, e);
 	return e;
 }
 
-static void free_timer(uv_handle_t *h)
+void engine_observe(struct engine *e, void (*fn)(void *ctx, struct source *s), void *ctx)
 {
-	free(h);
+	e->observer = fn;
+	e->observer_ctx = ctx;
 }
 
 void engine_free(struct engine *e)
 {
 	if (!e)
 		return;
-	uv_close((uv_handle_t *)e->timer, free_timer);
+	timer_free(e->timer);
 	for (size_t i = 0; i < e->waiters.v.n; i++)
 		e->waiters.v.at[i].fn(e->waiters.v.at[i].ctx, FATE_FAILED, "Watchbill is being stopped");
 	VEC_DEINIT(&e->waiters.v);
@@ -735,7 +738,7 @@ void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx)
 	e->stopping = true;
 	e->stopped = done;
 	e->stopped_ctx = ctx;
-	uv_timer_stop(e->timer);
+	timer_stop(e->timer);
 	for (size_t i = 0; i < e->p.n_sources; i++)
 		e->p.sources[i]->ops->stop(e->p.sources[i]);
 	e->stops_open = 1 + e->p.n_workers;

@@ -34,6 +34,8 @@ struct engine_parts {
 /* Everything in `parts` is borrowed. */
 struct engine *engine_new(const struct engine_parts *parts);
 void engine_free(struct engine *e);
+/* Calls `fn` whenever a source has published a part, after the engine has taken it in. One at most. */
+void engine_observe(struct engine *e, void (*fn)(void *ctx, struct source *s), void *ctx);
 /* Stores a first generation if there is none, then starts workers and sources. */
 int engine_start(struct engine *e, struct err *err);
 /* From now on this is the base configuration; the reference is handed over. Allowed before the start. When

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/vec.h"
+#include "io/timer.h"
 #include "sources/swarm_cache.h"
 
 #include <malloc.h>
@@ -95,7 +96,7 @@ struct swarm {
 	double tasks_cost_s, services_cost_s;
 	uint64_t events_at_list, suspect_at_ms, full_tasks_at_ms;
 	bool stopped, relist, publish_due;
-	uv_timer_t *reconnect_timer, *tasks_timer, *resync_timer, *batch_timer, *names_timer, *silence_timer;
+	struct timer *reconnect_timer, *tasks_timer, *resync_timer, *batch_timer, *names_timer, *silence_timer;
 	struct diags diags;
 };
 
@@ -103,7 +104,7 @@ static void connect_now(struct swarm *s);
 static void start_list(struct swarm *s, enum list_kind kind, bool only_rolling);
 static void schedule_tasks(struct swarm *s);
 static void publish(struct swarm *s);
-static void on_batch(uv_timer_t *t);
+static void on_batch(void *ctx);
 
 static struct swarm *self(struct source *p)
 {
@@ -165,16 +166,16 @@ static void drop_connection(struct swarm *s)
 	}
 	drop_looks(s);
 	s->synced_once = s->relist = false;
-	uv_timer_stop(s->tasks_timer);
-	uv_timer_stop(s->resync_timer);
-	uv_timer_stop(s->batch_timer);
-	uv_timer_stop(s->names_timer);
-	uv_timer_stop(s->silence_timer);
+	timer_stop(s->tasks_timer);
+	timer_stop(s->resync_timer);
+	timer_stop(s->batch_timer);
+	timer_stop(s->names_timer);
+	timer_stop(s->silence_timer);
 }
 
-static void on_reconnect_timer(uv_timer_t *t)
+static void on_reconnect_timer(void *ctx)
 {
-	connect_now(t->data);
+	connect_now(ctx);
 }
 
 /* The connection is of no use any more: tries the next endpoint. `soon` where an end was to be expected. */
@@ -189,7 +190,7 @@ static void start_over(struct swarm *s, const char *problem, bool soon)
 	s->reconnect_ms = wait * 2 > RECONNECT_MAX_MS ? RECONNECT_MAX_MS : wait * 2;
 	wait += (int64_t)(uv_hrtime() / 1000 % (uint64_t)(wait / 2 + 1)); /* so that many controllers do not come back at once */
 	s->port.n_reconnects++;
-	uv_timer_start(s->reconnect_timer, on_reconnect_timer, (uint64_t)wait, 0);
+	timer_set(s->reconnect_timer, wait);
 }
 
 static void fail_with(struct swarm *s, const char *what, struct http_result *r)
@@ -382,7 +383,7 @@ static void on_list_done(void *ctx, struct http_result *r)
 	commit_list(s, l);
 	if (!s->synced_once && !lists_in_flight(s)) {
 		on_synced(s);
-		uv_timer_start(s->batch_timer, on_batch, 0, 0);
+		timer_set(s->batch_timer, 0);
 	}
 	if (s->synced_once)
 		publish(s);
@@ -450,9 +451,9 @@ static void start_list(struct swarm *s, enum list_kind kind, bool only_rolling)
 /* -- when to list -- */
 
 /* All tasks when their time has come or too many services roll; those of the rolling services while some do; else not yet. */
-static void on_tasks_timer(uv_timer_t *t)
+static void on_tasks_timer(void *ctx)
 {
-	struct swarm *s = t->data;
+	struct swarm *s = ctx;
 	size_t rolling = swarm_cache_rolling(s->cache, (int64_t)now_ms());
 	bool all = now_ms() >= s->full_tasks_at_ms;
 	if (!all && (!rolling || rolling > ROLLING_IDS_MAX)) {
@@ -466,7 +467,7 @@ static void on_tasks_timer(uv_timer_t *t)
 static void tasks_in(struct swarm *s, int64_t ms)
 {
 	if (!s->lists[LIST_TASKS].call)
-		uv_timer_start(s->tasks_timer, on_tasks_timer, (uint64_t)(ms > 0 ? ms : 0), 0);
+		timer_set(s->tasks_timer, ms);
 }
 
 /* Brings the list of all tasks forward. */
@@ -500,9 +501,9 @@ static void recycle_stream(struct swarm *s, const char *reason)
 	start_over(s, "", true);
 }
 
-static void on_resync_timer(uv_timer_t *t)
+static void on_resync_timer(void *ctx)
 {
-	struct swarm *s = t->data;
+	struct swarm *s = ctx;
 	uint64_t now = now_ms();
 	if (s->suspect_at_ms && now - s->suspect_at_ms >= SUSPICION_MS) {
 		s->suspect_at_ms = 0;
@@ -521,18 +522,18 @@ static void schedule_resync(struct swarm *s)
 {
 	int64_t wait = at_least(s->set->resync_interval_ms, s->services_cost_s, SLOW_COST_FACTOR);
 	/* A suspicion is looked into sooner. */
-	uv_timer_start(s->resync_timer, on_resync_timer, (uint64_t)(s->suspect_at_ms ? SUSPICION_MS : wait), 0);
+	timer_set(s->resync_timer, s->suspect_at_ms ? SUSPICION_MS : wait);
 }
 
 /* Nothing is sent while nothing happens, so a silent stream may be a dead one: it is opened anew. */
-static void on_silence_timer(uv_timer_t *t)
+static void on_silence_timer(void *ctx)
 {
-	struct swarm *s = t->data;
+	struct swarm *s = ctx;
 	uint64_t silent_ms = now_ms() - s->stream_heard_ms, allowed_ms = (uint64_t)s->set->event_silence_ms;
 	if (silent_ms >= allowed_ms)
 		recycle_stream(s, "silent for as long as event-silence allows");
 	else
-		uv_timer_start(t, on_silence_timer, allowed_ms - silent_ms, 0);
+		timer_set(s->silence_timer, (int64_t)(allowed_ms - silent_ms));
 }
 
 /* -- looking at single services -- */
@@ -595,7 +596,7 @@ static void on_looked(void *ctx, struct http_result *r)
 	if (swarm_cache_rolling(s->cache, (int64_t)now_ms()))
 		schedule_tasks(s);
 	if (s->dirty.v.n)
-		on_batch(s->batch_timer);
+		on_batch(s);
 }
 
 static void look_at(struct swarm *s, char *id_take)
@@ -609,9 +610,9 @@ static void look_at(struct swarm *s, char *id_take)
 }
 
 /* Looks at what events named. What comes meanwhile waits for the next batch. */
-static void on_batch(uv_timer_t *t)
+static void on_batch(void *ctx)
 {
-	struct swarm *s = t->data;
+	struct swarm *s = ctx;
 	if (!s->synced_once)
 		return; /* the lists that are under way are at least as new, and look at the rest when they are done */
 	if (s->publish_due) {
@@ -649,9 +650,9 @@ static void mark_dirty(struct swarm *s, const char *id)
 
 /* -- events -- */
 
-static void on_names_timer(uv_timer_t *t)
+static void on_names_timer(void *ctx)
 {
-	struct swarm *s = t->data;
+	struct swarm *s = ctx;
 	start_list(s, LIST_NODES, false);
 	start_list(s, LIST_NETWORKS, false);
 }
@@ -702,10 +703,10 @@ static void on_event(void *ctx, const char *bytes, size_t len)
 	} else if (strcmp(ev.type, "node") == 0) {
 		/* Bare ones come when tasks attach to networks: a hint that tasks have changed somewhere. */
 		if (ev.has_details || strcmp(ev.action, "update") != 0)
-			uv_timer_start(s->names_timer, on_names_timer, 200, 0);
+			timer_set(s->names_timer, 200);
 		all_tasks_in(s, at_least(FAST_TASKS_MS, s->tasks_cost_s, 5 * FAST_COST_FACTOR));
 	} else if (strcmp(ev.type, "network") == 0 && strcmp(ev.action, "connect") != 0 && strcmp(ev.action, "disconnect") != 0) {
-		uv_timer_start(s->names_timer, on_names_timer, 200, 0);
+		timer_set(s->names_timer, 200);
 	}
 }
 
@@ -721,7 +722,7 @@ static void on_stream_data(void *ctx, const char *bytes, size_t len)
 		s->relist = true;
 	}
 	/* Acted on from the loop: no call may be started from within another's data. */
-	uv_timer_start(s->batch_timer, on_batch, 0, 0);
+	timer_set(s->batch_timer, 0);
 }
 
 static void on_stream_done(void *ctx, struct http_result *r)
@@ -744,7 +745,7 @@ static void open_stream(struct swarm *s)
 	AUTO_FREE char *path = xasprintf("/v%s/events?filters=%s%s", s->version, encoded, since);
 	json_splitter_init(&s->events, false, MAX_ELEMENT_BYTES);
 	s->stream_heard_ms = now_ms();
-	uv_timer_start(s->silence_timer, on_silence_timer, (uint64_t)s->set->event_silence_ms, 0);
+	timer_set(s->silence_timer, s->set->event_silence_ms);
 	s->suspect_at_ms = 0;
 	s->stream = http_start(s->http,
 		&(struct http_request){.to = &s->endpoints[s->endpoint], .path = path, .timeout_ms = -1, .on_data = on_stream_data, .on_done = on_stream_done, .ctx = s});
@@ -841,21 +842,16 @@ static void swarm_stop(struct source *p)
 	struct swarm *s = self(p);
 	s->stopped = true;
 	drop_connection(s);
-	uv_timer_stop(s->reconnect_timer);
-}
-
-static void free_timer(uv_handle_t *h)
-{
-	free(h);
+	timer_stop(s->reconnect_timer);
 }
 
 static void swarm_free(struct source *p)
 {
 	struct swarm *s = self(p);
 	swarm_stop(p);
-	uv_timer_t *timers[] = {s->reconnect_timer, s->tasks_timer, s->resync_timer, s->batch_timer, s->names_timer, s->silence_timer};
+	struct timer *timers[] = {s->reconnect_timer, s->tasks_timer, s->resync_timer, s->batch_timer, s->names_timer, s->silence_timer};
 	for (size_t i = 0; i < sizeof timers / sizeof *timers; i++)
-		uv_close((uv_handle_t *)timers[i], free_timer);
+		timer_free(timers[i]);
 	for (size_t i = 0; i < s->n_endpoints; i++)
 		http_endpoint_deinit(&s->endpoints[i]);
 	free(s->endpoints);
@@ -870,14 +866,6 @@ static void swarm_free(struct source *p)
 
 static const struct source_ops swarm_ops = {"swarm", swarm_start, swarm_stop, swarm_free};
 
-static uv_timer_t *new_timer(struct swarm *s)
-{
-	uv_timer_t *t = xcalloc(1, sizeof *t);
-	uv_timer_init(s->loop, t);
-	t->data = s;
-	return t;
-}
-
 struct source *swarm_source_new(uv_loop_t *loop, struct http_client *http, const struct settings *set, struct err *e)
 {
 	struct swarm *s = xcalloc(1, sizeof *s);
@@ -888,13 +876,13 @@ struct source *swarm_source_new(uv_loop_t *loop, struct http_client *http, const
 	s->set = set;
 	s->reconnect_ms = RECONNECT_FIRST_MS;
 	snprintf(s->port.problem, sizeof s->port.problem, "not asked yet");
-	s->cache = swarm_cache_new(set->notify_label);
-	s->reconnect_timer = new_timer(s);
-	s->tasks_timer = new_timer(s);
-	s->resync_timer = new_timer(s);
-	s->batch_timer = new_timer(s);
-	s->names_timer = new_timer(s);
-	s->silence_timer = new_timer(s);
+	s->cache = swarm_cache_new(set->notify_label, set->service_name_prefix);
+	s->reconnect_timer = timer_new(loop, on_reconnect_timer, s);
+	s->tasks_timer = timer_new(loop, on_tasks_timer, s);
+	s->resync_timer = timer_new(loop, on_resync_timer, s);
+	s->batch_timer = timer_new(loop, on_batch, s);
+	s->names_timer = timer_new(loop, on_names_timer, s);
+	s->silence_timer = timer_new(loop, on_silence_timer, s);
 	for (size_t i = 0; i < N_LISTS; i++)
 		s->lists[i] = (struct list){.s = s, .kind = (enum list_kind)i};
 	s->endpoints = xcalloc(set->docker_host.n + 1, sizeof *s->endpoints);

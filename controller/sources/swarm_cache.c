@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/vec.h"
 #include "model/labels.h"
+#include "model/notices.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,9 @@ struct cached_service {
 	struct arena arena; /* of spec */
 	struct swarm_service spec;
 	bool opted_in;
+	char *wanted_name;		  /* as its labels would have it be known; owned */
+	const char *known_as;	  /* that, or, where another service has it, `plain_name` */
+	char *plain_name;		  /* the orchestrator's name with the prefix; owned */
 	struct tasks incoming;	  /* of the list that is being read */
 	struct tasks fresh;		  /* not observed yet; otherwise the tasks are in `obs` alone */
 	bool has_fresh;
@@ -56,7 +60,7 @@ struct cached_network {
 };
 
 struct swarm_cache {
-	char *notify_label;
+	char *notify_label, *name_prefix;
 	struct cached_service *services; /* by spec.id */
 	struct cached_service *watched;
 	struct cached_node *nodes;
@@ -335,10 +339,11 @@ bool swarm_cache_drop_task(struct swarm_cache *c, const char *service_id, const 
 
 /* -- services -- */
 
-struct swarm_cache *swarm_cache_new(const char *notify_label)
+struct swarm_cache *swarm_cache_new(const char *notify_label, const char *name_prefix)
 {
 	struct swarm_cache *c = xcalloc(1, sizeof *c);
 	c->notify_label = xstrdup(notify_label);
+	c->name_prefix = xstrdup(name_prefix);
 	c->changed = true; /* the first part is one, even when it is empty */
 	return c;
 }
@@ -372,6 +377,8 @@ static void service_free(struct swarm_cache *c, struct cached_service *s)
 	tasks_deinit(&s->incoming);
 	obs_service_unref(s->obs);
 	arena_deinit(&s->arena);
+	free(s->wanted_name);
+	free(s->plain_name);
 	free(s);
 }
 
@@ -386,6 +393,7 @@ void swarm_cache_free(struct swarm_cache *c)
 	sweep_networks(c, true);
 	forget_order(c);
 	free(c->notify_label);
+	free(c->name_prefix);
 	free(c);
 }
 
@@ -444,6 +452,21 @@ static void copy_spec(struct cached_service *s, const struct swarm_service *from
 		s->spec.networks[i] = arena_strdup(a, from->networks[i]);
 }
 
+/* By what name the service wants to be known; if that is another than before, all names are settled anew. */
+static void name_service(struct swarm_cache *c, struct cached_service *s)
+{
+	AUTO_ARENA a = ARENA_INIT;
+	const char *wanted = notice_service_name(&a, s->spec.name, s->spec.labels, s->spec.n_labels, c->name_prefix);
+	if (s->wanted_name && strcmp(s->wanted_name, wanted) == 0)
+		return;
+	forget_order(c);
+	free(s->wanted_name);
+	free(s->plain_name);
+	s->wanted_name = xstrdup(wanted);
+	s->plain_name = xstrdup(notice_service_name(&a, s->spec.name, NULL, 0, c->name_prefix));
+	s->known_as = s->wanted_name;
+}
+
 void swarm_cache_put_service(struct swarm_cache *c, const struct swarm_service *from)
 {
 	struct cached_service *s;
@@ -468,6 +491,7 @@ void swarm_cache_put_service(struct swarm_cache *c, const struct swarm_service *
 	s->opted_in = is_opted_in(c, from);
 	arena_deinit(&s->arena);
 	copy_spec(s, from);
+	name_service(c, s);
 	HASH_ADD_KEYPTR(hh, c->services, s->spec.id, strlen(s->spec.id), s);
 	s->seen = s->dirty = c->changed = true;
 	s->spec_changed |= s->opted_in && (!was_in || !same_tasks_spec || from->updating);
@@ -587,7 +611,9 @@ static const char *find_network(const struct swarm_cache *c, const char *id)
 
 static struct obs_service *observe(struct swarm_cache *c, const struct cached_service *s)
 {
-	struct obs_service *o = obs_service_new("swarm", "", s->spec.name);
+	struct obs_service *o = obs_service_new("swarm", "", s->known_as);
+	if (strcmp(s->known_as, s->spec.name) != 0)
+		o->full_name = arena_strdup(&o->arena, s->spec.name);
 	o->id = arena_strdup(&o->arena, s->spec.id);
 	o->created_ms = s->spec.created_ms;
 	o->replicas = s->spec.replicas;
@@ -640,9 +666,35 @@ static void refresh(struct swarm_cache *c, struct cached_service *s)
 	slim_spec(c, s);
 }
 
-static int by_name(const void *a, const void *b)
+/* Of those with one name the one that is called so by the orchestrator comes first, then the oldest. */
+static int by_name(const void *pa, const void *pb)
 {
-	return strcmp((*(struct cached_service *const *)a)->spec.name, (*(struct cached_service *const *)b)->spec.name);
+	const struct cached_service *a = *(struct cached_service *const *)pa, *b = *(struct cached_service *const *)pb;
+	int c = strcmp(a->known_as, b->known_as);
+	if (c)
+		return c;
+	bool plain_a = strcmp(a->known_as, a->plain_name) == 0, plain_b = strcmp(b->known_as, b->plain_name) == 0;
+	if (plain_a != plain_b)
+		return plain_a ? -1 : 1;
+	return a->spec.created_ms != b->spec.created_ms ? (a->spec.created_ms < b->spec.created_ms ? -1 : 1) : strcmp(a->spec.name, b->spec.name);
+}
+
+/* Gives each a name of its own: who does not get the one that it wants is known by its plain name, which is nobody else's. That may take a short
+ * name from another, so it is looked at again until all stay. */
+static void settle_names(struct swarm_cache *c, size_t n)
+{
+	for (bool again = n > 0; again;) {
+		again = false;
+		if (n > 1)
+			qsort(c->order, n, sizeof *c->order, by_name);
+		for (size_t i = 1; i < n; i++) {
+			struct cached_service *s = c->order[i];
+			if (strcmp(s->known_as, c->order[i - 1]->known_as) == 0 && s->known_as != s->plain_name) {
+				s->known_as = s->plain_name;
+				again = true;
+			}
+		}
+	}
 }
 
 static void make_order(struct swarm_cache *c)
@@ -651,10 +703,23 @@ static void make_order(struct swarm_cache *c)
 	if (c->order)
 		return;
 	c->order = xcalloc(HASH_COUNT(c->services), sizeof(*c->order));
-	for (struct cached_service *s = c->services; s; s = s->hh.next)
+	for (struct cached_service *s = c->services; s; s = s->hh.next) {
+		s->known_as = s->wanted_name;
 		c->order[n++] = s;
-	if (n > 1)
-		qsort(c->order, n, sizeof(*c->order), by_name);
+	}
+	settle_names(c, n);
+	for (size_t i = 0; i < n; i++)
+		c->order[i]->dirty |= c->order[i]->obs && strcmp(c->order[i]->obs->name, c->order[i]->known_as) != 0;
+}
+
+static void report_names(const struct swarm_cache *c, size_t n, struct diags *d)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct cached_service *s = c->order[i];
+		if (s->known_as != s->wanted_name && strcmp(s->known_as, s->wanted_name) != 0)
+			diags_add(d, DIAG_WARNING, s->known_as, LABEL_PREFIX "shortName", "Take shortName off one of them, or rename it.",
+				"another service is known as \"%.100s\" already; this one keeps its full name", s->wanted_name);
+	}
 }
 
 struct obs_part *swarm_cache_publish(struct swarm_cache *c, const char *source, uint64_t revision)
@@ -672,6 +737,7 @@ struct obs_part *swarm_cache_publish(struct swarm_cache *c, const char *source, 
 		list[i] = obs_service_ref(s->obs);
 	}
 	struct obs_part *part = obs_part_new(source, revision, list, n);
+	report_names(c, n, &part->diags);
 	struct obs_node **nodes = xcalloc(HASH_COUNT(c->nodes), sizeof *nodes);
 	size_t n_nodes = 0;
 	for (struct cached_node *node = c->nodes; node; node = node->hh.next)

@@ -7,7 +7,8 @@
 struct swarm_cache;
 struct cached_service;
 
-struct swarm_cache *swarm_cache_new(const char *notify_label);
+/* `name_prefix` goes before the names by which services are known; "" for none. */
+struct swarm_cache *swarm_cache_new(const char *notify_label, const char *name_prefix);
 void swarm_cache_free(struct swarm_cache *c);
 
 /* A list begins: what is not put until the end is gone, unless `keep_missing`. */

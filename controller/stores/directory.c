@@ -33,7 +33,7 @@ enum { KEPT_GENERATIONS = 10, FILE_MAX_BYTES = 256 * 1024 * 1024, SHARD_PREFIX =
 struct kept {
 	uint64_t number;
 	char *name;		/* of its directory */
-	char **objects; /* names of the shard directories it links to */
+	char **objects; /* names of the shard directories it links to, sorted */
 	size_t n_objects;
 	bool proven; /* read back whole, or written by us */
 };
@@ -301,10 +301,11 @@ static size_t same_directory(const struct bundle *b, size_t i)
 /* Whether a kept generation, a proven one if so asked, refers to the object. */
 static bool object_is_kept(const struct directory_store *s, const char *name, bool proven)
 {
-	for (size_t i = 0; i < s->kept.v.n; i++)
-		for (size_t k = 0; k < s->kept.v.at[i].n_objects && (!proven || s->kept.v.at[i].proven); k++)
-			if (strcmp(s->kept.v.at[i].objects[k], name) == 0)
-				return true;
+	for (size_t i = 0; i < s->kept.v.n; i++) {
+		const struct kept *k = &s->kept.v.at[i];
+		if (k->n_objects && (!proven || k->proven) && bsearch(&name, k->objects, k->n_objects, sizeof *k->objects, name_cmp))
+			return true;
+	}
 	return false;
 }
 

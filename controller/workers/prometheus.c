@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "io/proc.h"
+#include "io/timer.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ struct prometheus {
 	struct proc *child;
 	uint64_t child_started;
 	int64_t restart_ms;
-	uv_timer_t *poll_timer, *restart_timer;
+	struct timer *poll_timer, *restart_timer, *stop_timer;
 	struct http_call *poll, *call;
 	char identity[128]; /* start and load time of what `w.running` stands for */
 	struct {
@@ -87,15 +88,15 @@ static void set_state(struct prometheus *p, enum worker_state state, const char 
 		p->events.on_change(p->events.ctx, &p->w);
 }
 
-static void on_poll_timer(uv_timer_t *t)
+static void on_poll_timer(void *ctx)
 {
-	poll_now(t->data);
+	poll_now(ctx);
 }
 
 static void poll_again(struct prometheus *p)
 {
 	if (!p->stopping)
-		uv_timer_start(p->poll_timer, on_poll_timer, p->w.state == WORKER_READY || (p->w.state == WORKER_DOWN && !p->child) ? POLL_MS : POLL_STARTING_MS, 0);
+		timer_set(p->poll_timer, p->w.state == WORKER_READY || (p->w.state == WORKER_DOWN && !p->child) ? POLL_MS : POLL_STARTING_MS);
 }
 
 /* -- reload -- */
@@ -245,15 +246,15 @@ static void poll_now(struct prometheus *p)
 
 /* -- the child -- */
 
-static void on_restart_timer(uv_timer_t *t)
+static void on_restart_timer(void *ctx)
 {
-	start_child(t->data);
+	start_child(ctx);
 }
 
 static void restart_later(struct prometheus *p, bool lived_long)
 {
 	p->restart_ms = lived_long || !p->restart_ms ? RESTART_FIRST_MS : p->restart_ms * 2 > RESTART_MAX_MS ? RESTART_MAX_MS : p->restart_ms * 2;
-	uv_timer_start(p->restart_timer, on_restart_timer, (uint64_t)p->restart_ms, 0);
+	timer_set(p->restart_timer, p->restart_ms);
 }
 
 static void on_child_exit(void *ctx, struct proc_exit *x)
@@ -313,9 +314,9 @@ static void prometheus_start(struct worker *w, const struct worker_events *event
 		poll_now(p);
 }
 
-static void on_stop_grace(uv_timer_t *t)
+static void on_stop_grace(void *ctx)
 {
-	struct prometheus *p = t->data;
+	struct prometheus *p = ctx;
 	log_warn("worker kill name=%s reason=\"it did not end in time\"", p->w.name);
 	proc_signal(p->child, SIGKILL);
 }
@@ -324,11 +325,11 @@ static void prometheus_stop(struct worker *w, void (*done)(void *ctx), void *ctx
 {
 	struct prometheus *p = self(w);
 	p->stopping = true;
-	uv_timer_stop(p->poll_timer);
+	timer_stop(p->poll_timer);
 	http_cancel(p->poll);
 	http_cancel(p->call);
 	p->poll = p->call = NULL;
-	uv_timer_stop(p->restart_timer);
+	timer_stop(p->restart_timer);
 	if (!p->child) {
 		done(ctx);
 		return;
@@ -336,12 +337,7 @@ static void prometheus_stop(struct worker *w, void (*done)(void *ctx), void *ctx
 	p->stopped = done;
 	p->stopped_ctx = ctx;
 	proc_signal(p->child, SIGTERM);
-	uv_timer_start(p->restart_timer, on_stop_grace, STOP_GRACE_MS, 0);
-}
-
-static void free_timer(uv_handle_t *h)
-{
-	free(h);
+	timer_set(p->stop_timer, STOP_GRACE_MS);
 }
 
 static void prometheus_free(struct worker *w)
@@ -350,8 +346,9 @@ static void prometheus_free(struct worker *w)
 	proc_abandon(p->child);
 	http_cancel(p->poll);
 	http_cancel(p->call);
-	uv_close((uv_handle_t *)p->poll_timer, free_timer);
-	uv_close((uv_handle_t *)p->restart_timer, free_timer);
+	timer_free(p->poll_timer);
+	timer_free(p->restart_timer);
+	timer_free(p->stop_timer);
 	http_endpoint_deinit(&p->ep);
 	free(p->config_file);
 	free(p->w.name);
@@ -366,14 +363,6 @@ static char *child_url(const char *listen, const char *prefix)
 	const char *colon = strrchr(listen, ':');
 	bool any = text_starts(listen, "0.0.0.0:") || text_starts(listen, "[::]:") || listen[0] == ':';
 	return any && colon ? xasprintf("http://127.0.0.1%s%s", colon, prefix) : xasprintf("http://%s%s", listen, prefix);
-}
-
-static uv_timer_t *new_timer(struct prometheus *p)
-{
-	uv_timer_t *t = xcalloc(1, sizeof *t);
-	uv_timer_init(p->loop, t);
-	t->data = p;
-	return t;
 }
 
 struct worker *prometheus_new(const struct prometheus_spec *spec, struct err *e)
@@ -397,7 +386,8 @@ struct worker *prometheus_new(const struct prometheus_spec *spec, struct err *e)
 	p->w.name = xstrdup(p->w.supervised ? "prometheus" : p->ep.shown);
 	p->config_file = xasprintf("%s/current/prometheus.yml", spec->store_dir);
 	snprintf(p->w.problem, sizeof p->w.problem, "not asked yet");
-	p->poll_timer = new_timer(p);
-	p->restart_timer = new_timer(p);
+	p->poll_timer = timer_new(p->loop, on_poll_timer, p);
+	p->restart_timer = timer_new(p->loop, on_restart_timer, p);
+	p->stop_timer = timer_new(p->loop, on_stop_grace, p);
 	return &p->w;
 }

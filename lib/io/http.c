@@ -272,6 +272,11 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, c);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, c);
+	if (r->follow_redirects) {
+		curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+		curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 10L);
+		curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+	}
 	if (timeout_ms > 0)
 		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
 	if (r->body) {
@@ -280,7 +285,10 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, c->body);
 	}
-	if (r->method)
+	/* Named only where it is another than libcurl would take, which then may change it when it follows a redirect. */
+	if (r->method && strcmp(r->method, "HEAD") == 0)
+		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+	else if (r->method && strcmp(r->method, r->body ? "POST" : "GET") != 0)
 		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method);
 	c->headers = curl_slist_append(NULL, "Expect:");
 	if (r->content_type) {

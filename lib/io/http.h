@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -40,6 +41,7 @@ struct http_request {
 	size_t max_bytes;		 /* of the answer; 0: 1 MiB */
 	int64_t timeout_ms;		 /* whole call; 0: 10 s; < 0: none (streams) */
 	const char *want_header; /* copied into the result */
+	bool follow_redirects;	 /* up to ten, to http and https; otherwise a redirect is an answer like others */
 	/* Set for answers of status 200 that should not be gathered: pieces as they come. No call may be started or cancelled from within,
 	 * but this one may be cancelled. */
 	void (*on_data)(void *ctx, const char *bytes, size_t len);

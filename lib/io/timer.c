@@ -37,6 +37,11 @@ void timer_stop(struct timer *t)
 	uv_timer_stop(&t->uv);
 }
 
+bool timer_is_set(const struct timer *t)
+{
+	return uv_is_active((const uv_handle_t *)&t->uv);
+}
+
 static void on_closed(uv_handle_t *h)
 {
 	free(h->data);

@@ -2,6 +2,7 @@
 #ifndef WB_IO_TIMER_H
 #define WB_IO_TIMER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -11,6 +12,7 @@ struct timer *timer_new(uv_loop_t *loop, void (*fn)(void *ctx), void *ctx);
 /* Calls fn(ctx) once in `ms`, 0 or less means with the next turn of the loop. Replaces what was set before. */
 void timer_set(struct timer *t, int64_t ms);
 void timer_stop(struct timer *t);
+bool timer_is_set(const struct timer *t);
 /* NULL is allowed. The memory goes when the loop has turned. */
 void timer_free(struct timer *t);
 

@@ -82,7 +82,7 @@ static struct scrape_choice choose(const struct build_ctx *c, enum scrape_layout
 	struct arena *a = &s->arena;
 	if (s->obs->reached_on)
 		return (struct scrape_choice){FORM_ADDRESSES, s->obs->reached_on, "task addresses that came with nodeInfo"};
-	if (w->by_name && strchr(s->obs->name, '/')) { /* one such target and Prometheus refuses the whole configuration */
+	if (w->by_name && strchr(s->obs->full_name, '/')) { /* one such target and Prometheus refuses the whole configuration */
 		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(a, "scrapeType", w->index), "Rename the service, or leave the label out.",
 			"the service's name has a slash in it and cannot be a target; its tasks are looked up by name instead");
 		return (struct scrape_choice){.form = FORM_DNS, .why = "the service's name cannot be a target"};

@@ -15,7 +15,7 @@ struct obs_service *obs_service_new(const char *orchestrator, const char *space,
 	s->refs = 1;
 	s->orchestrator = arena_strdup(&a, orchestrator);
 	s->space = arena_strdup(&a, space);
-	s->name = arena_strdup(&a, name);
+	s->full_name = s->name = arena_strdup(&a, name);
 	s->key = *space ? arena_printf(&a, "%s/%s", space, name) : s->name;
 	s->id = "";
 	s->arena = a;
@@ -167,7 +167,7 @@ bool obs_service_on_network(const struct obs_service *s, const char *network)
 
 bool obs_service_equal(const struct obs_service *a, const struct obs_service *b)
 {
-	if (strcmp(a->key, b->key) != 0 || strcmp(a->orchestrator, b->orchestrator) != 0 || strcmp(a->id, b->id) != 0 ||
+	if (strcmp(a->key, b->key) != 0 || strcmp(a->full_name, b->full_name) != 0 || strcmp(a->orchestrator, b->orchestrator) != 0 || strcmp(a->id, b->id) != 0 ||
 		a->replicas != b->replicas || a->created_ms != b->created_ms || a->opted_in != b->opted_in || a->mended != b->mended ||
 		!same_labels(a->labels, a->n_labels, b->labels, b->n_labels) || a->n_networks != b->n_networks || a->n_tasks != b->n_tasks)
 		return false;
@@ -233,6 +233,9 @@ struct obs_service *obs_part_find(const struct obs_part *p, const char *key)
 	struct obs_service probe = {.key = key};
 	struct obs_service *want = &probe;
 	struct obs_service **s = bsearch(&want, p->services, p->n, sizeof *p->services, service_cmp);
+	for (size_t i = 0; !s && i < p->n; i++)
+		if (strcmp(p->services[i]->full_name, key) == 0)
+			s = &p->services[i];
 	return s ? *s : NULL;
 }
 
@@ -328,6 +331,7 @@ struct obs_part *obs_part_from_json(const json_t *j, const char *notify_label)
 			continue;
 		}
 		struct obs_service *s = obs_service_new(json_get_str(item, "orchestrator", "swarm"), json_get_str(item, "namespace", ""), name);
+		s->full_name = arena_strdup(&s->arena, json_get_str(item, "full_name", name));
 		s->replicas = json_get_int(item, "replicas", 1);
 		s->created_ms = json_get_int(item, "created_ms", 0);
 		s->n_labels = read_labels(&s->arena, s->name, json_object_get(item, "labels"), &s->labels, &d);

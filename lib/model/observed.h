@@ -42,7 +42,8 @@ struct obs_service {
 	struct arena arena;		  /* holds everything below */
 	const char *orchestrator; /* "swarm", "push" */
 	const char *space;		  /* namespace, "" where the orchestrator has none */
-	const char *name;
+	const char *name;	   /* by which it is known: to Prometheus, to receivers, to people */
+	const char *full_name; /* the orchestrator's, which its DNS knows; mostly the same */
 	const char *key; /* "space/name" or "name": the identity, sorted by it */
 	const char *id;
 	int64_t created_ms;		  /* since the epoch, 0 when unknown */
@@ -82,7 +83,8 @@ bool obs_node_equal(const struct obs_node *a, const struct obs_node *b);
  * other name that of its label com.df.NAME, or of the label NAME itself if it has a dot. NULL when there is none. */
 const char *obs_node_param(const struct obs_node *n, const char *name);
 
-/* Starts a service with one reference; the caller fills the rest out of `arena` and calls obs_service_seal. Strings are copied. */
+/* Starts a service with one reference; the caller fills the rest out of `arena` and calls obs_service_seal. Strings are copied. `full_name` is
+ * `name` until the caller says otherwise. */
 struct obs_service *obs_service_new(const char *orchestrator, const char *space, const char *name);
 /* Sorts labels, networks and tasks. The value must not change afterwards. */
 void obs_service_seal(struct obs_service *s);
@@ -100,7 +102,7 @@ struct obs_part *obs_part_new(const char *source, uint64_t revision, struct obs_
 void obs_part_set_nodes(struct obs_part *p, struct obs_node **nodes_take, size_t n);
 struct obs_part *obs_part_ref(struct obs_part *p);
 void obs_part_unref(struct obs_part *p);
-/* NULL when the part has no such service. */
+/* By key, else by full name. NULL when the part has no such service. */
 struct obs_service *obs_part_find(const struct obs_part *p, const char *key);
 
 /* The JSON form, as `watchbill render --from` reads it and golden cases are written in: docs/api.md, "Observed services". What is missing

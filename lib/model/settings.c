@@ -43,7 +43,7 @@ const struct setting_def setting_defs[] = {
 	{"get-nodes-url", SETTING_STRING, AT(get_nodes_url), "", NULL, "DF_GET_NODES_URL", "URL", "Where a swarm listener tells its nodes."},
 	{"listener-interval", SETTING_DURATION, AT(listener_interval_ms), "30s", NULL, NULL, "DURATION", "How often listeners are asked."},
 	{"notify-label", SETTING_STRING, AT(notify_label), "com.df.notify", NULL, "DF_NOTIFY_LABEL", "LABEL",
-		"The label that opts a service in when its value is `true`."},
+		"The label that opts a service in when its value is `true`. What follows a `=` is not needed and left out."},
 	{"shortcuts-dir", SETTING_STRING, AT(shortcuts_dir), "/run/secrets", NULL, NULL, "DIR",
 		"Directory with alert shortcuts of your own: the files whose names begin with `alertif-` or `alertif_` (docs/shortcuts.md)."},
 	{"configs-dir", SETTING_STRING, AT(configs_dir), "/run/secrets", NULL, "CONFIGS_DIR", "DIR",
@@ -73,6 +73,39 @@ const struct setting_def setting_defs[] = {
 	{"task-interval", SETTING_DURATION, AT(task_interval_ms), "5s", NULL, NULL, "DURATION",
 		"How often tasks are listed while nothing rolls. Stretched by itself where a list is costly."},
 	{"event-silence", SETTING_DURATION, AT(event_silence_ms), "5m", NULL, NULL, "DURATION", "An event stream that is silent for this long is opened anew."},
+	{"notify-create-service-url", SETTING_LIST, AT(notify_create_service_url), "", NULL,
+		"DF_NOTIF_CREATE_SERVICE_URL DF_NOTIFY_CREATE_SERVICE_URL DF_NOTIFICATION_URL", "URL,...", "Who is told of created and changed services: docs/notifications.md."},
+	{"notify-remove-service-url", SETTING_LIST, AT(notify_remove_service_url), "", NULL,
+		"DF_NOTIF_REMOVE_SERVICE_URL DF_NOTIFY_REMOVE_SERVICE_URL DF_NOTIFICATION_URL", "URL,...", "Who is told of removed services."},
+	{"notify-create-node-url", SETTING_LIST, AT(notify_create_node_url), "", NULL, "DF_NOTIFY_CREATE_NODE_URL", "URL,...", "Who is told of nodes that came or changed."},
+	{"notify-remove-node-url", SETTING_LIST, AT(notify_remove_node_url), "", NULL, "DF_NOTIFY_REMOVE_NODE_URL", "URL,...", "Who is told of nodes that are down or gone."},
+	{"notify-create-service-method", SETTING_LIST, AT(notify_create_service_method), "GET", NULL, "DF_NOTIFY_CREATE_SERVICE_METHOD", "METHOD,...",
+		"HTTP methods for `notify-create-service-url`, by position; the last one counts for all further URLs."},
+	{"notify-remove-service-method", SETTING_LIST, AT(notify_remove_service_method), "GET", NULL, "DF_NOTIFY_REMOVE_SERVICE_METHOD", "METHOD,...",
+		"The same for `notify-remove-service-url`."},
+	{"notify-secrets-dir", SETTING_STRING, AT(notify_secrets_dir), "/run/secrets", NULL, NULL, "DIR",
+		"Where files `df_notify_create_service_url`, `df_notify_remove_service_url`, `df_notify_create_node_url` and `df_notify_remove_node_url` with more URLs may be. Read at the start."},
+	{"notify-create-service-immediately", SETTING_BOOL, AT(notify_create_service_immediately), "false", NULL, "DF_NOTIFY_CREATE_SERVICE_IMMEDIATELY", NULL,
+		"Tell of a service with `com.df.scrapeNetwork` at once, and again when its tasks run."},
+	{"notify-retries", SETTING_COUNT, AT(notify_retries), "50", NULL, "DF_RETRY", "NUMBER",
+		"How often a notification that failed is sent again at `notify-retry-interval`. After that it is sent ever more slowly, until it succeeds or is overtaken by a newer one."},
+	{"notify-retry-interval", SETTING_SECONDS, AT(notify_retry_interval_ms), "5", NULL, "DF_RETRY_INTERVAL", "SECONDS", "Pause before a notification is sent again, in seconds or as a duration."},
+	{"notify-retry-slowest", SETTING_DURATION, AT(notify_retry_slowest_ms), "5m", NULL, NULL, "DURATION", "The longest such pause after `notify-retries`."},
+	{"notify-timeout", SETTING_DURATION, AT(notify_timeout_ms), "30s", NULL, NULL, "DURATION", "How long a receiver may take to answer."},
+	{"notify-convergence-timeout", SETTING_SECONDS, AT(notify_convergence_timeout_ms), "30", NULL, NULL, "SECONDS",
+		"How long to wait for the tasks of a service with `com.df.scrapeNetwork` before it is told of with what is known."},
+	{"notify-settle-time", SETTING_SECONDS, AT(notify_settle_time_ms), "1", NULL, NULL, "SECONDS", "How long all those tasks must have been running."},
+	{"include-node-ip-info", SETTING_BOOL, AT(include_node_ip_info), "false", NULL, "DF_INCLUDE_NODE_IP_INFO", NULL,
+		"Send the nodes and addresses of the tasks on the network `com.df.scrapeNetwork` as `nodeInfo`."},
+	{"node-ip-info-includes-task-address", SETTING_BOOL, AT(node_ip_info_includes_task_address), "true", NULL, "DF_NODE_IP_INFO_INCLUDES_TASK_ADDRESS", NULL,
+		"If false, addresses in `nodeInfo` are empty."},
+	{"service-name-prefix", SETTING_STRING, AT(service_name_prefix), "", NULL, "DF_SERVICE_NAME_PREFIX", "PREFIX", "Services are known as `PREFIX_NAME`."},
+	{"service-polling-interval", SETTING_SECONDS, AT(service_polling_interval_ms), "-1", NULL, "DF_SERVICE_POLLING_INTERVAL", "SECONDS",
+		"Everything is listed at least this often, beside `resync-interval`; 0 or less: no wish."},
+	{"node-polling-interval", SETTING_SECONDS, AT(node_polling_interval_ms), "-1", NULL, "DF_NODE_POLLING_INTERVAL", "SECONDS", "The same; services and nodes are listed together."},
+	{"use-docker-service-events", SETTING_BOOL, AT(use_docker_service_events), "true", NULL, "DF_USE_DOCKER_SERVICE_EVENTS", NULL,
+		"Accepted for the sake of old stacks. Events are always used: they cost next to nothing, and lists find what they miss."},
+	{"use-docker-node-events", SETTING_BOOL, AT(use_docker_node_events), "true", NULL, "DF_USE_DOCKER_NODE_EVENTS", NULL, "The same."},
 	{"log-level", SETTING_CHOICE, AT(log_level), "info", "error warn info debug", NULL, NULL, "What is logged, on standard error."},
 };
 const size_t n_setting_defs = sizeof setting_defs / sizeof setting_defs[0];
@@ -141,6 +174,17 @@ int settings_set(struct settings *s, const struct setting_def *d, const char *va
 		if (!text_parse_duration_ms(value, &ms) || ms <= 0)
 			return err_set(e, ERR_INPUT, "%s: \"%.100s\" is no duration such as 500ms, 30s or 1m30s", where, value);
 		*(int64_t *)at = ms;
+		return 0;
+	case SETTING_SECONDS:
+		if (text_parse_int(value, -1000000000, 1000000000, &ms))
+			ms *= 1000;
+		else if (!text_parse_duration_ms(value, &ms))
+			return err_set(e, ERR_INPUT, "%s: \"%.100s\" is neither a number of seconds nor a duration such as 500ms or 1m30s", where, value);
+		*(int64_t *)at = ms;
+		return 0;
+	case SETTING_COUNT:
+		if (!text_parse_int(value, 0, 1000000, at))
+			return err_set(e, ERR_INPUT, "%s: \"%.100s\" is no number from 0 to 1000000", where, value);
 		return 0;
 	case SETTING_FRACTION:
 		if (!text_parse_fraction(value, 0.01, 1, at))
@@ -374,6 +418,19 @@ int settings_from_args(struct settings *s, int *argc, char **argv, const char *c
 	}
 	*argc = kept;
 	return 0;
+}
+
+static void bound_by(int64_t *ms, int64_t polling_ms)
+{
+	if (polling_ms > 0 && polling_ms < *ms)
+		*ms = polling_ms;
+}
+
+void settings_finish(struct settings *s)
+{
+	s->notify_label[strcspn(s->notify_label, "=")] = '\0';
+	bound_by(&s->resync_interval_ms, s->service_polling_interval_ms);
+	bound_by(&s->resync_interval_ms, s->node_polling_interval_ms);
 }
 
 char *settings_docs(void)

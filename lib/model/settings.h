@@ -50,10 +50,31 @@ struct settings {
 	int64_t resync_interval_ms;
 	int64_t task_interval_ms;
 	int64_t event_silence_ms;
+	struct string_list notify_create_service_url, notify_remove_service_url, notify_create_node_url, notify_remove_node_url;
+	struct string_list notify_create_service_method, notify_remove_service_method;
+	char *notify_secrets_dir;
+	bool notify_create_service_immediately;
+	int64_t notify_retries;
+	int64_t notify_retry_interval_ms, notify_retry_slowest_ms;
+	int64_t notify_timeout_ms;
+	int64_t notify_convergence_timeout_ms, notify_settle_time_ms;
+	bool include_node_ip_info, node_ip_info_includes_task_address;
+	char *service_name_prefix;
+	int64_t service_polling_interval_ms, node_polling_interval_ms;
+	bool use_docker_service_events, use_docker_node_events;
 	int64_t log_level;
 };
 
-enum setting_type { SETTING_STRING, SETTING_LIST, SETTING_CHOICE, SETTING_BOOL, SETTING_DURATION, SETTING_FRACTION };
+enum setting_type {
+	SETTING_STRING,
+	SETTING_LIST,
+	SETTING_CHOICE,
+	SETTING_BOOL,
+	SETTING_DURATION,
+	SETTING_SECONDS, /* a duration, or a plain number of seconds, which may be 0 or negative; in ms */
+	SETTING_COUNT,	 /* 0 to 1,000,000 */
+	SETTING_FRACTION
+};
 
 struct setting_def {
 	const char *name; /* key of the file; the flag is --name, the variable WATCHBILL_NAME */
@@ -89,6 +110,10 @@ int settings_from_env(struct settings *s, char *const *env, struct err *e);
 /* Takes `--name value` and `--name=value` out of argv; what is no flag stays, in order. `argc` is updated. "--" ends the flags.
  * `other_flags` are flags that the verb itself knows ("output" for --output): they stay with their value. */
 int settings_from_args(struct settings *s, int *argc, char **argv, const char *const *other_flags, struct err *e);
+
+/* To be called once all values are given, before they are read: what one setting says about another takes effect. The notify label loses what
+ * follows a '='; a polling interval bounds resync-interval. */
+void settings_finish(struct settings *s);
 
 /* The page docs/settings.md. The caller frees. */
 char *settings_docs(void);

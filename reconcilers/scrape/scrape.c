@@ -103,7 +103,7 @@ static void add_groups(const struct settings *set, const struct desired_service 
 	if (pooled)
 		json_object_set_new(common, "job", json_string(s->obs->key));
 	if (c->form == FORM_NAME)
-		add_group(groups, s->obs->name, w->port, json_copy(common));
+		add_group(groups, s->obs->full_name, w->port, json_copy(common));
 	for (size_t t = 0; c->form == FORM_ADDRESSES && t < s->obs->n_tasks; t++) {
 		const struct obs_task *task = &s->obs->tasks[t];
 		if (strcmp(task->network, c->network) != 0)
@@ -131,7 +131,7 @@ static bool has_addresses(const struct desired_service *s)
 
 static json_t *dns_entry(const struct desired_service *s, const struct want_scrape *w)
 {
-	return json_pack("{s:[s+], s:s, s:i}", "names", "tasks.", s->obs->name, "type", "A", "port", w->port);
+	return json_pack("{s:[s+], s:s, s:i}", "names", "tasks.", s->obs->full_name, "type", "A", "port", w->port);
 }
 
 static json_t *job_head(const char *name, const struct want_scrape *w)
@@ -263,7 +263,28 @@ static json_t *shared_dns_job(const struct want_scrape *w)
 	return job;
 }
 
-static json_t *render_dns_entries(const struct desired_service *s)
+/* One for a service alone, whose targets carry labels that its DNS name does not tell. */
+static json_t *own_dns_job(const struct desired_service *s, const struct want_scrape *w, json_t *labels)
+{
+	char *name = xasprintf("watchbill-dns %s%s%s", s->obs->key, *w->index ? " " : "", w->index);
+	json_t *job = job_head(name, w);
+	free(name);
+	json_object_set_new(job, "dns_sd_configs", json_array());
+	json_object_set_new(labels, "job", json_string(s->obs->key));
+	json_object_set_new(job, "relabel_configs", fixed_labels(labels));
+	return job;
+}
+
+static json_t *pooled_dns_job(const struct settings *set, const struct desired_service *s, const struct want_scrape *w)
+{
+	json_t *labels = service_labels(set, s->obs);
+	bool shared = json_object_size(labels) == 1 && strcmp(s->obs->key, s->obs->full_name) == 0;
+	json_t *job = shared ? shared_dns_job(w) : own_dns_job(s, w, labels);
+	json_decref(labels);
+	return job;
+}
+
+static json_t *render_dns_entries(const struct settings *set, const struct desired_service *s)
 {
 	json_t *list = NULL;
 	for (size_t i = 0; i < s->wants.n_scrapes; i++) {
@@ -271,7 +292,7 @@ static json_t *render_dns_entries(const struct desired_service *s)
 			continue;
 		if (!list)
 			list = json_array();
-		json_t *job = shared_dns_job(&s->wants.scrapes[i]);
+		json_t *job = pooled_dns_job(set, s, &s->wants.scrapes[i]);
 		json_array_append_new(json_object_get(job, "dns_sd_configs"), dns_entry(s, &s->wants.scrapes[i]));
 		json_array_append_new(list, job);
 	}
@@ -312,7 +333,7 @@ static void scrape_render(const struct build_ctx *c, const struct desired *d, st
 			add_groups(d->set, s, i, NULL, true, groups);
 	render_groups(groups, r);
 	json_decref(groups);
-	r->tree = render_dns_entries(s);
+	r->tree = render_dns_entries(d->set, s);
 	note_tree(r);
 }
 

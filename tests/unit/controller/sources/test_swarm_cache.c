@@ -25,7 +25,7 @@ static struct obs_part *publish(struct swarm_cache *c)
 static void unchanged_services_keep_their_value(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
 	struct swarm_service a = service("a", 1, opted, 3), b = service("b", 1, opted, 3);
 	swarm_cache_put_service(c, &a);
 	swarm_cache_put_service(c, &b);
@@ -50,7 +50,7 @@ static void unchanged_services_keep_their_value(void **state)
 static void an_older_answer_changes_nothing(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
 	struct swarm_service now = service("a", 5, opted, 3), old = service("a", 4, NULL, 0);
 	swarm_cache_put_service(c, &now);
 	swarm_cache_put_service(c, &old);
@@ -64,7 +64,7 @@ static void a_list_takes_away_what_it_does_not_hold_unless_it_was_unreadable(voi
 {
 	(void)state;
 	for (int unreadable = 0; unreadable < 2; unreadable++) {
-		struct swarm_cache *c = swarm_cache_new("com.df.notify");
+		struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
 		struct swarm_service a = service("a", 1, opted, 3), b = service("b", 1, opted, 3);
 		swarm_cache_put_service(c, &a);
 		swarm_cache_put_service(c, &b);
@@ -81,7 +81,7 @@ static void a_list_takes_away_what_it_does_not_hold_unless_it_was_unreadable(voi
 static void tasks_come_and_go_with_lists(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
 	struct swarm_service a = service("a", 1, opted, 3);
 	swarm_cache_put_service(c, &a);
 	swarm_cache_put_node(c, obs_node_new("n1", "host-1"));
@@ -127,7 +127,7 @@ static struct obs_node *node(const char *id, const char *zone)
 static void changed_node_reaches_its_tasks_only(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
 	struct swarm_service a = service("a", 1, opted, 3), b = service("b", 1, opted, 3);
 	swarm_cache_put_service(c, &a);
 	swarm_cache_put_service(c, &b);
@@ -166,7 +166,7 @@ static void changed_node_reaches_its_tasks_only(void **state)
 static void rolling_starts_with_what_runs_and_ends(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
 	struct swarm_service a = service("a", 1, opted, 3);
 	swarm_cache_put_service(c, &a);
 	swarm_cache_start_rolling(c, 1000, false);
@@ -187,7 +187,7 @@ static void rolling_starts_with_what_runs_and_ends(void **state)
 static void at_first_only_what_is_incomplete_rolls(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
 	struct swarm_service whole = service("whole", 1, opted, 3), half = service("half", 1, opted, 3), updating = service("updating", 1, opted, 3);
 	half.replicas = 2;
 	updating.updating = true;
@@ -278,6 +278,62 @@ static void info_tells_managers_from_others(void **state)
 	}
 }
 
+static const struct obs_label short_name[] = {{"com.df.notify", "true"}, {"com.df.shortName", "TRUE"}, {"com.docker.stack.namespace", "shop"}};
+
+static struct swarm_service named(const char *id, const char *name, int64_t created_ms, const struct obs_label *labels, size_t n)
+{
+	struct swarm_service s = service(id, (uint64_t)created_ms, labels, n);
+	s.name = name;
+	s.created_ms = created_ms;
+	return s;
+}
+
+/* "known=full known=full", sorted. */
+static void expect_names(struct swarm_cache *c, const char *want, size_t n_diags)
+{
+	AUTO_BUF got = BUF_INIT(1000);
+	struct obs_part *p = publish(c);
+	assert_non_null(p);
+	for (size_t i = 0; i < p->n; i++)
+		buf_printf(&got, "%s%s=%s", i ? " " : "", p->services[i]->name, p->services[i]->full_name);
+	ROW_STR(want, got.data ? got.data : "", want);
+	ROW_INT(want, p->diags.v.n, n_diags);
+	obs_part_unref(p);
+}
+
+static void F075_short_names_are_kept_apart(void **state)
+{
+	(void)state;
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_service shop = named("1", "shop_web", 10, short_name, 3), plain = named("2", "web", 20, opted, 3);
+	swarm_cache_put_service(c, &shop);
+	expect_names(c, "web=shop_web", 0);
+	swarm_cache_put_service(c, &plain); /* is called so, and therefore has the better right */
+	expect_names(c, "shop_web=shop_web web=web", 1);
+	swarm_cache_remove_service(c, "2");
+	expect_names(c, "web=shop_web", 0);
+	struct swarm_service other = named("3", "shop_web_web", 5, short_name, 3), third = named("4", "shop_web", 30, opted, 3);
+	swarm_cache_remove_service(c, "1");
+	swarm_cache_put_service(c, &other); /* wants to be web_web */
+	swarm_cache_put_service(c, &third);
+	expect_names(c, "shop_web=shop_web web_web=shop_web_web", 0);
+	swarm_cache_free(c);
+}
+
+static void F076_prefix_and_short_name(void **state)
+{
+	(void)state;
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "dev1");
+	struct swarm_service shop = named("1", "shop_web", 10, short_name, 3), plain = named("2", "db", 20, opted, 3);
+	swarm_cache_put_service(c, &shop);
+	swarm_cache_put_service(c, &plain);
+	expect_names(c, "dev1_db=db dev1_web=shop_web", 0);
+	shop = named("1", "shop_web", 30, opted, 3); /* the label goes */
+	swarm_cache_put_service(c, &shop);
+	expect_names(c, "dev1_db=db dev1_shop_web=shop_web", 0);
+	swarm_cache_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +342,8 @@ int main(void)
 		cmocka_unit_test(a_list_takes_away_what_it_does_not_hold_unless_it_was_unreadable),
 		cmocka_unit_test(tasks_come_and_go_with_lists),
 		cmocka_unit_test(changed_node_reaches_its_tasks_only),
+		cmocka_unit_test(F075_short_names_are_kept_apart),
+		cmocka_unit_test(F076_prefix_and_short_name),
 		cmocka_unit_test(rolling_starts_with_what_runs_and_ends),
 		cmocka_unit_test(at_first_only_what_is_incomplete_rolls),
 		cmocka_unit_test(recorded_service_and_task_are_understood),

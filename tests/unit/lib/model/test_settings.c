@@ -32,7 +32,7 @@ static void the_table_agrees_with_itself(void **state)
 	assert_null(setting_find("LISTEN"));
 }
 
-/* Each alias means one setting only and is no variable of ours. */
+/* Each alias means one setting only and is no variable of ours. One is for two by its nature. */
 static void aliases_are_not_shared(void **state)
 {
 	AUTO_BUF seen = BUF_INIT(10000);
@@ -43,7 +43,7 @@ static void aliases_are_not_shared(void **state)
 		for (char *at, *a = strtok_r(aliases, " ", &at); a; a = strtok_r(NULL, " ", &at)) {
 			AUTO_FREE char *word = xasprintf(" %s ", a);
 			ROW_CHECK(a, !text_starts(a, "WATCHBILL_"));
-			ROW_CHECK(a, strstr(seen.data, word) == NULL);
+			ROW_CHECK(a, strstr(seen.data, word) == NULL || strcmp(a, "DF_NOTIFICATION_URL") == 0);
 			buf_printf(&seen, "%s ", a);
 		}
 	}
@@ -126,6 +126,14 @@ static void variables_and_aliases(void **state)
 		{"target labels", {"DF_SCRAPE_TARGET_LABELS=env,domain"}, "target-labels", "env|domain"},
 		{"a name that begins alike", {"DOCKER_HOSTS=tcp://x:1"}, "docker-host", "unix:///var/run/docker.sock"},
 		{"lists are trimmed", {"WATCHBILL_DOCKER_HOST= tcp://a:1 , ,tcp://b:1,"}, "docker-host", "tcp://a:1|tcp://b:1"},
+		{"F088 DF_NOTIFICATION_URL alone is for create", {"DF_NOTIFICATION_URL=http://a"}, "notify-create-service-url", "http://a"},
+		{"F088 and for remove", {"DF_NOTIFICATION_URL=http://a"}, "notify-remove-service-url", "http://a"},
+		{"F088 the newer name beats it", {"DF_NOTIFICATION_URL=http://a", "DF_NOTIFY_REMOVE_SERVICE_URL=http://b"}, "notify-remove-service-url", "http://b"},
+		{"F088 the legacy name beats both", {"DF_NOTIFY_CREATE_SERVICE_URL=http://b", "DF_NOTIF_CREATE_SERVICE_URL=http://c"}, "notify-create-service-url", "http://c"},
+		{"seconds", {"DF_RETRY_INTERVAL=7"}, "notify-retry-interval", "7000"},
+		{"seconds as a duration", {"WATCHBILL_NOTIFY_RETRY_INTERVAL=250ms"}, "notify-retry-interval", "250"},
+		{"seconds below 0", {"DF_SERVICE_POLLING_INTERVAL=-1"}, "service-polling-interval", "-1000"},
+		{"count", {"DF_RETRY=0"}, "notify-retries", "0"},
 		{"value with =", {"WATCHBILL_PROMETHEUS_FLAGS=--a=b=c"}, "prometheus-flags", "--a=b=c"},
 	};
 	(void)state;
@@ -135,6 +143,32 @@ static void variables_and_aliases(void **state)
 		settings_init(&s);
 		if (settings_from_env(&s, (char *const *)rows[i].env, &e) < 0)
 			fail_msg("row \"%s\": %s", rows[i].row, e.msg);
+		AUTO_FREE char *got = show(&s, rows[i].name);
+		ROW_STR(rows[i].row, got, rows[i].want);
+	}
+}
+
+static void what_one_setting_says_about_another(void **state)
+{
+	static const struct {
+		const char *row;
+		const char *env[3];
+		const char *name, *want;
+	} rows[] = {
+		{"the label as it is", {"DF_NOTIFY_LABEL=org.x"}, "notify-label", "org.x"},
+		{"the label without its value", {"DF_NOTIFY_LABEL=org.x=true"}, "notify-label", "org.x"},
+		{"services are polled more often", {"DF_SERVICE_POLLING_INTERVAL=7"}, "resync-interval", "7000"},
+		{"nodes even more", {"DF_SERVICE_POLLING_INTERVAL=7", "DF_NODE_POLLING_INTERVAL=3"}, "resync-interval", "3000"},
+		{"polling that is slower than listing", {"DF_SERVICE_POLLING_INTERVAL=7000"}, "resync-interval", "60000"},
+		{"no polling", {"DF_SERVICE_POLLING_INTERVAL=0", "DF_NODE_POLLING_INTERVAL=-1"}, "resync-interval", "60000"},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_SETTINGS s;
+		struct err e = {0};
+		settings_init(&s);
+		assert_int_equal(settings_from_env(&s, (char *const *)rows[i].env, &e), 0);
+		settings_finish(&s);
 		AUTO_FREE char *got = show(&s, rows[i].name);
 		ROW_STR(rows[i].row, got, rows[i].want);
 	}
@@ -161,6 +195,9 @@ static void mistakes_name_the_nearest(void **state)
 		{"fraction above 1", "reload-share: 1.5", {0}, {0}, "w.yml: reload-share: \"1.5\" is no number from 0.01 to 1"},
 		{"fraction of 0", NULL, {"WATCHBILL_RELOAD_SHARE=0"}, {0}, "variable WATCHBILL_RELOAD_SHARE: \"0\" is no number from 0.01 to 1"},
 		{"bad bool", NULL, {0}, {"--docker-tls-verify=maybe"}, "flag --docker-tls-verify: \"maybe\" is neither true nor false"},
+		{"garbage for seconds", NULL, {"DF_RETRY_INTERVAL=5x"}, {0}, "variable DF_RETRY_INTERVAL: \"5x\" is neither a number of seconds nor a duration such as 500ms or 1m30s"},
+		{"garbage for a count", NULL, {"DF_RETRY=many"}, {0}, "variable DF_RETRY: \"many\" is no number from 0 to 1000000"},
+		{"count below 0", NULL, {"DF_RETRY=-1"}, {0}, "variable DF_RETRY: \"-1\" is no number from 0 to 1000000"},
 		{"missing value", NULL, {0}, {"--listen"}, "flag --listen: a value is missing"},
 		{"mapping as value", "listen: {a: b}", {0}, {0}, "w.yml: listen: a value or a list of values is expected"},
 		{"list in a list", "networks: [[a]]", {0}, {0}, "w.yml: networks: a value or a list of values is expected"},
@@ -262,6 +299,7 @@ int main(void)
 		cmocka_unit_test(aliases_are_not_shared),
 		cmocka_unit_test(precedence_rises_from_file_to_variable_to_flag),
 		cmocka_unit_test(variables_and_aliases),
+		cmocka_unit_test(what_one_setting_says_about_another),
 		cmocka_unit_test(mistakes_name_the_nearest),
 		cmocka_unit_test(files_hold_scalars_and_lists),
 		cmocka_unit_test(flags_are_taken_out_and_the_rest_stays),

@@ -1,0 +1,267 @@
+"""Listener and monitor as people wired them, both by Watchbill, on a real Docker Swarm of two nodes; and receivers that fail.
+
+The swarm is the test's own (tests/support/swarm.sh); where no Docker Engine can run the whole file is skipped and says why.
+"""
+
+import http.server
+import os
+import subprocess
+import sys
+import threading
+import time
+import unittest
+import urllib.parse
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness                                                              # noqa: E402
+from harness import ROOT, TempDir, Watchbill, WatchbillApi, wait_for        # noqa: E402
+from swarm import IMAGES as IMAGE_SCRIPT, Swarm                             # noqa: E402
+
+STACKS = os.path.join(ROOT, "manifests", "swarm")
+EXPORTER = "exporter_node-exporter"
+VARIABLES = {"MONITOR_IMAGE": "watchbill:dev", "NODE_EXPORTER_IMAGE": "node-exporter:deb", "GO_DEMO_IMAGE": "demo:1", "GO_DEMO_DB_IMAGE": "demo:1",
+             "GO_DEMO_METRICS_PATH": "/cgi-bin/metrics", "GLOBAL_SCRAPE_INTERVAL": "1s"}
+
+
+def setUpModule():
+    if harness.binary() is None:
+        raise unittest.SkipTest("no watchbill binary: build it, or name it in WATCHBILL")
+
+
+class Wired(unittest.TestCase):
+    """One story in chapters; each goes on where the one before (in the order of names) ended."""
+
+    failed = False
+
+    @classmethod
+    def setUpClass(cls):
+        cls.swarm = Swarm(managers=1, workers=1)
+        cls.swarm.up()
+        cls.addClassCleanup(cls.swarm.down)
+        cls.swarm.images()
+        subprocess.run([IMAGE_SCRIPT, cls.swarm.script("sock", "n2").stdout.strip()], stdin=subprocess.DEVNULL, capture_output=True, check=True,
+                       timeout=240 * harness.SLOW, cwd=ROOT, env=dict(cls.swarm.env, WATCHBILL_BINARY=harness.binary()))
+        cls.swarm.docker("network", "create", "-d", "overlay", "--attachable", "monitor")
+        cls.prometheus = cls.swarm.prometheus()
+        cls.monitor = WatchbillApi("127.0.0.1:8080")
+        cls.monitor.fetch = cls.swarm.fetch
+
+    def setUp(self):
+        if Wired.failed:
+            self.skipTest("an earlier chapter failed")
+
+    def tearDown(self):
+        outcome = self._outcome.result
+        if any(test is self for test, _ in outcome.failures + outcome.errors):
+            Wired.failed = True
+            for service in ("monitor_monitor", "monitor_swarm-listener"):
+                print(self.swarm.docker("service", "ps", "--no-trunc", service, check=False),
+                      self.swarm.docker("service", "logs", "--tail", "40", service, check=False), file=sys.stderr)
+
+    def deploy(self, stack, name):
+        self.swarm.docker("stack", "deploy", "-c", os.path.join(STACKS, stack + ".yml"), name, env=VARIABLES)
+
+    def update(self, service, *argv):
+        self.swarm.docker("service", "update", "--detach", *argv, service)
+
+    def has(self, condition, what, timeout=60):
+        wait_for(condition, timeout, lambda: "%s; rules %s; jobs %s; sources %s" % (
+            what, sorted(self.prometheus.rules()), self.prometheus.jobs(), self.monitor.status()["sources"]), every=0.2)
+
+    def labels_of_targets(self, job):
+        return [t["labels"] for t in self.prometheus.targets(job)]
+
+    def test_01_both_are_deployed(self):
+        self.deploy("dropin", "monitor")
+        self.swarm.wait_running("monitor_swarm-listener")
+        self.swarm.wait_running("monitor_monitor")
+        wait_for(lambda: self.monitor.ready() and self.prometheus.ready(), 60, "monitor answers", every=0.2)
+        self.has(lambda: self.monitor.source("listener")["state"] == "synced", "the listener has answered")
+        self.assertEqual([s["name"] for s in self.monitor.status()["sources"]], ["push", "listener"])
+
+    def test_02_services_come_through_the_listener(self):
+        self.deploy("exporters", "exporter")
+        self.deploy("services", "go-demo")
+        self.has(lambda: {EXPORTER, "go-demo_main"} <= set(self.prometheus.jobs()), "both jobs")
+        self.has(lambda: {"exporter_nodeexporter_memload", "exporter_nodeexporter_diskload", "godemo_main_down", "godemo_main_errors"} <= set(self.prometheus.rules()), "all rules")
+        self.swarm.wait_running(EXPORTER, 2)
+        self.has(lambda: len(self.prometheus.up(EXPORTER)) == 2, "one target on each node, found by name and up", 120)
+
+    def test_03_task_addresses_and_labels_of_nodes(self):
+        self.update(EXPORTER, "--label-add", "com.df.scrapeNetwork=monitor", "--label-add", "com.df.env=prod")
+        self.has(lambda: sorted((t.get("node"), t.get("role"), t.get("env")) for t in self.labels_of_targets(EXPORTER)) ==
+                 [("n1", "manager", "prod"), ("n2", "worker", "prod")], "targets with the labels of nodes and service", 90)
+        reloads = self.monitor.reloads()
+        self.swarm.docker("node", "update", "--label-add", "com.df.aws-region=east", "n2")
+        self.has(lambda: sorted((t["node"], t.get("aws_region")) for t in self.labels_of_targets(EXPORTER)) == [("n1", None), ("n2", "east")], "a node's label reaches its targets")
+        self.assertEqual(self.monitor.reloads(), reloads)
+
+    def test_04_drained_node(self):
+        self.swarm.docker("node", "update", "--availability", "drain", "n2")
+        self.has(lambda: [t["node"] for t in self.labels_of_targets(EXPORTER)] == ["n1"], "the drained node's target is gone", 90)
+        self.assertIn("exporter_nodeexporter_memload", self.prometheus.rules())
+        self.swarm.docker("node", "update", "--availability", "active", "n2")
+        self.has(lambda: sorted(t["node"] for t in self.labels_of_targets(EXPORTER)) == ["n1", "n2"], "and back", 90)
+
+    def test_05_notify_label_goes_and_comes(self):
+        for change, back in ((("--label-rm", "com.df.notify"), ("--label-add", "com.df.notify=true")), (("--label-add", "com.df.notify=false"), ("--label-add", "com.df.notify=true"))):
+            self.update("go-demo_main", *change)
+            self.has(lambda: "go-demo_main" not in self.prometheus.jobs() and "godemo_main_down" not in self.prometheus.rules(), str(change))
+            self.assertIn(EXPORTER, self.prometheus.jobs())
+            self.update("go-demo_main", *back)
+            self.has(lambda: "go-demo_main" in self.prometheus.jobs() and "godemo_main_down" in self.prometheus.rules(), str(back))
+
+    def test_06_service_removed_while_the_listener_is_down(self):
+        self.swarm.docker("service", "scale", "--detach", "monitor_swarm-listener=0")
+        wait_for(lambda: self.swarm.container("monitor_swarm-listener") is None, 60, "listener down", every=0.2)
+        self.swarm.docker("service", "rm", "go-demo_main")
+        self.assertIn("go-demo_main", self.prometheus.jobs())
+        self.swarm.docker("service", "scale", "--detach", "monitor_swarm-listener=1")
+        self.has(lambda: "go-demo_main" not in self.prometheus.jobs() and "godemo_main_down" not in self.prometheus.rules(), "what was removed is gone", 90)
+        self.assertIn("exporter_nodeexporter_memload", self.prometheus.rules())
+
+    def test_07_monitor_restarted_together_with_a_change(self):
+        self.swarm.docker("service", "scale", "--detach", "monitor_monitor=0")
+        wait_for(lambda: self.swarm.container("monitor_monitor") is None, 60, "monitor down", every=0.2)
+        self.update(EXPORTER, "--label-add", "com.df.alertName.3=late", "--label-add", "com.df.alertIf.3=up == 3")
+        self.swarm.docker("service", "scale", "--detach", "monitor_monitor=1")
+        self.swarm.wait_running("monitor_monitor")
+        wait_for(lambda: self.monitor.ready() and self.prometheus.ready(), 60, "monitor answers", every=0.2)
+        self.has(lambda: {"exporter_nodeexporter_memload", "exporter_nodeexporter_late"} <= set(self.prometheus.rules()), "old and new rules", 90)
+        self.has(lambda: sorted(t["node"] for t in self.labels_of_targets(EXPORTER)) == ["n1", "n2"], "targets are back", 90)
+
+
+class Receiver:
+    """Records what it is told; answers as `answer` says: a status, or None to hang."""
+
+    def __init__(self):
+        outer = self
+        self.told, self.answer, self.lock = [], lambda n: 200, threading.Lock()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                url = urllib.parse.urlsplit(self.path)
+                with outer.lock:
+                    outer.told.append((url.path, dict(urllib.parse.parse_qsl(url.query))))
+                    status = outer.answer(len(outer.told))
+                if status is None:
+                    outer.hanging.wait(60)
+                    return
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+        self.hanging = threading.Event()
+        self.port, self.handler, self.server = harness.free_port(), Handler, None
+
+    def start(self):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), self.handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def stop(self):
+        self.hanging.set()
+        if self.server:
+            self.server.shutdown()
+            self.server.server_close()
+            self.server = None
+
+    def knows(self):
+        """{service: its alertIf} after all that it was told."""
+        out = {}
+        with self.lock:
+            for path, params in self.told:
+                if path == "/create":
+                    out[params["serviceName"]] = params.get("alertIf")
+                else:
+                    out.pop(params["serviceName"], None)
+        return out
+
+
+class FailingReceivers(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.swarm = Swarm()
+        cls.swarm.up()
+        cls.addClassCleanup(cls.swarm.down)
+
+    def setUp(self):
+        self.dir = TempDir()
+        self.addCleanup(self.dir.cleanup)
+        self.receiver, self.well = Receiver(), Receiver().start()
+        self.addCleanup(self.receiver.stop)
+        self.addCleanup(self.well.stop)
+        self.names = []
+        self.addCleanup(lambda: self.swarm.api.remove_many(self.names))
+
+    def create(self, name, value="1"):
+        self.names.append(name)
+        self.swarm.api.create_service(name, {"com.df.notify": "true", "com.df.alertName": "a", "com.df.alertIf": value})
+
+    def watchbill(self, **env):
+        urls = lambda path: ",".join("http://127.0.0.1:%d/%s" % (r.port, path) for r in (self.receiver, self.well))
+        wb = Watchbill(self.dir / "data", self.swarm.docker_host, prometheus="none",
+                       env={"DF_NOTIFY_CREATE_SERVICE_URL": urls("create"), "DF_NOTIFY_REMOVE_SERVICE_URL": urls("remove"), "DF_RETRY_INTERVAL": "1", **env})
+        self.addCleanup(wb.close)
+        return wb
+
+    def settle(self, receiver, want, timeout=30):
+        wait_for(lambda: receiver.knows() == want, timeout, lambda: "%s: %s" % (want, receiver.told))
+
+    def test_answers_500_twice(self):
+        self.receiver.answer = lambda n: 500 if n <= 2 else 200
+        self.receiver.start()
+        self.watchbill()
+        self.create("a")
+        wait_for(lambda: len(self.receiver.told) >= 3, 30)
+        self.settle(self.receiver, {"a": "1"})
+        self.assertEqual(len(self.well.told), 1)
+
+    def test_hangs(self):
+        self.receiver.answer = lambda n: None
+        self.receiver.start()
+        self.watchbill(WATCHBILL_NOTIFY_TIMEOUT="1s")
+        self.create("a")
+        self.create("b")
+        self.settle(self.well, {"a": "1", "b": "1"})     # nobody waits for the one that hangs
+        self.receiver.answer = lambda n: 200
+        self.settle(self.receiver, {"a": "1", "b": "1"})
+
+    def test_away_for_a_while(self):
+        """It gets the newest state when it is back, removals included, and nothing that is out of date."""
+        self.receiver.start()
+        self.watchbill()
+        for name in ("a", "b", "c"):
+            self.create(name)
+        self.settle(self.receiver, {"a": "1", "b": "1", "c": "1"})
+        self.receiver.stop()
+        before = len(self.receiver.told)
+        for value in ("2", "3"):
+            self.swarm.api.update_labels("a", {"com.df.alertIf": value})
+        self.swarm.api.remove_service("b")
+        self.swarm.api.update_labels("c", remove=("com.df.notify",))
+        self.create("d")
+        self.settle(self.well, {"a": "3", "d": "1"})
+        self.receiver.start()
+        self.settle(self.receiver, {"a": "3", "d": "1"})
+        self.assertNotIn("2", [p.get("alertIf") for _, p in self.receiver.told[before:]])
+
+    def test_away_over_our_restart(self):
+        self.receiver.start()
+        wb = self.watchbill()
+        self.create("a")
+        self.create("b")
+        self.settle(self.receiver, {"a": "1", "b": "1"})
+        wb.stop()
+        self.receiver.stop()
+        self.swarm.api.remove_service("b")
+        self.watchbill()
+        self.receiver.start()
+        self.settle(self.receiver, {"a": "1"})
+
+
+if __name__ == "__main__":
+    harness.main()
