@@ -6,7 +6,6 @@
 #include "base/json.h"
 #include "base/yaml.h"
 #include "inputs/shortcuts_dir.h"
-#include "cli/stack.h"
 #include "inputs/inputs.h"
 #include "io/fs.h"
 #include "reconcilers/registry.h"
@@ -37,14 +36,29 @@ static const char *from_environment(void *ctx, const char *name)
 	return getenv(name);
 }
 
-int pipeline_read_stack(struct pipeline *p, const struct settings *set, const char *path, const char *stack, struct err *e)
+struct stack_options pipeline_stack_options(const struct settings *set, const char *stack)
 {
-	struct stack_options o = {.stack = stack ? stack : "", .notify_label = set->notify_label, .name_prefix = set->service_name_prefix, .variable = from_environment};
+	return (struct stack_options){.stack = stack ? stack : "", .notify_label = set->notify_label, .name_prefix = set->service_name_prefix, .variable = from_environment};
+}
+
+json_t *pipeline_read_tree(const char *path, struct err *e)
+{
 	AUTO_BUF text = BUF_INIT(STACK_MAX_BYTES);
 	if (fs_read(path, &text, e) < 0)
+		return NULL;
+	json_t *tree = yaml_read(text.data ? text.data : "", text.len, e);
+	if (!tree)
+		err_wrap(e, "%s", path);
+	return tree;
+}
+
+int pipeline_read_stack(struct pipeline *p, const struct settings *set, const char *path, const char *stack, struct err *e)
+{
+	struct stack_options o = pipeline_stack_options(set, stack);
+	AUTO_JSON *tree = pipeline_read_tree(path, e);
+	if (!tree)
 		return -1;
-	AUTO_JSON *tree = yaml_read(text.data ? text.data : "", text.len, e);
-	p->part = tree ? stack_parse(tree, &o, e) : NULL;
+	p->part = stack_parse(tree, &o, e);
 	return p->part ? 0 : err_wrap(e, "%s", path);
 }
 
@@ -135,7 +149,7 @@ void pipeline_build(struct pipeline *p, const struct settings *set)
 	struct checking c = {.p = p, .promtool = set->promtool};
 	p->shortcuts = shortcuts_dir_load(set->shortcuts_dir);
 	AUTO_FREE char *tmp = make_tmp();
-	p->base = inputs_read_once(set, environ, *tmp ? tmp : "/nonexistent");
+	p->base = inputs_read_once(set, p->env ? p->env : environ, *tmp ? tmp : "/nonexistent");
 	build(p, set);
 	check_rules(&c, *tmp ? tmp : "/nonexistent");
 	if (*tmp)

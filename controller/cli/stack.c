@@ -153,6 +153,12 @@ static char *scalar(const json_t *v, const struct place *p)
 	}
 }
 
+char *stack_text(const json_t *v, const struct stack_options *o, const char *service, const char *label, struct diags *d)
+{
+	struct place p = {o, service, label, d};
+	return v ? scalar(v, &p) : NULL;
+}
+
 /* Of one label given twice the later one counts, as in docker. */
 static void put_label(struct obs_service *s, const char *key, const char *value)
 {
@@ -298,10 +304,15 @@ static void name_service(struct obs_service *s, const struct stack_options *o)
 	s->name = s->key = notice_service_name(&s->arena, s->full_name, labels, s->n_labels + 1, o->name_prefix ? o->name_prefix : "");
 }
 
+char *stack_service_name(const struct stack_options *o, const char *key)
+{
+	return *o->stack ? xasprintf("%s_%s", o->stack, key) : xstrdup(key);
+}
+
 static struct obs_service *read_service(
 	const json_t *root, const char *key, const json_t *v, const struct stack_options *o, struct diags *d)
 {
-	AUTO_FREE char *name = *o->stack ? xasprintf("%s_%s", o->stack, key) : xstrdup(key);
+	AUTO_FREE char *name = stack_service_name(o, key);
 	struct obs_service *s = obs_service_new("swarm", "", name);
 	const json_t *deploy = json_object_get(v, "deploy");
 	struct place p = {o, name, "", d};
@@ -317,6 +328,18 @@ static struct obs_service *read_service(
 	s->opted_in = notify && strcasecmp(notify, "true") == 0;
 	warn_not_opted_in(s, &p);
 	return s;
+}
+
+/* A service keeps its full name where another is known by the short one. */
+static void keep_apart(struct obs_service *const *all, size_t n, struct obs_service *s, struct diags *d)
+{
+	for (size_t i = 0; i < n && s->name != s->full_name; i++) {
+		if (all[i] == s || strcmp(all[i]->name, s->name) != 0)
+			continue;
+		diags_add(d, DIAG_WARNING, s->full_name, LABELS_PREFIX "shortName", "Take shortName off one of them, or rename it.",
+			"another service is known as \"%.100s\" already; this one keeps its full name", s->name);
+		s->name = s->key = s->full_name;
+	}
 }
 
 struct obs_part *stack_parse(const json_t *tree, const struct stack_options *o, struct err *e)
@@ -336,6 +359,8 @@ struct obs_part *stack_parse(const json_t *tree, const struct stack_options *o, 
 		else
 			VEC_PUSH(&v, read_service(tree, key, item, o, &d));
 	}
+	for (size_t i = 0; i < v.n; i++)
+		keep_apart(v.at, v.n, v.at[i], &d);
 	struct obs_part *p = obs_part_new("file", 1, v.at, v.n);
 	p->diags = d;
 	return p;

@@ -24,5 +24,9 @@ struct obs_part *stack_parse(const json_t *tree, const struct stack_options *o, 
 /* Replaces $NAME, ${NAME}, ${NAME:-default} and its kin in `text`, and "$$" by "$". What cannot be read stays as it is and
  * becomes a diag of `service` and `label`. The caller frees. */
 char *stack_interpolate(const char *text, const struct stack_options *o, const char *service, const char *label, struct diags *d);
+/* The text of a scalar, variables put in; NULL for a list, a mapping and what is not there. The caller frees. */
+char *stack_text(const json_t *v, const struct stack_options *o, const char *service, const char *label, struct diags *d);
+/* What a service of the file is called in the Swarm. The caller frees. */
+char *stack_service_name(const struct stack_options *o, const char *key);
 
 #endif

@@ -130,6 +130,15 @@ static const char *own_name(struct desired_service *s, size_t i)
 	return name;
 }
 
+/* A proxy's labels, say: whoever is told of the service knows what they mean. */
+static bool asks_others(const struct settings *set, const struct obs_service *obs)
+{
+	for (size_t i = 0; i < obs->n_labels; i++)
+		if (text_starts(obs->labels[i].key, LABEL_PREFIX) && strcmp(obs->labels[i].key, set->notify_label) != 0)
+			return true;
+	return false;
+}
+
 static struct desired_service *service_new(const struct build_ctx *c, const struct desired *d, struct obs_service *obs, const struct collision *collisions)
 {
 	struct desired_service *s = xcalloc(1, sizeof *s);
@@ -152,7 +161,7 @@ static struct desired_service *service_new(const struct build_ctx *c, const stru
 		}
 		s->alert_names[i] = own_name(s, i);
 	}
-	if (!n_scrapes && !n_alerts && !s->diags.v.n)
+	if (!n_scrapes && !n_alerts && !s->diags.v.n && !asks_others(c->set, obs))
 		diags_add(&s->diags, DIAG_WARNING, obs->key, "", "Add " LABEL_PREFIX "scrapePort or alert labels.",
 			"the service is opted in but asks for nothing");
 	s->checks = ARENA_ARRAY(&s->arena, struct rule_check, n_alerts);
