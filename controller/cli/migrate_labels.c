@@ -301,18 +301,6 @@ static void check_former_collisions(const struct label_case *any, const struct d
 	VEC_DEINIT(&all.v);
 }
 
-/* The part is sorted by these names. */
-static void check_same_names(const struct label_case *any)
-{
-	const struct obs_part *p = any->m->part;
-	for (size_t i = 1; i < p->n; i++) {
-		const struct obs_service *a = p->services[i - 1], *b = p->services[i];
-		if (strcmp(a->key, b->key) == 0 && a->opted_in && b->opted_in)
-			diags_add(any->out, DIAG_WARNING, b->key, LABEL_PREFIX "shortName", "Take shortName off one of them.",
-				"%.100s and %.100s are both to be called %.100s, and were; now one of them is, and the other by its full name", a->full_name, b->full_name, b->key);
-	}
-}
-
 /* -- the file as a whole -- */
 
 static void check_whole(const struct label_case *any, const struct desired *d)
@@ -354,5 +342,4 @@ void migrate_labels(const struct migration *m, const struct settings *set, const
 		check_lost(&c);
 	}
 	check_former_collisions(&c, d);
-	check_same_names(&c);
 }

@@ -330,6 +330,18 @@ static struct obs_service *read_service(
 	return s;
 }
 
+/* A service keeps its full name where another is known by the short one. */
+static void keep_apart(struct obs_service *const *all, size_t n, struct obs_service *s, struct diags *d)
+{
+	for (size_t i = 0; i < n && s->name != s->full_name; i++) {
+		if (all[i] == s || strcmp(all[i]->name, s->name) != 0)
+			continue;
+		diags_add(d, DIAG_WARNING, s->full_name, LABELS_PREFIX "shortName", "Take shortName off one of them, or rename it.",
+			"another service is known as \"%.100s\" already; this one keeps its full name", s->name);
+		s->name = s->key = s->full_name;
+	}
+}
+
 struct obs_part *stack_parse(const json_t *tree, const struct stack_options *o, struct err *e)
 {
 	const json_t *services = json_object_get(tree, "services");
@@ -347,6 +359,8 @@ struct obs_part *stack_parse(const json_t *tree, const struct stack_options *o, 
 		else
 			VEC_PUSH(&v, read_service(tree, key, item, o, &d));
 	}
+	for (size_t i = 0; i < v.n; i++)
+		keep_apart(v.at, v.n, v.at[i], &d);
 	struct obs_part *p = obs_part_new("file", 1, v.at, v.n);
 	p->diags = d;
 	return p;
