@@ -20,6 +20,15 @@ static const char *owner_of(const struct migration *m, const char *label)
 	return "";
 }
 
+/* Some speak of a service by its full name. */
+static const char *known_name(const struct migration *m, const char *service)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (strcmp(m->services[i].full_name, service) == 0)
+			return m->services[i].name;
+	return service;
+}
+
 static bool is_said(const struct diags *d, const char *service, const struct diag *g)
 {
 	for (size_t i = 0; i < d->v.n; i++)
@@ -31,7 +40,7 @@ static bool is_said(const struct diags *d, const char *service, const struct dia
 /* That a service does not opt in is said with what it did before. */
 static bool is_said_better(const struct migration *m, const struct settings *set, const struct diag *g)
 {
-	const struct obs_service *s = obs_part_find(m->part, g->service);
+	const struct obs_service *s = obs_part_find(m->part, known_name(m, g->service));
 	return s && !s->opted_in && strcmp(g->label, set->notify_label) == 0 && obs_service_label(s, set->notify_label);
 }
 
@@ -39,7 +48,7 @@ static void add_checked(const struct migration *m, const struct settings *set, c
 {
 	for (size_t i = 0; i < checked->v.n; i++) {
 		const struct diag *g = &checked->v.at[i];
-		const char *service = *g->service ? g->service : owner_of(m, g->label);
+		const char *service = *g->service ? known_name(m, g->service) : owner_of(m, g->label);
 		if (!is_said(out, service, g) && !is_said_better(m, set, g))
 			diags_add(out, g->severity, service, g->label, g->remedy, "%s", g->message);
 	}
@@ -61,8 +70,9 @@ static void add_by_service(const struct migration *m, const struct diags *all, s
 	for (size_t rank = 0; rank <= m->n + 1; rank++)
 		for (size_t i = 0; i < all->v.n; i++) {
 			const struct diag *g = &all->v.at[i];
-			if (rank_of(m, g->service) == rank)
-				diags_add(out, g->severity, g->service, g->label, g->remedy, "%s", g->message);
+			const char *service = known_name(m, g->service);
+			if (rank_of(m, service) == rank)
+				diags_add(out, g->severity, service, g->label, g->remedy, "%s", g->message);
 		}
 }
 

@@ -11,8 +11,9 @@
 enum migrate_role { ROLE_OTHER, ROLE_MONITOR, ROLE_LISTENER, ROLE_WATCHBILL };
 
 struct migrate_service {
-	const char *key;  /* in the file */
-	const char *name; /* in the Swarm */
+	const char *key;	   /* in the file */
+	const char *full_name; /* in the Swarm */
+	const char *name;	   /* by which it is known */
 	enum migrate_role role;
 	const json_t *tree;
 	const struct obs_service *obs; /* NULL where the file's entry is no service */

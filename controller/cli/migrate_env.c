@@ -128,9 +128,10 @@ static bool is_not_on(const struct variable_case *c)
 	return !is_on(c);
 }
 
-static bool is_set(const struct variable_case *c)
+static bool is_above_zero(const struct variable_case *c)
 {
-	return *c->value != '\0';
+	int64_t n;
+	return text_parse_int(c->value, 1, INT64_MAX, &n);
 }
 
 static bool has_equals(const struct variable_case *c)
@@ -227,12 +228,12 @@ static const struct variable_row {
 	{"DF_NODE_IP_INFO_INCLUDES_TASK_ADDRESS", is_not_on, DIAG_INFO, "matters to other receivers only", ""},
 	{"DF_RETRY", NULL, DIAG_INFO, "after so many tries it goes on, more and more slowly, until the receiver knows; the listener gave up", ""},
 	{"DF_RETRY_INTERVAL", NULL, 0, NULL, NULL},
-	{"DF_SERVICE_POLLING_INTERVAL", NULL, DIAG_INFO, "everything is listed at least so often; events are used as well", ""},
-	{"DF_NODE_POLLING_INTERVAL", NULL, DIAG_INFO, "everything is listed at least so often; events are used as well", ""},
+	{"DF_SERVICE_POLLING_INTERVAL", is_above_zero, DIAG_INFO, "everything is listed at least so often; events are used as well", ""},
+	{"DF_NODE_POLLING_INTERVAL", is_above_zero, DIAG_INFO, "everything is listed at least so often; events are used as well", ""},
 	{"DF_USE_DOCKER_SERVICE_EVENTS", NULL, DIAG_INFO, "has no effect: events are always used", OUT},
 	{"DF_USE_DOCKER_NODE_EVENTS", NULL, DIAG_INFO, "has no effect: events are always used", OUT},
 	{"DF_NOTIFY_CREATE_SERVICE_IMMEDIATELY", is_on, DIAG_INFO, "the second notification, when the tasks run, is sent; it was mostly lost", ""},
-	{"DF_SERVICE_NAME_PREFIX", is_set, DIAG_INFO, "holds, and com.df.shortName works beside it; the names here are without the prefix", ""},
+	{"DF_SERVICE_NAME_PREFIX", NULL, 0, NULL, NULL},
 	{"DF_DOCKER_HOST", NULL, 0, NULL, NULL},
 };
 

@@ -100,6 +100,11 @@ static bool is_true(const struct label_case *c, const char *value)
 	return text_parse_bool(value, &on) && on;
 }
 
+static bool is_short_now(const struct label_case *c, const char *value)
+{
+	return *c->m->options.name_prefix && strcasecmp(value, "true") == 0;
+}
+
 static bool is_any(const struct label_case *c, const char *value)
 {
 	(void)c, (void)value;
@@ -130,6 +135,8 @@ static const struct label_row {
 	{"alertPersistent", is_true, DIAG_WARNING, "a service that is removed from the Swarm takes its alerts along; one that is scaled to nothing, or does not run, keeps them",
 		"Put alerts that must outlive the service on another one."},
 	{"notifyService", is_any, DIAG_INFO, "works: only the receivers that it names are told of this service; all were", "Take it out if all are meant."},
+	{"shortName", is_short_now, DIAG_WARNING, "works beside DF_SERVICE_NAME_PREFIX, so that job and alerts are named without the stack; it had no effect",
+		"Take it out to keep the name."},
 };
 
 /* Whether `key` is com.df.NAME or com.df.NAME.INDEX. */

@@ -132,6 +132,7 @@ static void read_service(struct migration *m, const char *key, const json_t *tre
 	struct migrate_service *s = &m->services[m->n++];
 	AUTO_FREE char *name = stack_service_name(&m->options, key);
 	*s = (struct migrate_service){.key = arena_strdup(&m->arena, key), .name = arena_strdup(&m->arena, name), .tree = tree};
+	s->full_name = s->name;
 	AUTO_DIAGS unsaid = {0}; /* whoever deploys the stack hears of it */
 	AUTO_FREE char *image = stack_text(json_object_get(tree, "image"), &m->options, s->name, "image", &unsaid);
 	s->role = role_of(image ? image : "");
@@ -184,9 +185,11 @@ static void read_settings(struct migration *m)
 		struct err e = {0};
 		settings_from_env(&m->settings, one, &e);
 	}
-	m->settings.notify_label[strcspn(m->settings.notify_label, "=")] = '\0';
+	settings_finish(&m->settings);
 	if (is_default)
 		m->options.notify_label = m->settings.notify_label;
+	if (!m->options.name_prefix || !*m->options.name_prefix)
+		m->options.name_prefix = m->settings.service_name_prefix;
 }
 
 static void read_networks(struct migration *m)
@@ -197,12 +200,24 @@ static void read_networks(struct migration *m)
 		m->networks.at[m->networks.n++] = arena_strdup(&m->arena, s->networks[i]);
 }
 
-/* Only now is it known which label opts in. */
+static const struct obs_service *find_full(const struct obs_part *p, const char *full_name)
+{
+	for (size_t i = 0; p && i < p->n; i++)
+		if (strcmp(p->services[i]->full_name, full_name) == 0)
+			return p->services[i];
+	return NULL;
+}
+
+/* Only now is it known which label opts in, and what goes before names. */
 static int read_part(struct migration *m, const json_t *tree, struct err *e)
 {
 	m->part = stack_parse(tree, &m->options, e);
-	for (size_t i = 0; m->part && i < m->n; i++)
-		m->services[i].obs = obs_part_find(m->part, m->services[i].name);
+	for (size_t i = 0; i < m->n; i++) {
+		struct migrate_service *s = &m->services[i];
+		s->obs = find_full(m->part, s->full_name);
+		if (s->obs)
+			s->name = s->obs->key;
+	}
 	return m->part ? 0 : -1;
 }
 
@@ -250,6 +265,7 @@ struct settings migrate_settings(const struct migration *m, const struct setting
 	struct settings defaults CLEANUP(settings_deinit), out = *set;
 	settings_init(&defaults);
 	out.notify_label = (char *)m->options.notify_label;
+	out.service_name_prefix = (char *)m->options.name_prefix;
 	if (set->alert_names == defaults.alert_names)
 		out.alert_names = m->settings.alert_names;
 	if (set->scrape_layout == defaults.scrape_layout)
@@ -267,7 +283,7 @@ static bool is_name_of(const struct migration *m, const struct migrate_service *
 {
 	if (n > 6 && strncmp(host, "tasks.", 6) == 0)
 		host += 6, n -= 6;
-	const char *const names[] = {s->key, s->name};
+	const char *const names[] = {s->key, s->full_name};
 	for (size_t i = 0; i < 2; i++)
 		if (strlen(names[i]) == n && strncasecmp(names[i], host, n) == 0)
 			return true;
@@ -299,10 +315,6 @@ bool migrate_is_host_of(const struct migration *m, const struct migrate_service 
 
 const char *migrate_former_name(const struct migration *m, struct arena *a, const struct obs_service *s)
 {
-	const char *prefix = migrate_variable(m->listener, "DF_SERVICE_NAME_PREFIX"), *is_short = obs_service_label(s, LABEL_PREFIX "shortName");
-	size_t n = strlen(m->options.stack);
-	if (prefix && *prefix) /* which switched shortName off */
-		return arena_printf(a, "%s_%s", prefix, s->full_name);
-	bool cut = is_short && strcasecmp(is_short, "true") == 0 && n && strncmp(s->full_name, m->options.stack, n) == 0 && s->full_name[n] == '_';
-	return cut ? s->full_name + n + 1 : s->full_name;
+	const char *prefix = m->options.name_prefix; /* which switched shortName off */
+	return *prefix ? arena_printf(a, "%s_%s", prefix, s->full_name) : s->name;
 }

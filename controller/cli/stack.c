@@ -294,6 +294,11 @@ static void warn_not_opted_in(const struct obs_service *s, const struct place *p
 			"the service has " LABELS_PREFIX "* labels but does not opt in");
 }
 
+char *stack_service_name(const struct stack_options *o, const char *key)
+{
+	return *o->stack ? xasprintf("%s_%s", o->stack, key) : xstrdup(key);
+}
+
 /* The name by which it will be known; `docker stack deploy` adds the label that this depends on. */
 static void name_service(struct obs_service *s, const struct stack_options *o)
 {
@@ -302,11 +307,6 @@ static void name_service(struct obs_service *s, const struct stack_options *o)
 		labels[i] = s->labels[i];
 	labels[s->n_labels] = (struct obs_label){"com.docker.stack.namespace", o->stack};
 	s->name = s->key = notice_service_name(&s->arena, s->full_name, labels, s->n_labels + 1, o->name_prefix ? o->name_prefix : "");
-}
-
-char *stack_service_name(const struct stack_options *o, const char *key)
-{
-	return *o->stack ? xasprintf("%s_%s", o->stack, key) : xstrdup(key);
 }
 
 static struct obs_service *read_service(
