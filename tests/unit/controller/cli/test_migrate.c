@@ -283,7 +283,9 @@ static void test_labels(void **state)
 		{"short name that did not opt in", S W("deploy: {labels: [com.df.shortName=true, com.df.notify=yes]}"), "com.df.notify", "warning web: only the value true"},
 		{"short name beside a prefix", S LENV("DF_SERVICE_NAME_PREFIX=dev") LABELS("com.df.shortName=true, com.df.scrapePort=1"), "com.df.shortName", "warning dev_web: works"},
 		{"short names that meet", S "  a: {deploy: {labels: [com.df.notify=true, com.df.scrapePort=1]}}\n  s_a: {deploy: {labels: [com.df.notify=true, com.df.scrapePort=1, com.df.shortName=true]}}",
-			"com.df.shortName", "warning s_s_a: another service is known as"},
+			"com.df.shortName", "warning s_s_a: another service is known as \"s_a\""},
+		{"former name of one that was kept apart", S "  a: {deploy: {labels: [com.df.notify=true, com.df.scrapePort=1]}}\n"
+			"  s_a: {deploy: {labels: [com.df.notify=true, com.df.shortName=true, com.df.alertName=x, com.df.alertIf=up]}}", "com.df.alertName", "info s_s_a: ...; it was s_a_x"},
 		{"prefix in alerts", S LENV("DF_SERVICE_NAME_PREFIX=dev") LABELS("com.df.alertName=a, com.df.alertIf=up"), "com.df.alertName", "info dev_s_web: ...devsweba; it was dev_s_web_a"},
 		{"prefix and short name in alerts", S LENV("DF_SERVICE_NAME_PREFIX=dev") LABELS("com.df.shortName=true, com.df.alertName=a, com.df.alertIf=up"), "com.df.alertName",
 			"info dev_web: ...devweba; it was dev_s_web_a"},
