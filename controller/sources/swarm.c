@@ -34,7 +34,6 @@ enum {
 	DIRTY_MAX = 10000,		/* more are not remembered: they mean a list anyway */
 	ROLLING_IDS_MAX = 200,	/* more rolling services than this: list all tasks */
 	ROLL_MS = 10000,		/* how long after a change of what runs tasks are looked at closely */
-	GLANCE_MS = 150,		/* and after any other change */
 	FAST_TASKS_MS = 100,
 	FAST_COST_FACTOR = 4,
 	SLOW_COST_FACTOR = 300, /* a list may take 1/300 of a processor on the whole */
@@ -94,7 +93,7 @@ struct swarm {
 	} looks;
 	int64_t reconnect_ms;
 	double tasks_cost_s, services_cost_s;
-	uint64_t events_at_list, suspect_at_ms, full_tasks_at_ms;
+	uint64_t events_at_list, suspect_at_ms, full_tasks_at_ms, tasks_due_ms;
 	bool stopped, relist, publish_due;
 	struct timer *reconnect_timer, *tasks_timer, *resync_timer, *batch_timer, *names_timer, *silence_timer;
 	struct diags diags;
@@ -464,10 +463,14 @@ static void on_tasks_timer(void *ctx)
 	start_list(s, LIST_TASKS, !all);
 }
 
+/* A timer that is set for sooner stays: in a stream of changes it would never come. */
 static void tasks_in(struct swarm *s, int64_t ms)
 {
-	if (!s->lists[LIST_TASKS].call)
-		timer_set(s->tasks_timer, ms);
+	uint64_t at = now_ms() + (uint64_t)(ms > 0 ? ms : 0);
+	if (s->lists[LIST_TASKS].call || (timer_is_set(s->tasks_timer) && s->tasks_due_ms <= at))
+		return;
+	s->tasks_due_ms = at;
+	timer_set(s->tasks_timer, ms);
 }
 
 /* Brings the list of all tasks forward. */
@@ -697,7 +700,7 @@ static void on_event(void *ctx, const char *bytes, size_t len)
 	note_change(s);
 	if (strcmp(ev.type, "service") == 0 && *ev.id) {
 		mark_dirty(s, ev.id);
-		swarm_cache_mark_rolling(s->cache, ev.id, (int64_t)now_ms() + GLANCE_MS);
+		swarm_cache_glance(s->cache, ev.id); /* also at what changed nothing of what runs */
 	} else if (strcmp(ev.type, "container") == 0) {
 		on_container_event(s, &ev);
 	} else if (strcmp(ev.type, "node") == 0) {

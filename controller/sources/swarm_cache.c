@@ -41,6 +41,8 @@ struct cached_service {
 	struct obs_service *obs;
 	bool dirty, seen, spec_changed;
 	int64_t rolling_until_ms; /* 0: not rolling */
+	bool glance;			  /* its tasks are to be looked at once */
+	bool listed;			  /* they are in the list that is being read */
 	bool watched;			  /* in the list of those that roll or may have to */
 	struct cached_service *prev, *next;
 	UT_hash_handle hh;
@@ -253,23 +255,27 @@ static struct cached_service *next_listed(const struct swarm_cache *c, const str
 	return c->only_rolling ? s->next : s->hh.next;
 }
 
-static bool is_listed(const struct swarm_cache *c, const struct cached_service *s)
+/* While its tasks are being read a service stays among those that roll: the end of the list looks for it there. */
+static bool is_rolling(const struct cached_service *s)
 {
-	return s->opted_in && (!c->only_rolling || s->rolling_until_ms);
+	return s->rolling_until_ms || s->glance || s->listed;
 }
 
 void swarm_cache_tasks_begin(struct swarm_cache *c, bool only_rolling)
 {
 	c->only_rolling = only_rolling;
-	for (struct cached_service *s = first_listed(c); s; s = next_listed(c, s))
+	for (struct cached_service *s = first_listed(c); s; s = next_listed(c, s)) {
+		s->listed = s->opted_in && (!only_rolling || s->rolling_until_ms || s->glance);
+		s->glance = s->glance && !s->listed;
 		tasks_deinit(&s->incoming);
+	}
 }
 
 void swarm_cache_put_task(struct swarm_cache *c, const struct swarm_task *t)
 {
 	struct cached_service *s;
 	HASH_FIND_STR(c->services, t->service_id, s);
-	if (!s || !t->running || !is_listed(c, s))
+	if (!s || !t->running || !s->listed)
 		return;
 	VEC_PUSH(&s->incoming.v, copy_task(t));
 }
@@ -287,13 +293,14 @@ static void take_fresh(struct swarm_cache *c, struct cached_service *s, struct t
 void swarm_cache_tasks_end(struct swarm_cache *c, bool keep_missing)
 {
 	for (struct cached_service *s = first_listed(c); s; s = next_listed(c, s)) {
-		if (is_listed(c, s) && !(keep_missing && s->incoming.v.n < s->n_tasks)) {
+		if (s->listed && !(keep_missing && s->incoming.v.n < s->n_tasks)) {
 			if (s->incoming.v.n > 1)
 				qsort(s->incoming.v.at, s->incoming.v.n, sizeof *s->incoming.v.at, task_cmp);
 			struct digest digest = tasks_digest(&s->incoming);
 			if (!digest_equal(&digest, &s->tasks))
 				take_fresh(c, s, &s->incoming, digest);
 		}
+		s->listed = false;
 		tasks_deinit(&s->incoming);
 	}
 }
@@ -512,6 +519,16 @@ void swarm_cache_mark_rolling(struct swarm_cache *c, const char *service_id, int
 	watch(c, s);
 }
 
+void swarm_cache_glance(struct swarm_cache *c, const char *service_id)
+{
+	struct cached_service *s;
+	HASH_FIND_STR(c->services, service_id, s);
+	if (!s || !s->opted_in)
+		return;
+	s->glance = true;
+	watch(c, s);
+}
+
 static bool is_incomplete(const struct cached_service *s)
 {
 	return s->spec.updating || (s->spec.replicas >= 0 && s->n_tasks != (size_t)s->spec.replicas);
@@ -524,7 +541,7 @@ void swarm_cache_start_rolling(struct swarm_cache *c, int64_t until_ms, bool onl
 		if (s->spec_changed && (!only_incomplete || is_incomplete(s)))
 			s->rolling_until_ms = until_ms;
 		s->spec_changed = false;
-		if (!s->rolling_until_ms)
+		if (!is_rolling(s))
 			unwatch(c, s);
 	}
 }
@@ -536,9 +553,9 @@ size_t swarm_cache_rolling(struct swarm_cache *c, int64_t now_ms)
 	DL_FOREACH_SAFE(c->watched, s, next) {
 		if (s->rolling_until_ms && s->rolling_until_ms <= now_ms && !s->spec.updating)
 			s->rolling_until_ms = 0;
-		if (!s->rolling_until_ms && !s->spec_changed)
+		if (!is_rolling(s) && !s->spec_changed)
 			unwatch(c, s);
-		n += s->rolling_until_ms != 0;
+		n += is_rolling(s);
 	}
 	return n;
 }
@@ -547,7 +564,7 @@ size_t swarm_cache_rolling_ids(const struct swarm_cache *c, const char **out, si
 {
 	size_t n = 0;
 	for (struct cached_service *s = c->watched; s; s = s->next)
-		if (s->rolling_until_ms) {
+		if (is_rolling(s)) {
 			if (n < max)
 				out[n] = s->spec.id;
 			n++;

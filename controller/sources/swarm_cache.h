@@ -36,9 +36,11 @@ void swarm_cache_names_end(struct swarm_cache *c);
 
 /* Rolling: tasks of the service are about to change. `until_ms` is when one stops looking so closely. */
 void swarm_cache_mark_rolling(struct swarm_cache *c, const char *service_id, int64_t until_ms);
-/* Ends rolling where it is over at `now_ms`; returns how many services still are. */
+/* The service's tasks are to be looked at once: until a task list begins that they are on. */
+void swarm_cache_glance(struct swarm_cache *c, const char *service_id);
+/* Ends rolling where it is over at `now_ms`; returns how many services still are, or are to be looked at. */
 size_t swarm_cache_rolling(struct swarm_cache *c, int64_t now_ms);
-/* IDs of rolling services, at most `max`; returns how many there are. Borrowed until the cache changes. */
+/* IDs of those, at most `max`; returns how many there are. Borrowed until the cache changes. */
 size_t swarm_cache_rolling_ids(const struct swarm_cache *c, const char **out, size_t max);
 /* Marks as rolling what was put with a changed tasks_spec or is updating since the last call; of those only services that are updating or have
  * not as many tasks as they want, if `only_incomplete`. */

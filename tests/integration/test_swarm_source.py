@@ -141,6 +141,25 @@ class Reading(Case):
             self.cluster.touch("s1")
         stays(lambda: wb.generation() == generation and wb.reloads() == reloads, RESYNC + 1, "generation")
 
+    def test_tasks_that_move_by_themselves_are_found_after_any_event_of_their_service(self):
+        """Nothing in the service's own description changes; all are found soon, however many and however fast, without waiting for a slow list."""
+        n = 300
+        for i in range(n):
+            self.cluster.add_service("s%d" % i, labels("x", "up == %d" % i), replicas=2)
+        wb = self.watchbill("--scrape-layout", "pooled", "--task-interval", "1h", resync=3600)
+        wait_for(lambda: len(wb.pooled_targets()) == n, 20, "all targets")
+        self.streaming()
+        expected = {}
+        for i in range(n):
+            task = self.cluster.change_address("s%d" % i, 1 + i % 2)
+            self.cluster.touch("s%d" % i)
+            expected["s%d" % i] = task.addresses[0][1].split("/")[0] + ":8080"
+        wait_for(lambda: all(a in wb.pooled_targets().get(s, ()) for s, a in expected.items()), 15, "the new addresses")
+        self.assertEqual({len(t) for t in wb.pooled_targets().values()}, {2})
+        task = self.cluster.change_address("s7", 1)     # and a single one
+        self.cluster.touch("s7")
+        wait_for(lambda: task.addresses[0][1].split("/")[0] + ":8080" in wb.pooled_targets()["s7"], 15, "the new address")
+
     def test_services_that_share_a_name_prefix(self):
         self.cluster.add_service("web", labels("x", "up == 1"))
         self.cluster.add_service("web2", labels("x", "up == 2"))

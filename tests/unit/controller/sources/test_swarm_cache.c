@@ -114,6 +114,45 @@ static void tasks_come_and_go_with_lists(void **state)
 	swarm_cache_free(c);
 }
 
+/* A glance lasts until its list has been read, however long that takes, and one that is asked for meanwhile waits for the next. */
+static void a_glance_is_a_list_of_its_service(void **state)
+{
+	(void)state;
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_service a = service("a", 1, opted, 3), b = service("b", 1, opted, 3);
+	const char *ids[2];
+	swarm_cache_put_service(c, &a);
+	swarm_cache_put_service(c, &b);
+	swarm_cache_start_rolling(c, 0, true);
+	swarm_cache_tasks_begin(c, false);
+	put_task(c, "a", "t1", "10.0.0.1");
+	put_task(c, "b", "t2", "10.0.0.2");
+	swarm_cache_tasks_end(c, false);
+	obs_part_unref(publish(c));
+	assert_int_equal(swarm_cache_rolling(c, 100), 0);
+	swarm_cache_glance(c, "a");
+	assert_int_equal(swarm_cache_rolling(c, 1000000), 1);
+	swarm_cache_tasks_begin(c, true);
+	assert_int_equal(swarm_cache_rolling_ids(c, ids, 2), 1);
+	assert_string_equal(ids[0], "a");
+	assert_int_equal(swarm_cache_rolling(c, 2000000), 1);
+	put_task(c, "a", "t3", "10.0.0.3");
+	put_task(c, "b", "t4", "10.0.0.4"); /* not asked for */
+	swarm_cache_glance(c, "a");
+	swarm_cache_tasks_end(c, false);
+	struct obs_part *p = publish(c);
+	assert_string_equal(p->services[0]->tasks[0].address, "10.0.0.3");
+	assert_string_equal(p->services[1]->tasks[0].address, "10.0.0.2");
+	obs_part_unref(p);
+	assert_int_equal(swarm_cache_rolling(c, 3000000), 1); /* the second one */
+	swarm_cache_tasks_begin(c, true);
+	put_task(c, "a", "t3", "10.0.0.3");
+	swarm_cache_tasks_end(c, false);
+	assert_int_equal(swarm_cache_rolling(c, 3000001), 0);
+	assert_null(publish(c));
+	swarm_cache_free(c);
+}
+
 static struct obs_node *node(const char *id, const char *zone)
 {
 	struct obs_node *n = obs_node_new(id, "host");
@@ -341,6 +380,7 @@ int main(void)
 		cmocka_unit_test(an_older_answer_changes_nothing),
 		cmocka_unit_test(a_list_takes_away_what_it_does_not_hold_unless_it_was_unreadable),
 		cmocka_unit_test(tasks_come_and_go_with_lists),
+		cmocka_unit_test(a_glance_is_a_list_of_its_service),
 		cmocka_unit_test(changed_node_reaches_its_tasks_only),
 		cmocka_unit_test(F075_short_names_are_kept_apart),
 		cmocka_unit_test(F076_prefix_and_short_name),
