@@ -86,10 +86,27 @@ static struct listing_entry *listing_find(const struct listing *l, const char *p
 	return l->n ? bsearch(&probe, l->at, l->n, sizeof *l->at, entry_cmp) : NULL;
 }
 
+/* When nothing comes or goes, which is what most changes are: the new digests, in place. False, and nothing done, otherwise. */
+static bool note_changed_only(struct listing *l, const struct plan *plan, enum file_class class, size_t n_puts, size_t n_deletes)
+{
+	for (size_t i = 0; i < n_deletes; i++)
+		if (plan->deletes[i].class == class)
+			return false;
+	for (size_t i = 0; i < n_puts; i++)
+		if (plan->puts[i]->class == class && !listing_find(l, plan->puts[i]->path))
+			return false;
+	for (size_t i = 0; i < n_puts; i++)
+		if (plan->puts[i]->class == class)
+			listing_find(l, plan->puts[i]->path)->digest = plan->puts[i]->digest;
+	return true;
+}
+
 /* The listing once the first `n_puts` and `n_deletes` files of `class` in the plan are done: one merge, which hands
  * the paths on. */
 static void note_done(struct listing *l, const struct plan *plan, enum file_class class, size_t n_puts, size_t n_deletes)
 {
+	if (note_changed_only(l, plan, class, n_puts, n_deletes))
+		return;
 	struct listing next = {.at = xcalloc(l->n + n_puts, sizeof *next.at)};
 	size_t p = 0, d = 0;
 	for (size_t i = 0; i < l->n || p < n_puts;) {
@@ -445,25 +462,65 @@ static int place_link(struct directory_store *s, const char *target, const char 
 	return fs_symlink(target, to, e);
 }
 
-/* The folder with a link to each shard; `first` is the first of the bundle's rule files. */
-static int fill_rules(struct directory_store *s, const struct bundle *want, size_t first, const char *tmp, struct spares *spares, struct kept *k,
-	struct store_written *w, struct err *e)
+/* The object of the stored generation for the shard that holds `path`, "rules/3f/NAME"; NULL when it has none. */
+static const char *stored_object(const struct directory_store *s, const char *path)
 {
-	AUTO_FREE char *rules = xasprintf("%s/rules", tmp);
+	const char *shard = path + strlen("rules/");
+	for (size_t i = s->kept.v.n; i-- > 0;) {
+		const struct kept *k = &s->kept.v.at[i];
+		for (size_t o = 0; k->number == s->stored.number && o < k->n_objects; o++)
+			if (memcmp(k->objects[o], shard, 2) == 0)
+				return k->objects[o];
+	}
+	return NULL;
+}
+
+/* The shards in which the plan changes something. */
+static void find_touched(const struct plan *plan, bool touched[BUNDLE_SHARDS])
+{
+	for (size_t i = 0; i < plan->n_puts; i++)
+		if (text_starts(plan->puts[i]->path, "rules/"))
+			touched[strtoul(plan->puts[i]->path + strlen("rules/"), NULL, 16) % BUNDLE_SHARDS] = true;
+	for (size_t i = 0; i < plan->n_deletes; i++)
+		if (text_starts(plan->deletes[i].path, "rules/"))
+			touched[strtoul(plan->deletes[i].path + strlen("rules/"), NULL, 16) % BUNDLE_SHARDS] = true;
+}
+
+struct filling {
+	const struct bundle *want;
+	bool touched[BUNDLE_SHARDS];
+	const char *tmp; /* the new generation's directory */
+	struct spares *spares;
+	struct kept *kept;
+	struct store_written *written;
+};
+
+/* Name of the object for the `n` files from `i` on. The caller frees. */
+static char *object_for(struct directory_store *s, struct filling *f, size_t i, size_t n, struct err *e)
+{
+	const char *path = f->want->files[i].path;
+	const char *same = f->touched[strtoul(path + strlen("rules/"), NULL, 16) % BUNDLE_SHARDS] ? NULL : stored_object(s, path);
+	return same ? xstrdup(same) : make_object(s, &f->want->files[i], n, f->spares, f->written, e);
+}
+
+/* The folder with a link to each shard, for the rule files from `*i` on; `*i` is behind them then. */
+static int fill_rules(struct directory_store *s, struct filling *f, size_t *i, struct err *e)
+{
+	AUTO_FREE char *rules = xasprintf("%s/rules", f->tmp);
 	char shards[BUNDLE_SHARDS][SHARD_PREFIX];
 	const char *names[BUNDLE_SHARDS];
 	size_t n_names = 0;
 	if (fs_make_dir(rules, e) < 0)
 		return -1;
-	for (size_t i = first, n; i < want->n && text_starts(want->files[i].path, "rules/"); i += n) {
-		n = same_directory(want, i);
-		AUTO_FREE char *object = make_object(s, &want->files[i], n, spares, w, e);
+	for (size_t n; *i < f->want->n && text_starts(f->want->files[*i].path, "rules/"); *i += n) {
+		n = same_directory(f->want, *i);
+		AUTO_FREE char *object = object_for(s, f, *i, n, e);
 		if (!object)
 			return -1;
 		AUTO_FREE char *target = xasprintf("../../../objects/%s", object), *relative = xasprintf("rules/%.2s", object);
-		if (place_link(s, target, relative, tmp, e) < 0)
+		if (place_link(s, target, relative, f->tmp, e) < 0)
 			return -1;
-		kept_add_object(k, object);
+		kept_add_object(f->kept, object);
 		snprintf(shards[n_names], sizeof *shards, "%.2s", object);
 		names[n_names] = shards[n_names];
 		n_names++;
@@ -471,22 +528,27 @@ static int fill_rules(struct directory_store *s, const struct bundle *want, size
 	return remove_others(rules, names, n_names, e);
 }
 
-/* Everything of the new generation's directory, in tmp/. */
-static int fill_generation(struct directory_store *s, const struct bundle *want, const char *tmp, struct spares *spares, struct kept *k,
-	struct store_written *w, struct err *e)
+/* Everything of the new generation's directory. The bundle's rule files stand together, as it is sorted. */
+static int fill_generation(struct directory_store *s, struct filling *f, struct err *e)
 {
-	size_t first_rule = want->n;
-	if ((!spares->generation && fs_make_dir(tmp, e) < 0) || place_link(s, "../../targets", "targets", tmp, e) < 0)
+	bool has_rules = false;
+	if ((!f->spares->generation && fs_make_dir(f->tmp, e) < 0) || place_link(s, "../../targets", "targets", f->tmp, e) < 0)
 		return -1;
-	for (size_t i = 0; i < want->n; i++) {
-		const struct bundle_file *f = &want->files[i];
-		AUTO_FREE char *to = xasprintf("%s/%s", tmp, f->path);
-		if (f->class == FILE_CONFIG && text_starts(f->path, "rules/"))
-			first_rule = i < first_rule ? i : first_rule;
-		else if (f->class == FILE_CONFIG && place_file(s, f, to, w, e) < 0)
+	for (size_t i = 0; i < f->want->n;) {
+		const struct bundle_file *file = &f->want->files[i];
+		if (file->class == FILE_CONFIG && text_starts(file->path, "rules/")) {
+			has_rules = true;
+			if (fill_rules(s, f, &i, e) < 0)
+				return -1;
+			continue;
+		}
+		AUTO_FREE char *to = file->class == FILE_CONFIG ? xasprintf("%s/%s", f->tmp, file->path) : NULL;
+		if (to && place_file(s, file, to, f->written, e) < 0)
 			return -1;
+		i++;
 	}
-	return fill_rules(s, want, first_rule, tmp, spares, k, w, e);
+	size_t end = f->want->n;
+	return has_rules ? 0 : fill_rules(s, f, &end, e);
 }
 
 /* The step that makes a generation visible. */
@@ -504,9 +566,11 @@ static int apply_generation(struct directory_store *s, const struct plan *plan, 
 	struct kept k = {.number = next.number, .proven = true, .name = generation_name(&next)};
 	struct spares spares = {0};
 	AUTO_FREE char *tmp = path_of(s, "tmp", "generation"), *final = path_of(s, "generations", k.name);
+	struct filling filling = {.want = want, .tmp = tmp, .spares = &spares, .kept = &k, .written = w};
+	find_touched(plan, filling.touched);
 	int rc = retire_oldest(s, tmp, &spares, e);
 	if (rc == 0)
-		rc = fill_generation(s, want, tmp, &spares, &k, w, e);
+		rc = fill_generation(s, &filling, e);
 	if (rc == 0 && (rc = fs_remove(final, e)) == 0)
 		rc = fs_rename(tmp, final, e);
 	remove_spares(s, &spares);

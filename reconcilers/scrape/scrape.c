@@ -455,7 +455,7 @@ static json_t *rule_files(const struct bundle *b)
 	bool used[BUNDLE_SHARDS] = {false};
 	json_t *list = json_array();
 	for (size_t i = 0; i < b->n; i++)
-		if (text_starts(b->files[i].path, "rules/"))
+		if (text_starts(b->files[i].path, "rules/") && (!i || strncmp(b->files[i].path, b->files[i - 1].path, strlen("rules/3f")) != 0))
 			used[strtoul(b->files[i].path + strlen("rules/"), NULL, 16) % BUNDLE_SHARDS] = true;
 	for (unsigned i = 0; i < BUNDLE_SHARDS; i++) {
 		char pattern[32];
