@@ -201,15 +201,6 @@ static void note_event_stored(struct engine *e)
 	e->building_ns = 0;
 }
 
-static bool has_quarantine(const struct engine *e)
-{
-	for (size_t i = 0; i < e->desired->n; i++)
-		for (size_t k = 0; k < e->desired->services[i]->n_checks; k++)
-			if (e->desired->services[i]->checks[k].left_out)
-				return true;
-	return false;
-}
-
 static void build(struct engine *e)
 {
 	if (!engine_complete(e) && !e->nothing_to_lose) {
@@ -237,7 +228,7 @@ static void build(struct engine *e)
 		.n_unchecked = (unsigned)unchecked_rules(e, &a, plan, &rules),
 		.digest = e->bundle->digest,
 	};
-	e->cycle.quarantine = has_quarantine(e);
+	e->cycle.quarantine = e->desired->n_leaving_out > 0;
 	histogram_add(&e->metrics.stages[STAGE_M_BUILD], seconds_since(started));
 	log_debug("engine built services=%zu built=%zu puts=%zu deletes=%zu unchecked=%u", d->n, d->n_built, plan->n_puts, plan->n_deletes, ev.n_unchecked);
 	if (!ev.config_changed) {

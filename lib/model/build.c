@@ -282,6 +282,8 @@ static void settle_collisions(const struct build_ctx *c, struct desired *d)
 		if (same_collisions(s->collisions, collisions[i], s->wants.n_alerts))
 			continue;
 		d->services[i] = service_new(c, d, s->obs, collisions[i]);
+		d->n_leaving_out += d->services[i]->leaves_out;
+		d->n_leaving_out -= s->leaves_out;
 		report_collisions(d->services[i]);
 		d->n_built++;
 		service_unref(s);
@@ -340,6 +342,7 @@ static bool add_service(
 	if (old && same_context && same_library && !old->stale && old->obs == obs) {
 		old->refs++;
 		d->services[d->n++] = old;
+		d->n_leaving_out += old->leaves_out;
 		return false;
 	}
 	bool same_shape = old && same_context;
@@ -351,6 +354,7 @@ static bool add_service(
 		s = again;
 	}
 	d->services[d->n++] = s;
+	d->n_leaving_out += s->leaves_out;
 	d->n_built++;
 	return !same_shape || !same_base_names(old, s) || old->obs->created_ms != obs->created_ms;
 }

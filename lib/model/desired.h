@@ -69,6 +69,7 @@ struct desired_service {
 	struct collision *collisions;  /* one for each of wants.alerts */
 	struct rule_check *checks;	   /* one for each of wants.alerts */
 	size_t n_checks;
+	bool leaves_out; /* at least one of the rules that were checked */
 	struct rendered rendered[MAX_RECONCILERS];
 	struct diags diags;
 };
@@ -94,6 +95,7 @@ struct desired {
 	struct desired_service **services; /* sorted by key */
 	size_t n;
 	size_t n_built; /* how many were not carried over */
+	size_t n_leaving_out; /* how many have a rule left out */
 	struct rendered whole[MAX_RECONCILERS]; /* what a reconciler made of all services, under the digest of what it was made of */
 	struct diags diags; /* of no single service's making, and those of shadowed ones */
 };

@@ -37,6 +37,7 @@ static void render_rule(const struct build_ctx *c, struct desired_service *s, si
 	const char *refused = c->verdicts ? verdicts_find(c->verdicts, &check.digest) : NULL;
 	check.left_out = refused != NULL;
 	s->checks[s->n_checks++] = check;
+	s->leaves_out |= check.left_out;
 	if (refused) {
 		diags_add(&s->diags, DIAG_ERROR, s->obs->key, check.label, "Mend the label; the alert comes back by itself.",
 			"alert \"%.100s\" is left out: %s", w->name, refused);
