@@ -411,11 +411,11 @@ static char *tasks_path(struct swarm *s, bool only_rolling)
 }
 
 /* Large parts of the answers that nobody reads; of what tasks are made of it is enough to see that it changed. */
-static const struct json_skip skips[N_LISTS][8] = {
+static const struct json_skip skips[N_LISTS][16] = {
 	[LIST_SERVICES] = {{"PreviousSpec", 1, false}, {"Endpoint", 1, false}, {"UpdateConfig", 2, false}, {"RollbackConfig", 2, false}, {"EndpointSpec", 2, false},
 		{"ContainerSpec", 3, true}, {"Resources", 3, true}},
 	[LIST_TASKS] = {{"Spec", 1, false}, {"Labels", 0, false}, {"ContainerStatus", 0, false}, {"PortStatus", 0, false}, {"IPAMOptions", 0, false}, {"DriverState", 0, false},
-		{"DriverConfiguration", 0, false}},
+		{"DriverConfiguration", 0, false}, {"Version", 0, false}, {"CreatedAt", 0, false}, {"UpdatedAt", 0, false}, {"Timestamp", 2, false}, {"Message", 2, false}},
 	[LIST_NODES] = {{"Resources", 2, false}, {"TLSInfo", 2, false}},
 	[LIST_NETWORKS] = {{"IPAM", 1, false}, {"Containers", 1, false}, {"Options", 1, false}, {"Labels", 1, false}},
 };

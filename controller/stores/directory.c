@@ -475,14 +475,14 @@ static const char *stored_object(const struct directory_store *s, const char *pa
 	return NULL;
 }
 
-/* The shards in which the plan changes something. */
+/* The shards in which the plan changes something. Paths of target files may be gone by now. */
 static void find_touched(const struct plan *plan, bool touched[BUNDLE_SHARDS])
 {
 	for (size_t i = 0; i < plan->n_puts; i++)
 		if (text_starts(plan->puts[i]->path, "rules/"))
 			touched[strtoul(plan->puts[i]->path + strlen("rules/"), NULL, 16) % BUNDLE_SHARDS] = true;
 	for (size_t i = 0; i < plan->n_deletes; i++)
-		if (text_starts(plan->deletes[i].path, "rules/"))
+		if (plan->deletes[i].class == FILE_CONFIG && text_starts(plan->deletes[i].path, "rules/"))
 			touched[strtoul(plan->deletes[i].path + strlen("rules/"), NULL, 16) % BUNDLE_SHARDS] = true;
 }
 

@@ -57,7 +57,7 @@ static void between(struct json_splitter *s, char c)
 static const struct json_skip *find_skip(const struct json_splitter *s)
 {
 	for (const struct json_skip *k = s->skip; k && k->name; k++)
-		if (strlen(k->name) == s->key_len && memcmp(k->name, s->key, s->key_len) == 0 && (!k->depth || k->depth == s->depth))
+		if (k->name[0] == s->key[0] && strlen(k->name) == s->key_len && memcmp(k->name, s->key, s->key_len) == 0 && (!k->depth || k->depth == s->depth))
 			return k;
 	return NULL;
 }
