@@ -529,7 +529,8 @@ static bool fate_of(const struct engine *e, const struct waiter *w, enum fate *f
 		snprintf(text, size, "held back until source %s has answered in full: what is stored now would lose what it knows", source);
 		return true;
 	}
-	if (e->cycle.outcome == OUTCOME_HALTED && e->cycle.stage == STAGE_IDLE && e->cycle.apply == APPLY_CLEAN) {
+	bool halted = e->cycle.outcome == OUTCOME_HALTED && e->cycle.stage == STAGE_IDLE;
+	if (halted && (w->change > e->decided_change || e->cycle.apply == APPLY_CLEAN)) {
 		*fate = FATE_FAILED;
 		snprintf(text, size, "%s", e->problem);
 		return true;

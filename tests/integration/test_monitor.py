@@ -135,6 +135,19 @@ class Requests(Case):
         self.assertIn("Prometheus", answer.json()["Message"])
         self.assertIsNotNone(self.job(wb, "s"))        # the change is kept: it will run when Prometheus does
 
+    def test_what_cannot_be_stored_is_500_and_comes_by_itself_later(self):
+        wb = self.watchbill()
+        self.reconfigure(wb, serviceName="a", alertName="x", alertIf="up == 1")
+        os.rename(wb.store("objects"), wb.store("away"))
+        with open(wb.store("objects"), "w"):
+            pass
+        answer = wb.push("reconfigure", serviceName="b", alertName="x", alertIf="up == 2")
+        self.assertEqual((answer.status, answer.json()["Status"]), (500, 500))
+        self.assertIn("objects", answer.json()["Message"])
+        os.unlink(wb.store("objects"))
+        os.rename(wb.store("away"), wb.store("objects"))
+        wait_for(lambda: set(self.rules(wb)) == {"a_x", "b_x"}, 20, lambda: self.rules(wb))
+
     def test_F053_reload_on_change(self):
         wb = self.watchbill()
         wb.settled()
