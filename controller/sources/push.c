@@ -244,11 +244,10 @@ const struct obs_service *push_source_put(struct source *p, const struct pair *p
 	obs_service_seal(o);
 	read_node_info(s, o, param(params, n, "nodeInfo"));
 	obs_service_seal(o);
-	const char *name = o->name;
-	AUTO_FREE char *kept = xstrdup(name);
+	AUTO_FREE char *name = xstrdup(o->name); /* an equal value may be kept in its place */
 	set_service(s, o);
 	publish(s);
-	return push_source_find(p, kept);
+	return push_source_find(p, name);
 }
 
 const struct obs_service *push_source_find(struct source *p, const char *name)
