@@ -29,7 +29,7 @@ static void get_services(const struct api *api, struct api_exchange *x)
 {
 	if (!is_known(api, x, LISTENER_GET_SERVICES))
 		return;
-	api_reply_header(x, "Watchbill-Complete", "true"); /* what is not in the list is not there */
+	api_reply_header(x, LISTENER_WHOLE_HEADER, "true");
 	const struct obs_part *part = notify_source(api->notify)->part;
 	json_t *list = json_array();
 	for (size_t i = 0; i < part->n; i++)

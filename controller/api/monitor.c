@@ -12,7 +12,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 struct params {
 	struct arena arena;
@@ -38,14 +37,6 @@ static void read_params(struct params *p, const struct api_request *r)
 	api_params(r->query, strlen(r->query), on_param, p);
 	if (text_starts(r->content_type, "application/x-www-form-urlencoded"))
 		api_params(r->body, r->body_len, on_param, p);
-}
-
-static const char *param(const struct params *p, const char *name)
-{
-	for (size_t i = p->v.n; i-- > 0;)
-		if (strcasecmp(p->v.at[i].key, name) == 0)
-			return p->v.at[i].value;
-	return "";
 }
 
 /* -- answers -- */
@@ -90,10 +81,9 @@ static void set_label(json_t *labels, const char *name, const char *value)
 /* Labels that a setting copies from the service to its targets, as far as it has them. */
 static json_t *scrape_labels(const struct settings *set, const struct obs_service *s)
 {
-	AUTO_ARENA a = ARENA_INIT;
 	json_t *map = json_object();
 	for (size_t i = 0; i < set->target_labels.n; i++)
-		set_label(map, set->target_labels.at[i], obs_service_label(s, arena_printf(&a, LABEL_PREFIX "%s", set->target_labels.at[i])));
+		set_label(map, set->target_labels.at[i], obs_service_param(s, set->target_labels.at[i]));
 	return map;
 }
 
@@ -187,7 +177,7 @@ static void reconfigure(const struct api *api, const struct params *p, struct ap
 
 static void remove_service(const struct api *api, const struct params *p, struct api_exchange *x)
 {
-	const char *name = param(p, "serviceName");
+	const char *name = push_param(p->v.at, p->v.n, "serviceName");
 	if (!*name) {
 		api_reply_json(x, 400, service_answer(api, 400, "serviceName is missing; nothing was changed", NULL, true));
 		return;
@@ -224,7 +214,7 @@ static void reconfigure_node(const struct api *api, const struct params *p, stru
 
 static void remove_node(const struct api *api, const struct params *p, struct api_exchange *x)
 {
-	const char *id = param(p, "id");
+	const char *id = push_param(p->v.at, p->v.n, "id");
 	if (!*id) {
 		api_reply_json(x, 400, node_answer(400, "", "node id not in query", json_null()));
 		return;

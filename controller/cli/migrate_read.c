@@ -315,10 +315,7 @@ bool migrate_is_host_of(const struct migration *m, const struct migrate_service 
 
 const char *migrate_former_name(const struct migration *m, struct arena *a, const struct obs_service *s)
 {
-	const char *prefix = m->options.name_prefix, *is_short = obs_service_label(s, LABEL_PREFIX "shortName");
-	size_t n = strlen(m->options.stack);
-	if (*prefix) /* which switched shortName off */
-		return arena_printf(a, "%s_%s", prefix, s->full_name);
-	bool cut = is_short && strcasecmp(is_short, "true") == 0 && n && strncmp(s->full_name, m->options.stack, n) == 0 && s->full_name[n] == '_';
-	return cut ? s->full_name + n + 1 : s->full_name;
+	const char *prefix = m->options.name_prefix;
+	return *prefix ? arena_printf(a, "%s_%s", prefix, s->full_name) /* which switched shortName off */
+				   : stack_known_name(a, s, &m->options, "");
 }

@@ -6,14 +6,13 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "model/labels.h"
 #include "model/notices.h"
 
 #include <string.h>
 #include <strings.h>
 
 enum { NESTING_MAX = 8, TEXT_MAX_BYTES = 4 * 1024 * 1024 };
-
-#define LABELS_PREFIX "com.df."
 
 /* -- variables -- */
 
@@ -220,7 +219,7 @@ static void read_labels(struct obs_service *s, const json_t *labels, const struc
 
 static bool is_ours(const char *label)
 {
-	return text_starts(label, LABELS_PREFIX);
+	return text_starts(label, LABEL_PREFIX);
 }
 
 /* Labels beside `deploy` go to containers, where nobody looks for them: the most common mistake. */
@@ -291,7 +290,7 @@ static void warn_not_opted_in(const struct obs_service *s, const struct place *p
 		ours |= is_ours(s->labels[i].key);
 	if (ours && !s->opted_in)
 		diags_add(p->d, DIAG_WARNING, p->service, p->o->notify_label, "Set the label to \"true\".",
-			"the service has " LABELS_PREFIX "* labels but does not opt in");
+			"the service has " LABEL_PREFIX "* labels but does not opt in");
 }
 
 char *stack_service_name(const struct stack_options *o, const char *key)
@@ -299,14 +298,14 @@ char *stack_service_name(const struct stack_options *o, const char *key)
 	return *o->stack ? xasprintf("%s_%s", o->stack, key) : xstrdup(key);
 }
 
-/* The name by which it will be known; `docker stack deploy` adds the label that this depends on. */
-static void name_service(struct obs_service *s, const struct stack_options *o)
+/* `docker stack deploy` adds the label that this depends on. */
+const char *stack_known_name(struct arena *a, const struct obs_service *s, const struct stack_options *o, const char *prefix)
 {
 	AUTO_FREE struct obs_label *labels = xcalloc(s->n_labels + 1, sizeof *labels);
 	for (size_t i = 0; i < s->n_labels; i++)
 		labels[i] = s->labels[i];
 	labels[s->n_labels] = (struct obs_label){"com.docker.stack.namespace", o->stack};
-	s->name = s->key = notice_service_name(&s->arena, s->full_name, labels, s->n_labels + 1, o->name_prefix ? o->name_prefix : "");
+	return notice_service_name(a, s->full_name, labels, s->n_labels + 1, prefix);
 }
 
 static struct obs_service *read_service(
@@ -323,7 +322,7 @@ static struct obs_service *read_service(
 	read_networks(s, root, json_object_get(v, "networks"), &p);
 	read_replicas(s, deploy, &p);
 	obs_service_seal(s);
-	name_service(s, o);
+	s->name = s->key = stack_known_name(&s->arena, s, o, o->name_prefix ? o->name_prefix : "");
 	const char *notify = obs_service_label(s, o->notify_label);
 	s->opted_in = notify && strcasecmp(notify, "true") == 0;
 	warn_not_opted_in(s, &p);
@@ -336,7 +335,7 @@ static void keep_apart(struct obs_service *const *all, size_t n, struct obs_serv
 	for (size_t i = 0; i < n && s->name != s->full_name; i++) {
 		if (all[i] == s || strcmp(all[i]->name, s->name) != 0)
 			continue;
-		diags_add(d, DIAG_WARNING, s->full_name, LABELS_PREFIX "shortName", "Take shortName off one of them, or rename it.",
+		diags_add(d, DIAG_WARNING, s->full_name, LABEL_PREFIX "shortName", "Take shortName off one of them, or rename it.",
 			"another service is known as \"%.100s\" already; this one keeps its full name", s->name);
 		s->name = s->key = s->full_name;
 	}

@@ -26,6 +26,8 @@ struct obs_part *stack_parse(const json_t *tree, const struct stack_options *o, 
 char *stack_interpolate(const char *text, const struct stack_options *o, const char *service, const char *label, struct diags *d);
 /* The text of a scalar, variables put in; NULL for a list, a mapping and what is not there. The caller frees. */
 char *stack_text(const json_t *v, const struct stack_options *o, const char *service, const char *label, struct diags *d);
+/* The name by which a service of the stack is known under that prefix, by its labels. In `a`, or the full name itself. */
+const char *stack_known_name(struct arena *a, const struct obs_service *s, const struct stack_options *o, const char *prefix);
 /* What the Swarm calls a service of the file. The caller frees. */
 char *stack_service_name(const struct stack_options *o, const char *key);
 

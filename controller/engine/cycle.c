@@ -1,6 +1,8 @@
 /* The cycle: see cycle.h. */
 #include "engine/cycle.h"
 
+#include "base/backoff.h"
+
 #include <string.h>
 
 enum { RETRY_FIRST_MS = 500, RETRY_MAX_MS = 30000, STREAK_MAX = 8, STREAK_PAUSE_MAX_MS = 1000 };
@@ -78,15 +80,10 @@ static void end_reload(struct cycle *c, int64_t now_ms)
 	c->reload_not_before_ms = c->reload_started_ms + pause_ms(c, now_ms - c->reload_started_ms);
 }
 
-static int64_t longer(int64_t pause_ms)
-{
-	return !pause_ms ? RETRY_FIRST_MS : pause_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : pause_ms * 2;
-}
-
 static void retry_later(struct cycle *c, int64_t now_ms)
 {
 	c->stage = STAGE_IDLE;
-	c->retry_ms = longer(c->retry_ms);
+	c->retry_ms = backoff_longer(c->retry_ms, RETRY_FIRST_MS, RETRY_MAX_MS);
 	c->retry_at_ms = now_ms + c->retry_ms;
 	settle(c, OUTCOME_HALTED);
 }
@@ -216,7 +213,7 @@ struct cycle_actions cycle_step(struct cycle *c, const struct cycle_event *e)
 	case CE_UNREACHABLE:
 		end_reload(c, e->now_ms);
 		c->apply = APPLY_PENDING;
-		c->reload_retry_ms = longer(c->reload_retry_ms);
+		c->reload_retry_ms = backoff_longer(c->reload_retry_ms, RETRY_FIRST_MS, RETRY_MAX_MS);
 		c->reload_not_before_ms = e->now_ms + c->reload_retry_ms;
 		c->unreachable = true;
 		if (c->outcome != OUTCOME_REVERTED)

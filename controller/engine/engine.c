@@ -61,11 +61,6 @@ struct engine {
 
 static void post(struct engine *e, struct cycle_event ev);
 
-static int64_t now_ms(void)
-{
-	return (int64_t)(uv_hrtime() / 1000000);
-}
-
 static double seconds_since(uint64_t ns)
 {
 	return (double)(uv_hrtime() - ns) / 1e9;
@@ -94,12 +89,18 @@ static struct generation exposed_generation(const struct engine *e)
 	return e->p.store->ops->exposed(e->p.store);
 }
 
-bool engine_complete(const struct engine *e)
+/* Name of a source that has not answered in full yet, NULL when all have. */
+static const char *first_incomplete(const struct engine *e)
 {
 	for (size_t i = 0; i < e->p.n_sources; i++)
 		if (!e->p.sources[i]->complete)
-			return false;
-	return true;
+			return e->p.sources[i]->name;
+	return NULL;
+}
+
+bool engine_complete(const struct engine *e)
+{
+	return !first_incomplete(e);
 }
 
 /* -- build -- */
@@ -478,14 +479,6 @@ static void act(struct engine *e, const struct cycle_actions *a)
 
 /* -- those who wait -- */
 
-static const char *first_incomplete(const struct engine *e)
-{
-	for (size_t i = 0; i < e->p.n_sources; i++)
-		if (!e->p.sources[i]->complete)
-			return e->p.sources[i]->name;
-	return NULL;
-}
-
 static const char *worker_problem(const struct engine *e)
 {
 	for (size_t i = 0; i < e->p.n_workers; i++)
@@ -569,7 +562,7 @@ static void post(struct engine *e, struct cycle_event ev)
 	while (e->queue.v.n && !e->stopping) {
 		struct cycle_event next = e->queue.v.at[0];
 		VEC_REMOVE(&e->queue.v, 0);
-		next.now_ms = now_ms();
+		next.now_ms = (int64_t)timer_now_ms();
 		enum cycle_outcome before = e->cycle.outcome;
 		struct cycle_actions a = cycle_step(&e->cycle, &next);
 		bool ended = next.kind == CE_RELOADED || next.kind == CE_STORED || next.kind == CE_CHECK_FAILED || next.kind == CE_STORE_FAILED || next.kind == CE_REFUSED;

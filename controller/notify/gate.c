@@ -2,6 +2,7 @@
 #include "notify/gate.h"
 
 #include "base/alloc.h"
+#include "model/labels.h"
 
 #include <string.h>
 #include <uthash.h>
@@ -145,7 +146,7 @@ static void take_in(struct gate *g, struct obs_service *s, int64_t now_ms, gate_
 {
 	struct entry *e = find(g, s->name);
 	if (e && e->seen) {
-		diags_add(&g->diags, DIAG_WARNING, s->key, "com.df.shortName", "Give one of them another name.",
+		diags_add(&g->diags, DIAG_WARNING, s->key, LABEL_PREFIX "shortName", "Give one of them another name.",
 			"receivers are not told of %s: %s is called %s too", s->key, e->obs->key, s->name);
 		return;
 	}

@@ -7,6 +7,7 @@
 #include "io/fs.h"
 #include "io/http.h"
 #include "io/timer.h"
+#include "model/labels.h"
 #include "notify/gate.h"
 #include "notify/memory.h"
 
@@ -59,14 +60,9 @@ struct notify {
 	struct diags diags; /* of the settings */
 };
 
-static uint64_t now_ms(void)
-{
-	return uv_hrtime() / 1000000;
-}
-
 static int64_t now(void)
 {
-	return (int64_t)now_ms();
+	return (int64_t)timer_now_ms();
 }
 
 /* -- the file -- */
@@ -101,7 +97,7 @@ static int write_memory(const struct notify *n, struct err *e)
 static void save(struct notify *n)
 {
 	struct err e = {0};
-	uint64_t version = known_version(n), started = now_ms();
+	uint64_t version = known_version(n), started = timer_now_ms();
 	if (write_memory(n, &e) < 0) {
 		if (strcmp(n->save_problem, e.msg) != 0)
 			log_error("notify cannot_save error=%s", LOGQ(e.msg));
@@ -111,7 +107,7 @@ static void save(struct notify *n)
 	}
 	n->save_problem[0] = '\0';
 	n->saved_version = version;
-	n->save_not_before_ms = now_ms() + (now_ms() - started) * SAVE_COST_FACTOR;
+	n->save_not_before_ms = timer_now_ms() + (timer_now_ms() - started) * SAVE_COST_FACTOR;
 }
 
 static void on_save_timer(void *ctx)
@@ -124,11 +120,11 @@ static void on_save_timer(void *ctx)
 
 static void save_soon(struct notify *n)
 {
-	uint64_t at = now_ms() + SAVE_SOON_MS;
+	uint64_t at = timer_now_ms() + SAVE_SOON_MS;
 	if (n->saved_version == known_version(n) || timer_is_set(n->save_timer))
 		return;
 	at = at < n->save_not_before_ms ? n->save_not_before_ms : at;
-	timer_set(n->save_timer, (int64_t)(at - now_ms()));
+	timer_set(n->save_timer, (int64_t)(at - timer_now_ms()));
 }
 
 static void restore(struct notify *n)
@@ -164,7 +160,7 @@ static void set_state(struct receiver_run *r, enum receiver_state state, const c
 	snprintf(r->error, sizeof r->error, "%s", error);
 	text_mend_utf8(r->error, strlen(r->error)); /* as it may have been cut within a character */
 	if (state == RECEIVER_HEALTHY)
-		r->success_ms = now_ms();
+		r->success_ms = timer_now_ms();
 }
 
 static enum delivery_outcome outcome_of(enum notice_kind kind, const struct http_result *r, char *error, size_t size)
@@ -465,7 +461,7 @@ struct receiver_facts notify_receiver(const struct notify *n, size_t i)
 		.state = r->state,
 		.pending = delivery_pending(r->delivery),
 		.counts = delivery_counts(r->delivery),
-		.last_success_s = r->success_ms ? (double)(now_ms() - r->success_ms) / 1000 : -1,
+		.last_success_s = r->success_ms ? (double)(timer_now_ms() - r->success_ms) / 1000 : -1,
 		.last_error = r->error,
 	};
 }
@@ -492,8 +488,8 @@ static void check_addressees(void *ctx, const struct obs_service *s)
 	for (size_t i = 0; i < w->n->n_runs; i++)
 		if (!w->n->runs[i].spec->nodes && notice_is_for(s, w->n->runs[i].spec->host))
 			return;
-	if (obs_service_label(s, "com.df.notifyService"))
-		diags_add(w->out, DIAG_WARNING, s->key, "com.df.notifyService", "Name hosts of notify-create-service-url.", "no receiver is told of %s: none of them has such a name", s->key);
+	if (obs_service_label(s, LABEL_PREFIX "notifyService"))
+		diags_add(w->out, DIAG_WARNING, s->key, LABEL_PREFIX "notifyService", "Name hosts of notify-create-service-url.", "no receiver is told of %s: none of them has such a name", s->key);
 }
 
 void notify_diags(const struct notify *n, struct diags *out)

@@ -7,6 +7,7 @@
  * The source is complete when each address has answered or failed once: what a silent one said last, in a former life, is known from a file. */
 #include "sources/listener.h"
 
+#include "base/backoff.h"
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "base/json.h"
@@ -15,13 +16,13 @@
 #include "base/vec.h"
 #include "io/fs.h"
 #include "io/timer.h"
+#include "model/notices.h"
 #include "sources/push.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define GET_SERVICES "/v1/docker-flow-swarm-listener/get-services"
-#define WHOLE_HEADER "Watchbill-Complete"
+#define GET_SERVICES LISTENER_PREFIX "/get-services"
 
 enum { PORT = 8080, ANSWER_MAX_BYTES = 64 * 1024 * 1024, TIMEOUT_MS = 10000, RETRY_FIRST_MS = 500, RETRY_MAX_MS = 30000 };
 
@@ -166,7 +167,7 @@ static void update_state(struct listener *l)
 static void failed(struct asked *q, const char *why)
 {
 	snprintf(q->problem, sizeof q->problem, "%.90s: %.100s", q->to.shown, why);
-	q->retry_ms = !q->retry_ms ? RETRY_FIRST_MS : q->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : q->retry_ms * 2;
+	q->retry_ms = backoff_longer(q->retry_ms, RETRY_FIRST_MS, RETRY_MAX_MS);
 	timer_set(q->timer, q->retry_ms);
 }
 
@@ -203,7 +204,7 @@ static void ask(void *ctx)
 		return;
 	q->call = http_start(q->l->http,
 		&(struct http_request){
-			.to = &q->to, .path = q->path, .max_bytes = ANSWER_MAX_BYTES, .timeout_ms = TIMEOUT_MS, .want_header = WHOLE_HEADER, .on_done = on_answer, .ctx = q});
+			.to = &q->to, .path = q->path, .max_bytes = ANSWER_MAX_BYTES, .timeout_ms = TIMEOUT_MS, .want_header = LISTENER_WHOLE_HEADER, .on_done = on_answer, .ctx = q});
 }
 
 /* -- addresses -- */

@@ -80,8 +80,7 @@ static const char *canonical(struct arena *a, const char *name)
 	return name;
 }
 
-/* The last one of that name, in any spelling of case; "" without. */
-static const char *param(const struct pair *params, size_t n, const char *name)
+const char *push_param(const struct pair *params, size_t n, const char *name)
 {
 	while (n-- > 0)
 		if (strcasecmp(params[n].key, name) == 0)
@@ -149,9 +148,8 @@ static struct obs_node *node_of(const struct push *s, const char *id, const char
 	n->state = arena_strdup(a, known->state);
 	n->role = arena_strdup(a, known->role);
 	n->availability = arena_strdup(a, known->availability);
-	n->labels = ARENA_ARRAY(a, struct obs_label, known->n_labels);
-	for (size_t k = 0; k < known->n_labels; k++)
-		n->labels[n->n_labels++] = (struct obs_label){arena_strdup(a, known->labels[k].key), arena_strdup(a, known->labels[k].value)};
+	n->labels = obs_labels_copy(a, known->labels, known->n_labels);
+	n->n_labels = known->n_labels;
 	return n;
 }
 
@@ -222,7 +220,7 @@ static void set_service(struct push *s, struct obs_service *o)
 
 static const char *problem_of(const struct pair *params, size_t n)
 {
-	const char *name = param(params, n, "serviceName");
+	const char *name = push_param(params, n, "serviceName");
 	if (!all_utf8(params, n))
 		return "a parameter is not valid UTF-8; nothing was changed";
 	if (!*name)
@@ -236,13 +234,13 @@ const struct obs_service *push_source_put(struct source *p, const struct pair *p
 	*problem = problem_of(params, n);
 	if (*problem)
 		return NULL;
-	struct obs_service *o = obs_service_new("push", "", param(params, n, "serviceName"));
-	if (!text_parse_int(param(params, n, "replicas"), 0, INT32_MAX, &o->replicas))
+	struct obs_service *o = obs_service_new("push", "", push_param(params, n, "serviceName"));
+	if (!text_parse_int(push_param(params, n, "replicas"), 0, INT32_MAX, &o->replicas))
 		o->replicas = 0;
 	o->opted_in = true;
 	o->n_labels = labels_of(&o->arena, params, n, &o->labels);
 	obs_service_seal(o);
-	read_node_info(s, o, param(params, n, "nodeInfo"));
+	read_node_info(s, o, push_param(params, n, "nodeInfo"));
 	obs_service_seal(o);
 	AUTO_FREE char *name = xstrdup(o->name); /* an equal value may be kept in its place */
 	set_service(s, o);
@@ -316,9 +314,8 @@ static struct obs_service *with_nodes(const struct push *s, const struct obs_ser
 	struct arena *a = &o->arena;
 	o->replicas = from->replicas;
 	o->opted_in = from->opted_in;
-	o->labels = ARENA_ARRAY(a, struct obs_label, from->n_labels);
-	for (size_t i = 0; i < from->n_labels; i++)
-		o->labels[o->n_labels++] = (struct obs_label){arena_strdup(a, from->labels[i].key), arena_strdup(a, from->labels[i].value)};
+	o->labels = obs_labels_copy(a, from->labels, from->n_labels);
+	o->n_labels = from->n_labels;
 	join_network(o, arena_strdup(a, from->reached_on));
 	o->tasks = ARENA_ARRAY(a, struct obs_task, from->n_tasks);
 	for (size_t i = 0; i < from->n_tasks; i++) {
@@ -346,15 +343,15 @@ static void refresh_services_on(struct push *s, const char *node_id)
 const struct obs_node *push_source_put_node(struct source *p, const struct pair *params, size_t n)
 {
 	struct push *s = self(p);
-	const char *id = param(params, n, "id");
+	const char *id = push_param(params, n, "id");
 	if (!*id || !all_utf8(params, n))
 		return NULL;
-	struct obs_node *node = obs_node_new(id, param(params, n, "hostname"));
+	struct obs_node *node = obs_node_new(id, push_param(params, n, "hostname"));
 	struct arena *a = &node->arena;
-	node->address = arena_strdup(a, param(params, n, "address"));
-	node->state = arena_strdup(a, param(params, n, "state"));
-	node->role = arena_strdup(a, param(params, n, "role"));
-	node->availability = arena_strdup(a, param(params, n, "availability"));
+	node->address = arena_strdup(a, push_param(params, n, "address"));
+	node->state = arena_strdup(a, push_param(params, n, "state"));
+	node->role = arena_strdup(a, push_param(params, n, "role"));
+	node->availability = arena_strdup(a, push_param(params, n, "availability"));
 	node->n_labels = labels_of(a, params, n, &node->labels);
 	obs_node_seal(node);
 	size_t i = find_node(s, id);

@@ -9,6 +9,9 @@
 /* Every service that it is told of counts as opted in. */
 struct source *push_source_new(void);
 
+/* Value of the last parameter of that name, in any spelling of case; "" without. */
+const char *push_param(const struct pair *params, size_t n, const char *name);
+
 /* Adds or replaces a service. Parameters are `serviceName`, `replicas`, `nodeInfo` and the names of labels without prefix ("scrapePort"), in any
  * spelling of case; of several of one name the last counts, an empty one is as good as none. Strings are copied.
  * Returns the service as it is now, borrowed until the next call, or NULL with the reason in `problem`; then nothing was changed. */

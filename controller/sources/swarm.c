@@ -10,6 +10,7 @@
  * How often to list is bounded by cost: what a list took of processor time is rested for many times over. */
 #include "sources/swarm.h"
 
+#include "base/backoff.h"
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -110,11 +111,6 @@ static struct swarm *self(struct source *p)
 	return (struct swarm *)p;
 }
 
-static uint64_t now_ms(void)
-{
-	return uv_hrtime() / 1000000;
-}
-
 static double cpu_seconds(void)
 {
 	struct timespec t;
@@ -186,7 +182,7 @@ static void start_over(struct swarm *s, const char *problem, bool soon)
 		s->endpoint = (s->endpoint + 1) % s->n_endpoints;
 	}
 	int64_t wait = s->reconnect_ms;
-	s->reconnect_ms = wait * 2 > RECONNECT_MAX_MS ? RECONNECT_MAX_MS : wait * 2;
+	s->reconnect_ms = backoff_longer(wait, RECONNECT_FIRST_MS, RECONNECT_MAX_MS);
 	wait += (int64_t)(uv_hrtime() / 1000 % (uint64_t)(wait / 2 + 1)); /* so that many controllers do not come back at once */
 	s->port.n_reconnects++;
 	timer_set(s->reconnect_timer, wait);
@@ -307,10 +303,10 @@ static void commit_services(struct swarm *s, struct list *l)
 	size_t changes = swarm_cache_services_end(s->cache, l->n_unreadable > 0);
 	s->services_cost_s = l->cost_s;
 	if (s->port.complete)
-		swarm_cache_start_rolling(s->cache, (int64_t)now_ms() + ROLL_MS, false);
+		swarm_cache_start_rolling(s->cache, (int64_t)timer_now_ms() + ROLL_MS, false);
 	/* A change that no event told of is either on its way or lost. */
 	if (s->synced_once && changes && s->port.n_events == s->events_at_list)
-		s->suspect_at_ms = now_ms();
+		s->suspect_at_ms = timer_now_ms();
 	schedule_resync(s);
 }
 
@@ -323,7 +319,7 @@ static int64_t at_least(int64_t ms, double cost_s, int factor)
 static void note_full_tasks(struct swarm *s, double cost_s)
 {
 	s->tasks_cost_s = cost_s;
-	s->full_tasks_at_ms = now_ms() + (uint64_t)at_least(s->set->task_interval_ms, cost_s, SLOW_COST_FACTOR);
+	s->full_tasks_at_ms = timer_now_ms() + (uint64_t)at_least(s->set->task_interval_ms, cost_s, SLOW_COST_FACTOR);
 }
 
 static void commit_list(struct swarm *s, struct list *l)
@@ -352,7 +348,7 @@ static void on_synced(struct swarm *s)
 	bool first = !s->port.complete;
 	s->port.complete = true;
 	if (first)
-		swarm_cache_start_rolling(s->cache, (int64_t)now_ms() + ROLL_MS, true);
+		swarm_cache_start_rolling(s->cache, (int64_t)timer_now_ms() + ROLL_MS, true);
 	set_state(s, SOURCE_SYNCED, "");
 	if (first)
 		log_info("source synced name=%s endpoint=%s api=%s", s->port.name, s->port.where, s->version);
@@ -453,8 +449,8 @@ static void start_list(struct swarm *s, enum list_kind kind, bool only_rolling)
 static void on_tasks_timer(void *ctx)
 {
 	struct swarm *s = ctx;
-	size_t rolling = swarm_cache_rolling(s->cache, (int64_t)now_ms());
-	bool all = now_ms() >= s->full_tasks_at_ms;
+	size_t rolling = swarm_cache_rolling(s->cache, (int64_t)timer_now_ms());
+	bool all = timer_now_ms() >= s->full_tasks_at_ms;
 	if (!all && (!rolling || rolling > ROLLING_IDS_MAX)) {
 		schedule_tasks(s);
 		return;
@@ -466,7 +462,7 @@ static void on_tasks_timer(void *ctx)
 /* A timer that is set for sooner stays: in a stream of changes it would never come. */
 static void tasks_in(struct swarm *s, int64_t ms)
 {
-	uint64_t at = now_ms() + (uint64_t)(ms > 0 ? ms : 0);
+	uint64_t at = timer_now_ms() + (uint64_t)(ms > 0 ? ms : 0);
 	if (s->lists[LIST_TASKS].call || (timer_is_set(s->tasks_timer) && s->tasks_due_ms <= at))
 		return;
 	s->tasks_due_ms = at;
@@ -476,7 +472,7 @@ static void tasks_in(struct swarm *s, int64_t ms)
 /* Brings the list of all tasks forward. */
 static void all_tasks_in(struct swarm *s, int64_t ms)
 {
-	uint64_t at = now_ms() + (uint64_t)ms;
+	uint64_t at = timer_now_ms() + (uint64_t)ms;
 	if (at < s->full_tasks_at_ms)
 		s->full_tasks_at_ms = at;
 	schedule_tasks(s);
@@ -487,7 +483,7 @@ static void schedule_tasks(struct swarm *s)
 {
 	if (!s->synced_once)
 		return;
-	uint64_t now = now_ms();
+	uint64_t now = timer_now_ms();
 	size_t rolling = swarm_cache_rolling(s->cache, (int64_t)now);
 	/* Too many to ask for one by one: all are listed soon, also if they have stopped rolling by then. */
 	uint64_t soon = now + (uint64_t)at_least(FAST_TASKS_MS, s->tasks_cost_s, FAST_COST_FACTOR);
@@ -507,7 +503,7 @@ static void recycle_stream(struct swarm *s, const char *reason)
 static void on_resync_timer(void *ctx)
 {
 	struct swarm *s = ctx;
-	uint64_t now = now_ms();
+	uint64_t now = timer_now_ms();
 	if (s->suspect_at_ms && now - s->suspect_at_ms >= SUSPICION_MS) {
 		s->suspect_at_ms = 0;
 		if (s->port.n_events == s->events_at_list) {
@@ -532,7 +528,7 @@ static void schedule_resync(struct swarm *s)
 static void on_silence_timer(void *ctx)
 {
 	struct swarm *s = ctx;
-	uint64_t silent_ms = now_ms() - s->stream_heard_ms, allowed_ms = (uint64_t)s->set->event_silence_ms;
+	uint64_t silent_ms = timer_now_ms() - s->stream_heard_ms, allowed_ms = (uint64_t)s->set->event_silence_ms;
 	if (silent_ms >= allowed_ms)
 		recycle_stream(s, "silent for as long as event-silence allows");
 	else
@@ -594,9 +590,9 @@ static void on_looked(void *ctx, struct http_result *r)
 	}
 	if (s->looks.v.n)
 		return;
-	swarm_cache_start_rolling(s->cache, (int64_t)now_ms() + ROLL_MS, false);
+	swarm_cache_start_rolling(s->cache, (int64_t)timer_now_ms() + ROLL_MS, false);
 	publish(s);
-	if (swarm_cache_rolling(s->cache, (int64_t)now_ms()))
+	if (swarm_cache_rolling(s->cache, (int64_t)timer_now_ms()))
 		schedule_tasks(s);
 	if (s->dirty.v.n)
 		on_batch(s);
@@ -677,7 +673,7 @@ static void on_container_event(struct swarm *s, const struct swarm_event *ev)
 	bool ends = strcmp(ev->action, "die") == 0 || (strcmp(ev->action, "kill") == 0 && is_stop_signal(ev->signal));
 	if (!ends && strcmp(ev->action, "start") != 0)
 		return;
-	swarm_cache_mark_rolling(s->cache, ev->service_id, (int64_t)now_ms() + ROLL_MS);
+	swarm_cache_mark_rolling(s->cache, ev->service_id, (int64_t)timer_now_ms() + ROLL_MS);
 	if (ends && swarm_cache_drop_task(s->cache, ev->service_id, ev->task_id))
 		s->publish_due = true;
 	schedule_tasks(s);
@@ -717,7 +713,7 @@ static void on_stream_data(void *ctx, const char *bytes, size_t len)
 {
 	struct swarm *s = ctx;
 	struct err e;
-	s->stream_heard_ms = now_ms();
+	s->stream_heard_ms = timer_now_ms();
 	if (json_splitter_feed(&s->events, bytes, len, on_event, s, &e) < 0) {
 		log_warn("source stream_unreadable name=%s error=%s", s->port.name, LOGQ(e.msg));
 		json_splitter_deinit(&s->events);
@@ -747,7 +743,7 @@ static void open_stream(struct swarm *s)
 		: xstrdup("");
 	AUTO_FREE char *path = xasprintf("/v%s/events?filters=%s%s", s->version, encoded, since);
 	json_splitter_init(&s->events, false, MAX_ELEMENT_BYTES);
-	s->stream_heard_ms = now_ms();
+	s->stream_heard_ms = timer_now_ms();
 	timer_set(s->silence_timer, s->set->event_silence_ms);
 	s->suspect_at_ms = 0;
 	s->stream = http_start(s->http,

@@ -638,10 +638,8 @@ static struct obs_service *observe(struct swarm_cache *c, const struct cached_se
 	o->mended = s->spec.mended;
 	/* The labels are kept once: in the spec until they were observed, then in the observed value. */
 	const struct obs_label *labels = s->spec.labels ? s->spec.labels : s->obs->labels;
-	size_t n_labels = s->spec.labels ? s->spec.n_labels : s->obs->n_labels;
-	o->labels = ARENA_ARRAY(&o->arena, struct obs_label, n_labels);
-	for (size_t i = 0; i < n_labels; i++)
-		o->labels[o->n_labels++] = (struct obs_label){arena_strdup(&o->arena, labels[i].key), arena_strdup(&o->arena, labels[i].value)};
+	o->n_labels = s->spec.labels ? s->spec.n_labels : s->obs->n_labels;
+	o->labels = obs_labels_copy(&o->arena, labels, o->n_labels);
 	o->networks = ARENA_ARRAY(&o->arena, const char *, s->spec.n_networks);
 	for (size_t i = 0; i < s->spec.n_networks; i++)
 		o->networks[o->n_networks++] = arena_strdup(&o->arena, find_network(c, s->spec.networks[i]));

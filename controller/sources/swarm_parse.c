@@ -2,6 +2,7 @@
 #include "sources/swarm_parse.h"
 
 #include "base/json.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,17 +34,21 @@ int64_t swarm_parse_time_ms(const char *text)
 	return ms;
 }
 
-static void read_labels(struct arena *a, const json_t *labels, struct swarm_service *out)
+/* Appends those that are texts and whose names are not in `but` (may be NULL). A NUL cannot be in any configuration; the label parser will call
+ * the rest malformed where it matters. */
+static void add_labels(struct arena *a, const json_t *labels, const json_t *but, struct obs_label *out, size_t *n)
 {
 	const char *key;
 	json_t *value;
-	out->labels = ARENA_ARRAY(a, struct obs_label, json_object_size(labels) + 1);
 	json_object_foreach((json_t *)labels, key, value)
-		if (json_is_string(value)) {
-			/* A NUL cannot be in any configuration; the label parser will call the rest malformed where it matters. */
-			const char *text = json_string_value(value);
-			out->labels[out->n_labels++] = (struct obs_label){arena_strdup(a, key), arena_strdup(a, text)};
-		}
+		if (json_is_string(value) && !json_object_get(but, key))
+			out[(*n)++] = (struct obs_label){arena_strdup(a, key), arena_strdup(a, json_string_value(value))};
+}
+
+static void read_labels(struct arena *a, const json_t *labels, struct swarm_service *out)
+{
+	out->labels = ARENA_ARRAY(a, struct obs_label, json_object_size(labels) + 1);
+	add_labels(a, labels, NULL, out->labels, &out->n_labels);
 }
 
 static void read_networks(struct arena *a, const json_t *spec, struct swarm_service *out)
@@ -140,15 +145,9 @@ int swarm_parse_task(struct arena *a, const char *bytes, size_t len, struct swar
 /* Labels of the engine that the node itself does not have come behind the node's own. */
 static void read_node_labels(struct obs_node *n, const json_t *own, const json_t *engine)
 {
-	const char *key;
-	json_t *value;
 	n->labels = ARENA_ARRAY(&n->arena, struct obs_label, json_object_size(own) + json_object_size(engine) + 1);
-	json_object_foreach((json_t *)own, key, value)
-		if (json_is_string(value))
-			n->labels[n->n_labels++] = (struct obs_label){arena_strdup(&n->arena, key), arena_strdup(&n->arena, json_string_value(value))};
-	json_object_foreach((json_t *)engine, key, value)
-		if (json_is_string(value) && !json_object_get(own, key))
-			n->labels[n->n_labels++] = (struct obs_label){arena_strdup(&n->arena, key), arena_strdup(&n->arena, json_string_value(value))};
+	add_labels(&n->arena, own, NULL, n->labels, &n->n_labels);
+	add_labels(&n->arena, engine, own, n->labels, &n->n_labels);
 }
 
 struct obs_node *swarm_parse_node(const char *bytes, size_t len, struct err *e)
@@ -210,11 +209,6 @@ int swarm_parse_info(const char *bytes, size_t len, struct err *e)
 	return err_set(e, ERR_DENIED, "this Engine is in no Swarm (%.40s); run docker swarm init or name another", state);
 }
 
-static int str_cmp(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 size_t swarm_parse_container_networks(struct arena *a, const char *bytes, size_t len, const char ***out)
 {
 	static const char *const local[] = {"ingress", "bridge", "host", "none", "docker_gwbridge"};
@@ -233,7 +227,7 @@ size_t swarm_parse_container_networks(struct arena *a, const char *bytes, size_t
 			(*out)[n++] = arena_strdup(a, name);
 	}
 	if (n > 1)
-		qsort(*out, n, sizeof **out, str_cmp);
+		qsort(*out, n, sizeof **out, text_compare);
 	return n;
 }
 

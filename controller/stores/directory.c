@@ -75,11 +75,6 @@ static int entry_cmp(const void *a, const void *b)
 	return strcmp(((const struct listing_entry *)a)->path, ((const struct listing_entry *)b)->path);
 }
 
-static int name_cmp(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static struct listing_entry *listing_find(const struct listing *l, const char *path)
 {
 	struct listing_entry probe = {.path = (char *)path};
@@ -320,7 +315,7 @@ static bool object_is_kept(const struct directory_store *s, const char *name, bo
 {
 	for (size_t i = 0; i < s->kept.v.n; i++) {
 		const struct kept *k = &s->kept.v.at[i];
-		if (k->n_objects && (!proven || k->proven) && bsearch(&name, k->objects, k->n_objects, sizeof *k->objects, name_cmp))
+		if (k->n_objects && (!proven || k->proven) && bsearch(&name, k->objects, k->n_objects, sizeof *k->objects, text_compare))
 			return true;
 	}
 	return false;
@@ -397,7 +392,7 @@ static void remove_spares(struct directory_store *s, struct spares *spares)
 
 static bool has_name(const char *const *sorted, size_t n, const char *name)
 {
-	return n && bsearch(&name, sorted, n, sizeof *sorted, name_cmp);
+	return n && bsearch(&name, sorted, n, sizeof *sorted, text_compare);
 }
 
 /* Removes from a directory what is none of the sorted names. */
@@ -462,33 +457,26 @@ static int place_link(struct directory_store *s, const char *target, const char 
 	return fs_symlink(target, to, e);
 }
 
-/* The object of the stored generation for the shard that holds `path`, "rules/3f/NAME"; NULL when it has none. */
-static const char *stored_object(const struct directory_store *s, const char *path)
+/* For each shard in which the plan changes nothing the stored generation's object, NULL for the others. Paths of target files may be gone by now. */
+static void find_unchanged(const struct directory_store *s, const struct plan *plan, const char *unchanged[BUNDLE_SHARDS])
 {
-	const char *shard = path + strlen("rules/");
-	for (size_t i = s->kept.v.n; i-- > 0;) {
+	for (size_t i = 0; i < s->kept.v.n; i++) {
 		const struct kept *k = &s->kept.v.at[i];
 		for (size_t o = 0; k->number == s->stored.number && o < k->n_objects; o++)
-			if (memcmp(k->objects[o], shard, 2) == 0)
-				return k->objects[o];
+			unchanged[strtoul(k->objects[o], NULL, 16) % BUNDLE_SHARDS] = k->objects[o];
 	}
-	return NULL;
-}
-
-/* The shards in which the plan changes something. Paths of target files may be gone by now. */
-static void find_touched(const struct plan *plan, bool touched[BUNDLE_SHARDS])
-{
-	for (size_t i = 0; i < plan->n_puts; i++)
-		if (text_starts(plan->puts[i]->path, "rules/"))
-			touched[strtoul(plan->puts[i]->path + strlen("rules/"), NULL, 16) % BUNDLE_SHARDS] = true;
-	for (size_t i = 0; i < plan->n_deletes; i++)
-		if (plan->deletes[i].class == FILE_CONFIG && text_starts(plan->deletes[i].path, "rules/"))
-			touched[strtoul(plan->deletes[i].path + strlen("rules/"), NULL, 16) % BUNDLE_SHARDS] = true;
+	for (size_t i = 0; i < plan->n_puts + plan->n_deletes; i++) {
+		const struct listing_entry *gone = i < plan->n_puts ? NULL : &plan->deletes[i - plan->n_puts];
+		const char *path = !gone ? plan->puts[i]->path : gone->class == FILE_CONFIG ? gone->path : "";
+		int shard = bundle_rule_shard(path);
+		if (shard >= 0)
+			unchanged[shard] = NULL;
+	}
 }
 
 struct filling {
 	const struct bundle *want;
-	bool touched[BUNDLE_SHARDS];
+	const char *unchanged[BUNDLE_SHARDS]; /* objects; NULL where one has to be made */
 	const char *tmp; /* the new generation's directory */
 	struct spares *spares;
 	struct kept *kept;
@@ -498,8 +486,7 @@ struct filling {
 /* Name of the object for the `n` files from `i` on. The caller frees. */
 static char *object_for(struct directory_store *s, struct filling *f, size_t i, size_t n, struct err *e)
 {
-	const char *path = f->want->files[i].path;
-	const char *same = f->touched[strtoul(path + strlen("rules/"), NULL, 16) % BUNDLE_SHARDS] ? NULL : stored_object(s, path);
+	const char *same = f->unchanged[bundle_rule_shard(f->want->files[i].path)];
 	return same ? xstrdup(same) : make_object(s, &f->want->files[i], n, f->spares, f->written, e);
 }
 
@@ -512,7 +499,7 @@ static int fill_rules(struct directory_store *s, struct filling *f, size_t *i, s
 	size_t n_names = 0;
 	if (fs_make_dir(rules, e) < 0)
 		return -1;
-	for (size_t n; *i < f->want->n && text_starts(f->want->files[*i].path, "rules/"); *i += n) {
+	for (size_t n; *i < f->want->n && bundle_rule_shard(f->want->files[*i].path) >= 0; *i += n) {
 		n = same_directory(f->want, *i);
 		AUTO_FREE char *object = object_for(s, f, *i, n, e);
 		if (!object)
@@ -536,7 +523,7 @@ static int fill_generation(struct directory_store *s, struct filling *f, struct 
 		return -1;
 	for (size_t i = 0; i < f->want->n;) {
 		const struct bundle_file *file = &f->want->files[i];
-		if (file->class == FILE_CONFIG && text_starts(file->path, "rules/")) {
+		if (bundle_rule_shard(file->path) >= 0) {
 			has_rules = true;
 			if (fill_rules(s, f, &i, e) < 0)
 				return -1;
@@ -567,8 +554,8 @@ static int apply_generation(struct directory_store *s, const struct plan *plan, 
 	struct spares spares = {0};
 	AUTO_FREE char *tmp = path_of(s, "tmp", "generation"), *final = path_of(s, "generations", k.name);
 	struct filling filling = {.want = want, .tmp = tmp, .spares = &spares, .kept = &k, .written = w};
-	find_touched(plan, filling.touched);
 	int rc = retire_oldest(s, tmp, &spares, e);
+	find_unchanged(s, plan, filling.unchanged);
 	if (rc == 0)
 		rc = fill_generation(s, &filling, e);
 	if (rc == 0 && (rc = fs_remove(final, e)) == 0)

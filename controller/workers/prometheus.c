@@ -7,6 +7,7 @@
 #include "workers/prometheus.h"
 
 #include "base/alloc.h"
+#include "base/backoff.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -253,7 +254,7 @@ static void on_restart_timer(void *ctx)
 
 static void restart_later(struct prometheus *p, bool lived_long)
 {
-	p->restart_ms = lived_long || !p->restart_ms ? RESTART_FIRST_MS : p->restart_ms * 2 > RESTART_MAX_MS ? RESTART_MAX_MS : p->restart_ms * 2;
+	p->restart_ms = backoff_longer(lived_long ? 0 : p->restart_ms, RESTART_FIRST_MS, RESTART_MAX_MS);
 	timer_set(p->restart_timer, p->restart_ms);
 }
 

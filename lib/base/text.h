@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* For qsort and bsearch over arrays of strings. */
+int text_compare(const void *a, const void *b);
 bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 

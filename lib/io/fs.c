@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "base/vec.h"
 
 #include <dirent.h>
@@ -144,11 +145,6 @@ bool fs_same_file(const char *a, const char *b)
 	return lstat(a, &sa) == 0 && lstat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 int fs_list(const char *path, struct fs_names *out, struct err *e)
 {
 	*out = (struct fs_names){0};
@@ -166,7 +162,7 @@ int fs_list(const char *path, struct fs_names *out, struct err *e)
 			VEC_PUSH(&v, xstrdup(entry->d_name));
 	closedir(d);
 	if (v.n > 1)
-		qsort(v.at, v.n, sizeof *v.at, by_name);
+		qsort(v.at, v.n, sizeof *v.at, text_compare);
 	*out = (struct fs_names){v.at, v.n};
 	return 0;
 }

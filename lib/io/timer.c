@@ -37,6 +37,11 @@ void timer_stop(struct timer *t)
 	uv_timer_stop(&t->uv);
 }
 
+uint64_t timer_now_ms(void)
+{
+	return uv_hrtime() / 1000000;
+}
+
 bool timer_is_set(const struct timer *t)
 {
 	return uv_is_active((const uv_handle_t *)&t->uv);

@@ -2,6 +2,7 @@
 #include "model/bundle.h"
 
 #include "base/alloc.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,12 @@ unsigned bundle_shard(const char *key)
 	for (; *key; key++)
 		h = (h ^ (unsigned char)*key) * 16777619u;
 	return (h ^ (h >> 16)) % BUNDLE_SHARDS;
+}
+
+int bundle_rule_shard(const char *path)
+{
+	static const char folder[] = "rules/";
+	return text_starts(path, folder) ? (int)(strtoul(path + strlen(folder), NULL, 16) % BUNDLE_SHARDS) : -1;
 }
 
 void listing_deinit(struct listing *l)

@@ -68,6 +68,8 @@ void bundle_file_read(const struct bundle_file *f, struct buf *out);
 
 /* Shard of a key, 0 to BUNDLE_SHARDS - 1. Depends on the key alone. */
 unsigned bundle_shard(const char *key);
+/* Shard of the rule file "rules/3f/NAME"; -1 when the path is no rule file's. */
+int bundle_rule_shard(const char *path);
 
 /* The generation's digest from sorted (path, digest) pairs of FILE_CONFIG files; what bundle_seal uses. */
 void generation_digest_add(struct digest_ctx *c, const char *path, const struct digest *d);

@@ -102,11 +102,6 @@ static void add_variable(const char *variable, const char *value, struct flags *
 			"the variable has no effect: Prometheus reads its configuration from Watchbill's store");
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 void flags_from_env(char *const *env, struct flags *out, struct diags *diags)
 {
 	VEC(char *) found = {0};
@@ -114,7 +109,7 @@ void flags_from_env(char *const *env, struct flags *out, struct diags *diags)
 		if (text_starts(*env, "ARG_") && strchr(*env, '='))
 			VEC_PUSH(&found, *env);
 	if (found.n)
-		qsort(found.at, found.n, sizeof *found.at, by_text);
+		qsort(found.at, found.n, sizeof *found.at, text_compare);
 	for (size_t i = 0; i < found.n; i++) {
 		AUTO_FREE char *name = xstrndup(found.at[i], strcspn(found.at[i], "="));
 		add_variable(name, found.at[i] + strlen(name) + 1, out, diags);

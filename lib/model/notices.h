@@ -10,6 +10,10 @@
 #include "model/observed.h"
 #include "model/settings.h"
 
+/* Docker Flow Swarm Listener's routes, and the header by which a list of services says that what is not in it is not there: "true". */
+#define LISTENER_PREFIX "/v1/docker-flow-swarm-listener"
+#define LISTENER_WHOLE_HEADER "Watchbill-Complete"
+
 enum notice_kind { NOTICE_SERVICE_CREATE, NOTICE_SERVICE_REMOVE, NOTICE_NODE_CREATE, NOTICE_NODE_REMOVE };
 
 struct notice {

@@ -22,6 +22,14 @@ struct obs_service *obs_service_new(const char *orchestrator, const char *space,
 	return s;
 }
 
+struct obs_label *obs_labels_copy(struct arena *a, const struct obs_label *from, size_t n)
+{
+	struct obs_label *out = ARENA_ARRAY(a, struct obs_label, n);
+	for (size_t i = 0; i < n; i++)
+		out[i] = (struct obs_label){arena_strdup(a, from[i].key), arena_strdup(a, from[i].value)};
+	return out;
+}
+
 struct obs_node *obs_node_new(const char *id, const char *name)
 {
 	struct arena a = ARENA_INIT;
@@ -51,11 +59,6 @@ void obs_node_unref(struct obs_node *n)
 static int label_cmp(const void *a, const void *b)
 {
 	return strcmp(((const struct obs_label *)a)->key, ((const struct obs_label *)b)->key);
-}
-
-static int str_cmp(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* Numbers before words, so that slot 10 comes after slot 9. */
@@ -114,6 +117,18 @@ static const char *find_label(const struct obs_label *labels, size_t n, const ch
 	return l ? l->value : NULL;
 }
 
+/* "env" stands for com.df.env, a name with a dot for itself. */
+static const char *find_param(const struct obs_label *labels, size_t n, const char *name)
+{
+	AUTO_FREE char *full = strchr(name, '.') ? xstrdup(name) : xasprintf(LABEL_PREFIX "%s", name);
+	return find_label(labels, n, full);
+}
+
+const char *obs_service_param(const struct obs_service *s, const char *name)
+{
+	return find_param(s->labels, s->n_labels, name);
+}
+
 const char *obs_node_param(const struct obs_node *n, const char *name)
 {
 	const struct {
@@ -122,20 +137,17 @@ const char *obs_node_param(const struct obs_node *n, const char *name)
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
 		if (strcmp(own[i].name, name) == 0 && *own[i].value)
 			return own[i].value;
-	if (strchr(name, '.'))
-		return find_label(n->labels, n->n_labels, name);
-	AUTO_FREE char *full = xasprintf(LABEL_PREFIX "%s", name);
-	const char *value = find_label(n->labels, n->n_labels, full);
-	if (value)
+	const char *value = find_param(n->labels, n->n_labels, name);
+	if (value || strchr(name, '.'))
 		return value;
-	AUTO_FREE char *plain = text_label_name(name), *fallback = xasprintf(LABEL_PREFIX "%s", plain); /* as Docker Flow Monitor read it */
-	return find_label(n->labels, n->n_labels, fallback);
+	AUTO_FREE char *plain = text_label_name(name); /* as Docker Flow Monitor read it */
+	return find_param(n->labels, n->n_labels, plain);
 }
 
 void obs_service_seal(struct obs_service *s)
 {
 	sort(s->labels, s->n_labels, sizeof *s->labels, label_cmp);
-	sort(s->networks, s->n_networks, sizeof *s->networks, str_cmp);
+	sort(s->networks, s->n_networks, sizeof *s->networks, text_compare);
 	sort(s->tasks, s->n_tasks, sizeof *s->tasks, task_cmp);
 }
 
@@ -162,7 +174,7 @@ const char *obs_service_label(const struct obs_service *s, const char *key)
 
 bool obs_service_on_network(const struct obs_service *s, const char *network)
 {
-	return s->n_networks && bsearch(&network, s->networks, s->n_networks, sizeof *s->networks, str_cmp);
+	return s->n_networks && bsearch(&network, s->networks, s->n_networks, sizeof *s->networks, text_compare);
 }
 
 bool obs_service_equal(const struct obs_service *a, const struct obs_service *b)

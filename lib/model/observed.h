@@ -83,6 +83,9 @@ bool obs_node_equal(const struct obs_node *a, const struct obs_node *b);
  * other name that of its label com.df.NAME, or of the label NAME itself if it has a dot. NULL when there is none. */
 const char *obs_node_param(const struct obs_node *n, const char *name);
 
+/* A copy in `a`, strings and all. */
+struct obs_label *obs_labels_copy(struct arena *a, const struct obs_label *from, size_t n);
+
 /* Starts a service with one reference; the caller fills the rest out of `arena` and calls obs_service_seal. Strings are copied. `full_name` is
  * `name` until the caller says otherwise. */
 struct obs_service *obs_service_new(const char *orchestrator, const char *space, const char *name);
@@ -94,6 +97,8 @@ void obs_service_unref(struct obs_service *s);
 const char *obs_service_label(const struct obs_service *s, const char *key);
 /* True when both would lead to the same configuration: all but versions compared. Both sealed. */
 bool obs_service_equal(const struct obs_service *a, const struct obs_service *b);
+/* Value of the label com.df.NAME, or of the label NAME itself if it has a dot; NULL without it. */
+const char *obs_service_param(const struct obs_service *s, const char *name);
 bool obs_service_on_network(const struct obs_service *s, const char *network);
 
 /* Takes over one reference of each service and the array. Sorts by key. */

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -68,11 +69,6 @@ void sparse_merge(json_t *into, const json_t *from)
 	}
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static json_t *dense_list(const json_t *positions)
 {
 	size_t n = 0;
@@ -81,7 +77,7 @@ static json_t *dense_list(const json_t *positions)
 	AUTO_FREE const char **keys = xcalloc(json_object_size(positions) + 1, sizeof *keys);
 	json_object_foreach((json_t *)positions, key, value)
 		keys[n++] = key;
-	qsort(keys, n, sizeof *keys, by_text);
+	qsort(keys, n, sizeof *keys, text_compare);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(list, sparse_dense(json_object_get(positions, keys[i])));
 	return list;

@@ -28,15 +28,10 @@ static void add_named_label(json_t *labels, const char *name, const char *value)
 	free(label);
 }
 
-/* "env" stands for com.df.env, a name with a dot for itself. */
 static void add_extra_labels(const struct settings *set, const struct obs_service *s, json_t *labels)
 {
-	for (size_t i = 0; i < set->target_labels.n; i++) {
-		const char *name = set->target_labels.at[i];
-		char *full = strchr(name, '.') ? xstrdup(name) : xasprintf(LABEL_PREFIX "%s", name);
-		add_named_label(labels, name, obs_service_label(s, full));
-		free(full);
-	}
+	for (size_t i = 0; i < set->target_labels.n; i++)
+		add_named_label(labels, set->target_labels.at[i], obs_service_param(s, set->target_labels.at[i]));
 }
 
 static void add_node_labels(const struct settings *set, const struct obs_node *n, json_t *labels)
@@ -454,9 +449,11 @@ static json_t *rule_files(const struct bundle *b)
 {
 	bool used[BUNDLE_SHARDS] = {false};
 	json_t *list = json_array();
-	for (size_t i = 0; i < b->n; i++)
-		if (text_starts(b->files[i].path, "rules/") && (!i || strncmp(b->files[i].path, b->files[i - 1].path, strlen("rules/3f")) != 0))
-			used[strtoul(b->files[i].path + strlen("rules/"), NULL, 16) % BUNDLE_SHARDS] = true;
+	for (size_t i = 0; i < b->n; i++) {
+		int shard = bundle_rule_shard(b->files[i].path);
+		if (shard >= 0)
+			used[shard] = true;
+	}
 	for (unsigned i = 0; i < BUNDLE_SHARDS; i++) {
 		char pattern[32];
 		snprintf(pattern, sizeof pattern, "rules/%02x/*.yml", i);
