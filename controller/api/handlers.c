@@ -56,8 +56,8 @@ static json_t *diags_json(const struct diags *d)
 	json_t *list = json_array();
 	for (size_t i = 0; i < d->v.n; i++) {
 		const struct diag *g = &d->v.at[i];
-		json_array_append_new(list, json_pack("{s:s, s:s*, s:s*, s:s*, s:s}", "severity", diag_severity_name(g->severity), "service", g->service, "label", g->label,
-										"message", g->message, "remedy", g->remedy));
+		json_array_append_new(list, json_pack("{s:s, s:s*, s:s*, s:s*, s:s, s:s}", "severity", diag_severity_name(g->severity), "service", g->service, "label", g->label,
+										"message", g->message, "remedy", g->remedy, "excerpt", g->excerpt));
 	}
 	return list;
 }

@@ -77,6 +77,18 @@ void cli_print(FILE *f, const char *text)
 		fputc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text, f);
 }
 
+void cli_print_excerpt(FILE *f, const char *excerpt)
+{
+	while (*excerpt) {
+		size_t n = strcspn(excerpt, "\n");
+		AUTO_FREE char *line = xstrndup(excerpt, n);
+		fputs("      ", f);
+		cli_print(f, line);
+		fputc('\n', f);
+		excerpt += n + (excerpt[n] == '\n');
+	}
+}
+
 void cli_print_diag(FILE *f, const char *file, const struct diag *d)
 {
 	const char *const parts[] = {file, diag_severity_name(d->severity), d->service, d->label, d->message};
@@ -92,6 +104,7 @@ void cli_print_diag(FILE *f, const char *file, const struct diag *d)
 		fputc(')', f);
 	}
 	fputc('\n', f);
+	cli_print_excerpt(f, d->excerpt);
 }
 
 static json_t *mended(const char *text)
@@ -107,8 +120,9 @@ json_t *cli_diags_json(const struct diags *d)
 	for (size_t i = 0; i < d->v.n; i++) {
 		const struct diag *g = &d->v.at[i];
 		json_array_append_new(
-			list, json_pack("{s:s, s:o, s:o, s:o, s:o}", "severity", diag_severity_name(g->severity), "service",
-		              mended(g->service), "label", mended(g->label), "message", mended(g->message), "remedy", mended(g->remedy)));
+			list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "severity", diag_severity_name(g->severity), "service",
+		              mended(g->service), "label", mended(g->label), "message", mended(g->message), "remedy", mended(g->remedy),
+					  "excerpt", mended(g->excerpt)));
 	}
 	return list;
 }

@@ -19,6 +19,7 @@ static void print_step(const json_t *step)
 		cli_print(stdout, remedy);
 	}
 	putchar('\n');
+	cli_print_excerpt(stdout, json_get_str(step, "excerpt", ""));
 }
 
 static void print_explanation(const json_t *j)

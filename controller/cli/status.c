@@ -46,6 +46,7 @@ static void print_diags(const json_t *status)
 		print_member(v, "message", ": ", "");
 		print_member(v, "remedy", " (", ")");
 		putchar('\n');
+		cli_print_excerpt(stdout, json_get_str(v, "excerpt", ""));
 	}
 }
 

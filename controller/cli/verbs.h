@@ -33,7 +33,9 @@ int cli_output(const char *output, bool *json, struct err *e);
 int cli_fail(const char *verb, const struct err *e);
 /* Writes text of strangers with control characters as '?'. */
 void cli_print(FILE *f, const char *text);
-/* "FILE: service: label: message (remedy)" and a newline. */
+/* The lines of a diag's excerpt, set in; nothing for "". */
+void cli_print_excerpt(FILE *f, const char *excerpt);
+/* "FILE: service: label: message (remedy)" and a newline, then the excerpt. */
 void cli_print_diag(FILE *f, const char *file, const struct diag *d);
 /* The JSON form that the API uses too; in scripts' hands. */
 json_t *cli_diags_json(const struct diags *d);

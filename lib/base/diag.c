@@ -16,11 +16,21 @@ void diags_add(struct diags *d, enum diag_severity severity, const char *service
 	if (vasprintf(&message, fmt, ap) < 0)
 		abort();
 	va_end(ap);
-	struct diag g = {severity, xstrdup(service), xstrdup(label), message, xstrdup(remedy)};
+	struct diag g = {severity, xstrdup(service), xstrdup(label), message, xstrdup(remedy), xstrdup("")};
 	char *const texts[] = {g.service, g.label, g.message, g.remedy};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		text_mend_utf8(texts[i], strlen(texts[i])); /* a cut inside a character, or a stranger's bytes */
 	VEC_PUSH(&d->v, g);
+}
+
+void diags_point_at(struct diags *d, const char *text, size_t at)
+{
+	struct diag *last = &d->v.at[d->v.n - 1];
+	char *whole = xstrdup(text);
+	text_mend_utf8(whole, strlen(whole));
+	free(last->excerpt);
+	last->excerpt = text_excerpt(whole, at);
+	free(whole);
 }
 
 void diags_append(struct diags *d, const struct diags *from)
@@ -28,6 +38,9 @@ void diags_append(struct diags *d, const struct diags *from)
 	for (size_t i = 0; i < from->v.n; i++) {
 		const struct diag *s = &from->v.at[i];
 		diags_add(d, s->severity, s->service, s->label, s->remedy, "%s", s->message);
+		struct diag *copy = &d->v.at[d->v.n - 1];
+		free(copy->excerpt);
+		copy->excerpt = xstrdup(s->excerpt);
 	}
 }
 
@@ -38,6 +51,7 @@ void diags_deinit(struct diags *d)
 		free(d->v.at[i].label);
 		free(d->v.at[i].message);
 		free(d->v.at[i].remedy);
+		free(d->v.at[i].excerpt);
 	}
 	VEC_DEINIT(&d->v);
 }

@@ -190,6 +190,51 @@ size_t text_mend_utf8(char *s, size_t len)
 	return mended;
 }
 
+static bool is_inside_character(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* Characters from `from` to `to`, the line's bounds: at most `most` of them. */
+static const char *characters_back(const char *from, const char *to, size_t most)
+{
+	while (most && from > to) {
+		from--;
+		most -= !is_inside_character(*from);
+	}
+	return from;
+}
+
+static const char *characters_on(const char *from, const char *to, size_t most)
+{
+	while (most && from < to) {
+		from++;
+		most -= from == to || !is_inside_character(*from);
+	}
+	return from;
+}
+
+char *text_excerpt(const char *text, size_t at)
+{
+	enum { BEFORE = 60, AFTER = 40 };
+	size_t len = strlen(text);
+	const char *mark = text + (at < len ? at : len), *line = mark, *end;
+	while (line > text && line[-1] != '\n')
+		line--;
+	end = mark + strcspn(mark, "\n");
+	const char *first = characters_back(mark, line, BEFORE), *last = characters_on(mark, end, AFTER);
+	AUTO_BUF b = BUF_INIT(2 * (size_t)(last - first) + 64);
+	buf_add_str(&b, first > line ? "..." : "");
+	for (const char *c = first; c < last; c++)
+		buf_add_char(&b, (unsigned char)*c < ' ' || *c == 0x7f ? ' ' : *c);
+	buf_printf(&b, "%s\n%s", last < end ? "..." : "", first > line ? "   " : "");
+	for (const char *c = first; c < mark; c++)
+		if (!is_inside_character(*c))
+			buf_add_char(&b, ' ');
+	buf_add_char(&b, '^');
+	return buf_take(&b);
+}
+
 static size_t edit_distance(const char *a, const char *b)
 {
 	enum { MAX = 64 };

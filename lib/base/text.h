@@ -32,6 +32,10 @@ bool text_is_utf8(const char *s, size_t len);
 /* Replaces each byte that is no part of valid UTF-8 by '?', in place; returns how many. */
 size_t text_mend_utf8(char *s, size_t len);
 
+/* The line of `text` that holds the byte `at`, and below it a caret under that character: "up == = 0\n      ^". A long line is cut around the
+ * caret; what cannot be shown on a line becomes a blank. `text` is valid UTF-8. The caller frees. */
+char *text_excerpt(const char *text, size_t at);
+
 /* The candidate with the smallest edit distance to `word` (case ignored), or NULL when none is near enough to be meant. */
 const char *text_nearest(const char *word, const char *const *candidates, size_t n);
 

@@ -66,11 +66,18 @@ static const char *get(const struct label_set *set, const char *name)
 	return set->value[def_index(name, strlen(name))];
 }
 
-static void bad(struct parse *p, const struct label_set *set, const char *name, const char *remedy, const char *what)
+/* `at`: the byte of the value where it goes wrong. */
+static void bad_at(struct parse *p, const struct label_set *set, const char *name, size_t at, const char *remedy, const char *what)
 {
 	const char *value = get(set, name);
 	diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, name, set->index), remedy, "\"%.120s%s\" %s", value,
 		strlen(value) > 120 ? "..." : "", what);
+	diags_point_at(p->d, value, at);
+}
+
+static void bad(struct parse *p, const struct label_set *set, const char *name, const char *remedy, const char *what)
+{
+	bad_at(p, set, name, 0, remedy, what);
 }
 
 /* A label that is none of ours is somebody else's, unless it looks like a slip of the pen. */
@@ -142,7 +149,7 @@ static bool read_duration(struct parse *p, const struct label_set *set, const ch
 	if (!v || !*v)
 		return true;
 	if (!text_parse_duration_ms(v, ms)) {
-		bad(p, set, name, "Write a duration such as 30s, 5m or 1h30m.", "is no duration");
+		bad_at(p, set, name, strspn(v, "0123456789ywdhms"), "Write a duration such as 30s, 5m or 1h30m.", "is no duration");
 		return false;
 	}
 	*text = v;
@@ -189,7 +196,7 @@ static void read_scrape(struct parse *p, const struct label_set *set, struct wan
 		return;
 	}
 	if (!text_parse_int(port, 1, 65535, &number)) {
-		bad(p, set, "scrapePort", "Write a port from 1 to 65535.", "is no port; this scrape is left out");
+		bad_at(p, set, "scrapePort", port[strspn(port, "0123456789")] ? strspn(port, "0123456789") : 0, "Write a port from 1 to 65535.", "is no port; this scrape is left out");
 		return;
 	}
 	if (!read_scrape_times(p, set, &w))
@@ -236,6 +243,7 @@ static struct pairs read_pairs(struct parse *p, const struct label_set *set, con
 	while (*v) {
 		size_t n = strcspn(v, ",");
 		char *item = arena_strndup(p->a, v, n), *eq = strchr(item, '=');
+		size_t at = (size_t)(v - get(set, name));
 		v += n + (v[n] == ',');
 		if (!*item)
 			continue;
@@ -245,6 +253,7 @@ static struct pairs read_pairs(struct parse *p, const struct label_set *set, con
 			diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, name, set->index),
 				"Write name=value pairs separated by commas; a name has letters, digits and underscores.",
 				"\"%.100s\" %s; this item is left out", item, eq ? "is no name that may be set" : "has no = in it");
+			diags_point_at(p->d, get(set, name), at);
 			continue;
 		}
 		struct pair pair = {item, eq + 1};

@@ -4,6 +4,7 @@
  * neither may ever depend on anything but the service's own name. */
 #include "base/text.h"
 #include "base/yaml.h"
+#include "model/blame.h"
 #include "reconcilers/registry.h"
 
 #include <stdlib.h>
@@ -39,8 +40,10 @@ static void render_rule(const struct build_ctx *c, struct desired_service *s, si
 	s->checks[s->n_checks++] = check;
 	s->leaves_out |= check.left_out;
 	if (refused) {
-		diags_add(&s->diags, DIAG_ERROR, s->obs->key, check.label, "Mend the label; the alert comes back by itself.",
+		struct blame blame = blame_find(w, refused);
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, blame.label, w->index), "Mend the label; the alert comes back by itself.",
 			"alert \"%.100s\" is left out: %s", w->name, refused);
+		diags_point_at(&s->diags, blame.text, blame.at);
 		json_decref(tree);
 		return;
 	}

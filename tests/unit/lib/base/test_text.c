@@ -265,6 +265,28 @@ static void file_names_are_safe_and_differ(void **state)
 		free(files[i]);
 }
 
+static void assert_excerpt(const char *text, size_t at, const char *expected)
+{
+	char *shown = text_excerpt(text, at);
+	assert_string_equal(shown, expected);
+	free(shown);
+}
+
+static void an_excerpt_shows_one_line_and_the_place(void **state)
+{
+	(void)state;
+	assert_excerpt("5x", 1, "5x\n ^");
+	assert_excerpt("5", 9, "5\n ^");
+	assert_excerpt("a\nb c\nd", 4, "b c\n  ^");
+	assert_excerpt("a\tb\x01", 2, "a b \n  ^");
+	assert_excerpt("\xc3\xa4\xc3\xa4x", 4, "\xc3\xa4\xc3\xa4x\n  ^");
+	char longer[301] = {0};
+	memset(longer, 'x', 300);
+	char expected[400];
+	snprintf(expected, sizeof expected, "...%.100s...\n   %60s^", longer, "");
+	assert_excerpt(longer, 150, expected);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +294,7 @@ int main(void)
 		cmocka_unit_test(durations),	   cmocka_unit_test(durations_are_written_as_they_are_read),
 		cmocka_unit_test(fractions),	   cmocka_unit_test(label_names), cmocka_unit_test(utf8),
 		cmocka_unit_test(nearest),		   cmocka_unit_test(file_names),  cmocka_unit_test(file_names_are_safe_and_differ),
+		cmocka_unit_test(an_excerpt_shows_one_line_and_the_place),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
