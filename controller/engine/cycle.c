@@ -30,6 +30,8 @@ bool cycle_is_refused(const struct cycle *c, const struct digest *generation)
 
 static void settle(struct cycle *c, enum cycle_outcome o)
 {
+	if (o == OUTCOME_APPLIED && c->searching)
+		o = OUTCOME_WAITING;
 	c->outcome = o == OUTCOME_APPLIED && c->quarantine ? OUTCOME_QUARANTINE : o;
 }
 
@@ -78,6 +80,15 @@ static int64_t pause_ms(const struct cycle *c, int64_t took_ms)
 static void end_reload(struct cycle *c, int64_t now_ms)
 {
 	c->reload_not_before_ms = c->reload_started_ms + pause_ms(c, now_ms - c->reload_started_ms);
+}
+
+/* What the search tries next is built, and told without a pause: half of something may be running until it is over. */
+static void next_trial(struct cycle *c, const struct cycle_event *e)
+{
+	c->dirty = true;
+	c->apply = e->newer_stored ? APPLY_PENDING : APPLY_CLEAN;
+	c->reload_not_before_ms = e->now_ms;
+	settle(c, OUTCOME_WAITING);
 }
 
 static void retry_later(struct cycle *c, int64_t now_ms)
@@ -137,20 +148,31 @@ static void on_checked(struct cycle *c, const struct cycle_event *e, struct cycl
 	}
 }
 
+static void reload_later(struct cycle *c, int64_t now_ms)
+{
+	c->apply = APPLY_PENDING;
+	c->reload_retry_ms = backoff_longer(c->reload_retry_ms, RETRY_FIRST_MS, RETRY_MAX_MS);
+	c->reload_not_before_ms = now_ms + c->reload_retry_ms;
+}
+
 static void on_refused(struct cycle *c, const struct cycle_event *e, struct cycle_actions *a)
 {
 	bool was_revert = c->apply == APPLY_REVERTING;
 	end_reload(c, e->now_ms);
-	if (!was_revert) {
-		c->has_refused = true;
-		c->refused = e->digest;
+	c->searching = e->searching;
+	if (c->searching) {
+		next_trial(c, e);
+		return;
 	}
 	if (was_revert || !e->can_go_back) {
-		/* Not even the last good one is taken, or there is none: nothing more can be done until something changes. */
-		c->apply = e->newer_stored ? APPLY_PENDING : APPLY_CLEAN;
+		/* Not even the last good one is taken, or there is none: the fault lies elsewhere, and time may mend it. */
+		c->has_refused = false;
+		reload_later(c, e->now_ms);
 		settle(c, OUTCOME_HALTED);
 		return;
 	}
+	c->has_refused = true;
+	c->refused = e->digest;
 	c->apply = APPLY_REVERTING;
 	c->reload_started_ms = e->now_ms;
 	a->go_back = true;
@@ -193,6 +215,8 @@ struct cycle_actions cycle_step(struct cycle *c, const struct cycle_event *e)
 		on_worker(c, e);
 		break;
 	case CE_RELOADED:
+		c->searching = e->searching;
+		c->dirty |= c->outcome == OUTCOME_HALTED; /* what was refused with everything else is tried again */
 		if (e->newer_stored)
 			settle(c, OUTCOME_WAITING);
 		else if (c->apply == APPLY_REVERTING || c->outcome == OUTCOME_REVERTED)
@@ -206,15 +230,15 @@ struct cycle_actions cycle_step(struct cycle *c, const struct cycle_event *e)
 			c->apply = APPLY_PENDING;
 			c->reload_not_before_ms = e->now_ms;
 		}
+		if (c->searching)
+			next_trial(c, e);
 		break;
 	case CE_REFUSED:
 		on_refused(c, e, &a);
 		break;
 	case CE_UNREACHABLE:
 		end_reload(c, e->now_ms);
-		c->apply = APPLY_PENDING;
-		c->reload_retry_ms = backoff_longer(c->reload_retry_ms, RETRY_FIRST_MS, RETRY_MAX_MS);
-		c->reload_not_before_ms = e->now_ms + c->reload_retry_ms;
+		reload_later(c, e->now_ms);
 		c->unreachable = true;
 		if (c->outcome != OUTCOME_REVERTED)
 			settle(c, OUTCOME_WAITING);

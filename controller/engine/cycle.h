@@ -29,8 +29,8 @@ enum cycle_event_kind {
 	CE_STORED,		 /* facts: config_changed, digest */
 	CE_STORE_FAILED,
 	CE_WORKER_CHANGED, /* facts: worker_behind: a ready worker does not run the stored generation */
-	CE_RELOADED,	   /* every worker that was told runs it; facts: some_missing, worker_behind, newer_stored */
-	CE_REFUSED,		   /* facts: can_go_back, newer_stored, digest: of what was refused */
+	CE_RELOADED,	   /* every worker that was told runs it; facts: some_missing, worker_behind, newer_stored, searching */
+	CE_REFUSED,		   /* facts: can_go_back, newer_stored, searching, digest: of what was refused */
 	CE_UNREACHABLE,
 	CE_TIMER,
 };
@@ -40,6 +40,7 @@ struct cycle_event {
 	int64_t now_ms;
 	unsigned n_unchecked, n_refused;
 	bool config_changed, targets_changed, worker_behind, some_missing, can_go_back, newer_stored;
+	bool searching; /* this was a trial, or begins a search for the piece that is refused: a trial follows */
 	struct digest digest;
 };
 
@@ -58,6 +59,7 @@ struct cycle {
 	enum cycle_stage stage;
 	enum apply_stage apply;
 	bool dirty, quarantine;
+	bool searching; /* for the piece that a worker refuses: trials follow each other without a pause */
 	bool unreachable; /* no worker could be told; the next that becomes ready is */
 	int64_t reload_started_ms, reload_not_before_ms;
 	unsigned streak; /* how many reloads in a row were waited for by a change */

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "io/timer.h"
 #include "model/plan.h"
+#include "engine/quarantine.h"
 #include "model/reconciler.h"
 
 #include <stdlib.h>
@@ -18,6 +19,12 @@ struct waiter {
 	uint64_t change;
 	engine_fate_fn *fn;
 	void *ctx;
+};
+
+/* What a generation was made of. */
+struct origin {
+	struct base_config *base; /* a reference */
+	uint64_t serial;		  /* of the build */
 };
 
 struct engine {
@@ -34,15 +41,19 @@ struct engine {
 	struct bundle *bundle; /* borrows from desired */
 	struct arena plan_arena;
 	const struct plan *plan; /* the bundle against what the store holds, in plan_arena; NULL when one of the two has changed */
-	/* The one in use; those in the generation that is stored, that workers see, and that they confirmed last. References. */
-	struct base_config *base, *stored_base, *shown_base, *good_base;
+	struct base_config *base; /* the one in use; a reference */
+	struct origin stored, shown, good; /* of the generation that is stored, that workers see, and that they confirmed last */
 	char base_problem[512]; /* why the newest is not in use */
 	struct verdicts verdicts;
+	struct quarantine search;
+	bool careful;	/* a worker ended while it was starting with the newest generation: that is shown to running ones only */
+	uint64_t trial; /* the generation that is the search's present trial, 0 until it is stored */
+	uint64_t before_trial; /* serial of the last build that did not know of it */
 	struct {
 		VEC(struct digest) v; /* sorted: rules that passed the check and are not stored yet */
 	} passed;
 	struct string_list networks;
-	uint64_t good; /* the generation that every worker took last */
+	uint64_t good_number; /* the generation that every worker took last */
 	uint64_t changed_ns, building_ns; /* first sign of the oldest change not built yet; of the one being stored */
 	uint64_t check_started;
 	size_t reloads_open;
@@ -166,11 +177,20 @@ static void set_base(struct base_config **place, struct base_config *base)
 	*place = base;
 }
 
-/* The stored generation is the one that workers see, or is not: what base that one has. */
+static void set_origin(struct origin *place, struct base_config *base, uint64_t serial)
+{
+	set_base(&place->base, base);
+	place->serial = serial;
+}
+
+/* After the stored generation, or the one that workers see, has changed: what that one is made of. */
 static void note_shown(struct engine *e)
 {
-	if (stored_generation(e).number == exposed_generation(e).number)
-		set_base(&e->shown_base, e->stored_base);
+	uint64_t shown = exposed_generation(e).number;
+	if (stored_generation(e).number == shown)
+		set_origin(&e->shown, e->stored.base, e->stored.serial);
+	if (shown == e->good_number)
+		set_origin(&e->good, e->shown.base, e->shown.serial);
 }
 
 static void forget_plan(struct engine *e)
@@ -202,6 +222,21 @@ static void note_event_stored(struct engine *e)
 	e->building_ns = 0;
 }
 
+/* What was built last is the search's next trial. */
+static bool awaits_trial(const struct engine *e)
+{
+	return e->search.active && !e->trial && e->desired->serial > e->before_trial;
+}
+
+/* What is searched for has gone meanwhile: the trial is what is stored already, and nobody would be told. */
+static void end_empty_trial(struct engine *e)
+{
+	if (!awaits_trial(e))
+		return;
+	quarantine_abandon(&e->search, &e->verdicts, e->desired);
+	post(e, (struct cycle_event){.kind = CE_DIRTY});
+}
+
 static void build(struct engine *e)
 {
 	if (!engine_complete(e) && !e->nothing_to_lose) {
@@ -216,6 +251,11 @@ static void build(struct engine *e)
 	struct build_ctx ctx = build_ctx(e);
 	e->building_change = e->change;
 	struct desired *d = desired_build(&ctx, parts, e->p.n_sources, e->desired);
+	if (e->search.active && quarantine_hold_new(&e->search, &e->verdicts, d)) {
+		struct desired *without = desired_build(&ctx, parts, e->p.n_sources, d);
+		desired_free(d);
+		d = without;
+	}
 	replace_desired(e, d, desired_assemble(&ctx, d));
 	if (!e->building_ns)
 		e->building_ns = e->changed_ns;
@@ -233,8 +273,9 @@ static void build(struct engine *e)
 	histogram_add(&e->metrics.stages[STAGE_M_BUILD], seconds_since(started));
 	log_debug("engine built services=%zu built=%zu puts=%zu deletes=%zu unchecked=%u", d->n, d->n_built, plan->n_puts, plan->n_deletes, ev.n_unchecked);
 	if (!ev.config_changed) {
-		set_base(&e->stored_base, d->base);
+		set_origin(&e->stored, d->base, d->serial);
 		note_shown(e);
+		end_empty_trial(e);
 	}
 	if (!ev.config_changed && !ev.targets_changed)
 		note_event_stored(e);
@@ -296,7 +337,7 @@ static void store(struct engine *e, bool targets_only)
 	uint64_t started = uv_hrtime();
 	int rc = targets_only ? e->p.store->ops->apply_targets(e->p.store, plan, &w, &err) : e->p.store->ops->apply(e->p.store, plan, e->bundle, &w, &err);
 	/* Shown at once unless somebody is reading: a worker that starts by itself takes the newest. */
-	if (rc == 0 && !targets_only && !cycle_reload_in_flight(&e->cycle))
+	if (rc == 0 && !targets_only && !cycle_reload_in_flight(&e->cycle) && !e->careful)
 		rc = e->p.store->ops->expose(e->p.store, &err);
 	forget_plan(e);
 	histogram_add(&e->metrics.stages[STAGE_M_STORE], seconds_since(started));
@@ -311,9 +352,11 @@ static void store(struct engine *e, bool targets_only)
 	e->decided_change = e->building_change;
 	if (!targets_only) {
 		VEC_DEINIT(&e->passed.v);
-		set_base(&e->stored_base, e->desired->base);
+		set_origin(&e->stored, e->desired->base, e->desired->serial);
 		note_shown(e);
 		note_event_stored(e);
+		if (awaits_trial(e))
+			e->trial = stored_generation(e).number;
 	}
 	log_info("engine stored generation=%llu puts=%zu deletes=%zu files=%llu bytes=%llu", (unsigned long long)stored_generation(e).number,
 		n_puts, n_deletes, (unsigned long long)w.files, (unsigned long long)w.bytes);
@@ -340,11 +383,68 @@ static void hide_values(const struct engine *e, struct reload_result *r)
  * is used until there is another. */
 static bool doubt_base(struct engine *e, const char *words)
 {
-	if (!e->shown_base || e->shown_base == e->good_base || e->base != e->shown_base)
+	if (!e->shown.base || e->shown.base == e->good.base || e->base != e->shown.base)
 		return false;
 	snprintf(e->base_problem, sizeof e->base_problem, "Prometheus refused the configuration from variables and files as a whole, the one before is used: %.300s", words);
 	log_error("engine base_refused problem=%s", LOGQ(e->base_problem));
-	set_base(&e->base, e->good_base);
+	set_base(&e->base, e->good.base);
+	return true;
+}
+
+/* What a worker did with the generation that it sees, as far as it concerns a search for the piece that it refuses. Returns whether a trial
+ * follows. */
+static bool search_on(struct engine *e, struct generation g, bool taken)
+{
+	if (!e->search.active && !taken) {
+		e->trial = 0;
+		e->before_trial = e->desired->serial;
+		bool begun = e->good_number && g.number != e->good_number &&
+			quarantine_begin(&e->search, &e->verdicts, e->desired, e->good.serial, &g.digest, e->worst.message);
+		if (begun)
+			log_warn("engine search reason=%s", LOGQ(e->worst.message));
+		return begun;
+	}
+	if (!e->search.active)
+		return false;
+	if (!e->trial || g.number < e->trial)
+		return true; /* an older one; the trial is on its way */
+	e->trial = 0;
+	e->before_trial = e->desired->serial;
+	enum quarantine_step step = quarantine_hear(&e->search, &e->verdicts, e->desired, taken);
+	if (step != QUARANTINE_TRY)
+		log_warn("engine search_end found=%d", step == QUARANTINE_DONE);
+	return step == QUARANTINE_TRY;
+}
+
+/* A refusal. A base that nobody checked is the first suspect, one that promtool took is the last. Returns whether to build again. */
+static bool note_refused(struct engine *e, struct generation g, struct cycle_event *ev)
+{
+	struct digest first = e->search.active ? e->search.refused : g.digest;
+	ev->kind = CE_REFUSED;
+	ev->can_go_back = e->good_number && e->good_number != g.number;
+	set_problem(e, "reload refused", e->worst.message);
+	bool likely_base = e->shown.base && e->shown.base->unchecked && doubt_base(e, e->worst.message);
+	bool was_searching = e->search.active;
+	ev->searching = !likely_base && search_on(e, g, false);
+	if (ev->searching)
+		return false;
+	ev->digest = first;
+	return likely_base || doubt_base(e, e->worst.message) || was_searching;
+}
+
+/* Returns whether to build again. */
+static bool note_taken(struct engine *e, struct generation g, struct cycle_event *ev)
+{
+	ev->kind = CE_RELOADED;
+	e->careful = false;
+	e->good_number = g.number;
+	set_origin(&e->good, e->shown.base, e->shown.serial);
+	e->p.store->ops->mark_good(e->p.store, g.number);
+	bool was_searching = e->search.active;
+	ev->searching = search_on(e, g, true);
+	if (!was_searching || ev->searching)
+		return false;
+	set_problem(e, "", "");
 	return true;
 }
 
@@ -358,19 +458,10 @@ static void note_reloads_done(struct engine *e)
 		ev.some_missing |= !ready;
 		ev.worker_behind |= ready && is_behind(e->p.workers[i], g);
 	}
-	if (e->worst.outcome == RELOAD_REFUSED) {
-		set_problem(e, "reload refused", e->worst.message);
-		ev.kind = CE_REFUSED;
-		ev.can_go_back = e->good && e->good != g.number;
-		build_again = doubt_base(e, e->worst.message);
-	} else if (e->worst.outcome == RELOAD_UNREACHABLE) {
+	if (e->worst.outcome == RELOAD_UNREACHABLE)
 		ev.kind = CE_UNREACHABLE;
-	} else {
-		ev.kind = CE_RELOADED;
-		e->good = g.number;
-		set_base(&e->good_base, e->shown_base);
-		e->p.store->ops->mark_good(e->p.store, g.number);
-	}
+	else
+		build_again = e->worst.outcome == RELOAD_REFUSED ? note_refused(e, g, &ev) : note_taken(e, g, &ev);
 	post(e, ev);
 	if (build_again)
 		post(e, (struct cycle_event){.kind = CE_DIRTY});
@@ -393,21 +484,27 @@ static void on_reloaded(void *ctx, struct worker *w, const struct reload_result 
 		note_reloads_done(e);
 }
 
+static bool some_ready(const struct engine *e)
+{
+	bool some = !e->p.n_workers;
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		some |= e->p.workers[i]->state == WORKER_READY;
+	return some;
+}
+
 static void tell_workers(struct engine *e)
 {
 	struct generation g = exposed_generation(e);
 	e->worst = (struct reload_result){.outcome = RELOAD_DONE};
 	e->reloads_open = 1; /* ours, so that it does not end while it starts */
-	size_t ready = 0;
 	for (size_t i = 0; i < e->p.n_workers; i++) {
 		struct worker *w = e->p.workers[i];
-		ready += w->state == WORKER_READY;
 		if (w->state != WORKER_READY || !is_behind(w, g))
 			continue;
 		e->reloads_open++;
 		w->ops->reload(w, &g.digest, on_reloaded, e);
 	}
-	if (!ready && e->p.n_workers)
+	if (!some_ready(e))
 		e->worst.outcome = RELOAD_UNREACHABLE;
 	if (--e->reloads_open == 0)
 		note_reloads_done(e);
@@ -416,6 +513,10 @@ static void tell_workers(struct engine *e)
 static void reload(struct engine *e)
 {
 	struct err err;
+	if (e->careful && !some_ready(e)) {
+		post(e, (struct cycle_event){.kind = CE_UNREACHABLE});
+		return;
+	}
 	if (e->p.store->ops->expose(e->p.store, &err) < 0) {
 		set_problem(e, "store", err.msg);
 		post(e, (struct cycle_event){.kind = CE_UNREACHABLE});
@@ -429,11 +530,11 @@ static void reload(struct engine *e)
 static int show_good(struct engine *e, struct err *err)
 {
 	bool newest = stored_generation(e).number == exposed_generation(e).number;
-	if (e->p.store->ops->go_back(e->p.store, e->good, err) < 0)
+	if (e->p.store->ops->go_back(e->p.store, e->good_number, err) < 0)
 		return -1;
-	set_base(&e->shown_base, e->good_base);
+	set_origin(&e->shown, e->good.base, e->good.serial);
 	if (newest)
-		set_base(&e->stored_base, e->good_base);
+		set_origin(&e->stored, e->good.base, e->good.serial);
 	return 0;
 }
 
@@ -446,7 +547,7 @@ static void go_back(struct engine *e)
 		post(e, (struct cycle_event){.kind = CE_REFUSED, .digest = exposed_generation(e).digest});
 		return;
 	}
-	log_warn("engine went_back generation=%llu", (unsigned long long)e->good);
+	log_warn("engine went_back generation=%llu", (unsigned long long)e->good_number);
 	for (size_t i = 0; i < e->p.n_workers; i++)
 		e->p.workers[i]->runs_known = false; /* half of the refused one may be running */
 	tell_workers(e);
@@ -605,23 +706,28 @@ static void on_source_state(void *ctx, struct source *s)
 	log_info("source state name=%s state=%s%s%s", s->name, source_state_name(s->state), *s->problem ? " problem=" : "", *s->problem ? LOGQ(s->problem) : "");
 }
 
-/* A child that dies with a base that nobody has checked does so again and again: it is started with what it took last. */
-static bool died_of_base(struct engine *e, const struct worker *w)
+/* A child that does not live with what it is started with would end again and again: it is started with what it took last, and told of the rest
+ * once it is there. */
+static void revive(struct engine *e, const struct worker *w)
 {
-	bool unchecked = w->state == WORKER_DOWN && w->restarts && e->shown_base && e->shown_base->unchecked;
 	struct err err = {0};
-	if (!unchecked || !doubt_base(e, "it ended when it was started with it"))
-		return false;
-	if (e->good && show_good(e, &err) < 0)
+	if (!w->died_starting || !e->good_number || exposed_generation(e).number == e->good_number)
+		return;
+	log_warn("engine revive generation=%llu reason=\"%s ended while it was starting\"", (unsigned long long)e->good_number, w->name);
+	if (e->search.active)
+		quarantine_abandon(&e->search, &e->verdicts, e->desired);
+	e->careful = true;
+	forget_plan(e);
+	if (show_good(e, &err) < 0)
 		set_problem(e, "cannot go back to the last good generation", err.msg);
-	return true;
+	post(e, (struct cycle_event){.kind = CE_DIRTY});
 }
 
 static void on_worker_change(void *ctx, struct worker *w)
 {
 	struct engine *e = ctx;
-	if (died_of_base(e, w))
-		post(e, (struct cycle_event){.kind = CE_DIRTY});
+	if (w->state == WORKER_DOWN)
+		revive(e, w);
 	post(e, (struct cycle_event){.kind = CE_WORKER_CHANGED, .worker_behind = w->state == WORKER_READY && is_behind(w, stored_generation(e))});
 }
 
@@ -632,6 +738,14 @@ const char *source_state_name(enum source_state s)
 }
 
 /* -- life -- */
+
+static size_t count_rule_files(const struct listing *l)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < l->n; i++)
+		n += bundle_rule_shard(l->at[i].path) >= 0;
+	return n;
+}
 
 static bool holds_services(const struct listing *l)
 {
@@ -666,9 +780,10 @@ void engine_free(struct engine *e)
 	VEC_DEINIT(&e->waiters.v);
 	replace_desired(e, NULL, NULL);
 	base_config_unref(e->base);
-	base_config_unref(e->stored_base);
-	base_config_unref(e->shown_base);
-	base_config_unref(e->good_base);
+	base_config_unref(e->stored.base);
+	base_config_unref(e->shown.base);
+	base_config_unref(e->good.base);
+	quarantine_deinit(&e->search);
 	verdicts_deinit(&e->verdicts);
 	VEC_DEINIT(&e->passed.v);
 	VEC_DEINIT(&e->queue.v);
@@ -699,14 +814,17 @@ int engine_start(struct engine *e, struct err *err)
 	if (!stored_generation(e).number && store_first_generation(e, err) < 0)
 		return -1;
 	e->started = true;
-	e->good = stored_generation(e).number;
-	e->p.store->ops->mark_good(e->p.store, e->good);
+	e->good_number = stored_generation(e).number;
+	e->p.store->ops->mark_good(e->p.store, e->good_number);
 	struct worker_events we = {.on_change = on_worker_change, .ctx = e};
 	struct source_events se = {.on_part = on_part, .on_state = on_source_state, .ctx = e};
 	for (size_t i = 0; i < e->p.n_workers; i++)
 		e->p.workers[i]->ops->start(e->p.workers[i], &we);
-	for (size_t i = 0; i < e->p.n_sources; i++)
+	size_t expected = count_rule_files(e->p.store->ops->listing(e->p.store));
+	for (size_t i = 0; i < e->p.n_sources; i++) {
+		e->p.sources[i]->expected = expected;
 		e->p.sources[i]->ops->start(e->p.sources[i], &se);
+	}
 	post(e, (struct cycle_event){.kind = CE_DIRTY}); /* there may be no source that has yet to answer */
 	return 0;
 }
@@ -793,7 +911,7 @@ static void add_problem_diags(const struct engine *e, struct diags *out)
 	for (size_t i = 0; i < e->p.n_sources; i++) {
 		const struct source *s = e->p.sources[i];
 		if (s->state != SOURCE_SYNCED)
-			diags_add(out, DIAG_ERROR, "", s->name, "Make the orchestrator's API reachable; until then the last known state is served.",
+			diags_add(out, DIAG_ERROR, "", s->name, "Look at the orchestrator's API; until it answers in full the last known state is served.",
 				"source %s is %s: %s", s->name, source_state_name(s->state), s->problem);
 	}
 	for (size_t i = 0; i < e->p.n_workers; i++) {

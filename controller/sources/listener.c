@@ -16,6 +16,7 @@
 #include "base/vec.h"
 #include "io/fs.h"
 #include "io/timer.h"
+#include "sources/guard.h"
 #include "model/notices.h"
 #include "sources/push.h"
 
@@ -39,6 +40,7 @@ struct asked {
 	struct http_call *call;
 	struct timer *timer;
 	char problem[200]; /* "" while it answers */
+	struct removal_guard guard;
 	json_t *names;	   /* of the services that it told of: a set */
 };
 
@@ -93,6 +95,16 @@ static void put_row(struct asked *q, const json_t *row, json_t *names)
 	VEC_DEINIT(&r.v);
 }
 
+static size_t count_missing(const struct asked *q, const json_t *names)
+{
+	size_t n = 0;
+	const char *name;
+	json_t *value;
+	json_object_foreach(q->names, name, value)
+		n += !json_object_get(names, name);
+	return n;
+}
+
 /* Tells the push source all rows. Of a whole list what is missing goes, else it stays and its name is kept. */
 static int take_list(struct asked *q, const char *bytes, size_t len, bool whole, struct err *e)
 {
@@ -107,6 +119,7 @@ static int take_list(struct asked *q, const char *bytes, size_t len, bool whole,
 	push_source_begin(q->l->push);
 	json_array_foreach(list, i, row)
 		put_row(q, row, names);
+	whole = whole && !guard_holds(&q->guard, json_object_size(q->names), count_missing(q, names));
 	if (whole)
 		json_object_foreach(q->names, name, row)
 			if (!json_object_get(names, name))
@@ -171,6 +184,19 @@ static void failed(struct asked *q, const char *why)
 	timer_set(q->timer, q->retry_ms);
 }
 
+static void note_answer(struct asked *q, const struct http_result *r)
+{
+	q->problem[0] = '\0';
+	q->retry_ms = 0;
+	if (q->guard.waiting) {
+		snprintf(q->problem, sizeof q->problem, "%.90s: its list lacks most services; they stay until a second list says the same", q->to.shown);
+		timer_set(q->timer, GUARD_AGAIN_MS);
+		return;
+	}
+	remember(q, r->body.data, r->body.len);
+	timer_set(q->timer, q->l->set->listener_interval_ms);
+}
+
 static void on_answer(void *ctx, struct http_result *r)
 {
 	struct asked *q = ctx;
@@ -187,10 +213,7 @@ static void on_answer(void *ctx, struct http_result *r)
 	} else if (take_list(q, r->body.data ? r->body.data : "", r->body.len, whole, &e) < 0) {
 		failed(q, e.msg);
 	} else {
-		remember(q, r->body.data, r->body.len);
-		q->problem[0] = '\0';
-		q->retry_ms = 0;
-		timer_set(q->timer, q->l->set->listener_interval_ms);
+		note_answer(q, r);
 	}
 	q->tried = true;
 	q->l->port.n_lists++;
@@ -228,7 +251,7 @@ static int add_asked(struct listener *l, const char *url, bool nodes, const char
 	AUTO_FREE char *path = NULL, *base = split_url(url, !nodes, &path);
 	char hex[DIGEST_HEX + 1];
 	struct digest d = digest_of(url, strlen(url));
-	*q = (struct asked){.l = l, .nodes = nodes, .names = json_object(), .timer = timer_new(l->loop, ask, q)};
+	*q = (struct asked){.l = l, .nodes = nodes, .names = json_object(), .guard = {.share = l->set->removal_guard}, .timer = timer_new(l->loop, ask, q)};
 	size_t n = strlen(path);
 	while (!nodes && n && path[n - 1] == '/')
 		path[--n] = '\0';

@@ -41,6 +41,7 @@ struct source {
 		char **at;
 		size_t n;
 	} networks;
+	size_t expected; /* how many services the store holds from before the start; set before `start` */
 	uint64_t n_events, n_lists, n_reconnects, n_recycled;
 };
 

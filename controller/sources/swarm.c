@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "base/vec.h"
 #include "io/timer.h"
+#include "sources/guard.h"
 #include "sources/swarm_cache.h"
 
 #include <malloc.h>
@@ -96,6 +97,7 @@ struct swarm {
 	double tasks_cost_s, services_cost_s;
 	uint64_t events_at_list, suspect_at_ms, full_tasks_at_ms, tasks_due_ms;
 	bool stopped, relist, publish_due;
+	struct removal_guard guard;
 	struct timer *reconnect_timer, *tasks_timer, *resync_timer, *batch_timer, *names_timer, *silence_timer;
 	struct diags diags;
 };
@@ -160,7 +162,7 @@ static void drop_connection(struct swarm *s)
 		s->lists[i] = (struct list){.s = s, .kind = (enum list_kind)i};
 	}
 	drop_looks(s);
-	s->synced_once = s->relist = false;
+	s->synced_once = s->relist = s->guard.waiting = false;
 	timer_stop(s->tasks_timer);
 	timer_stop(s->resync_timer);
 	timer_stop(s->batch_timer);
@@ -298,9 +300,30 @@ static void report_unreadable(struct swarm *s, const struct list *l)
 
 static void schedule_resync(struct swarm *s);
 
+/* Before the first full answer what the store holds stands for what is known. */
+static bool is_guarded(struct swarm *s)
+{
+	size_t known, missing = swarm_cache_services_missing(s->cache, &known);
+	if (!s->port.complete && known < s->port.expected) {
+		missing = s->port.expected - known;
+		known = s->port.expected;
+	}
+	bool was_waiting = s->guard.waiting;
+	if (guard_holds(&s->guard, known, missing)) {
+		AUTO_FREE char *problem = xasprintf("its list lacks %zu of %zu services that no event said were removed; the last known state stands until a second list says the same",
+			missing, known);
+		log_warn("source guarded name=%s missing=%zu known=%zu", s->port.name, missing, known);
+		set_state(s, SOURCE_STALE, problem);
+	} else if (was_waiting && s->port.complete) {
+		set_state(s, SOURCE_SYNCED, "");
+	}
+	return s->guard.waiting;
+}
+
 static void commit_services(struct swarm *s, struct list *l)
 {
-	size_t changes = swarm_cache_services_end(s->cache, l->n_unreadable > 0);
+	bool whole = l->n_unreadable == 0;
+	size_t changes = swarm_cache_services_end(s->cache, !whole || is_guarded(s));
 	s->services_cost_s = l->cost_s;
 	if (s->port.complete)
 		swarm_cache_start_rolling(s->cache, (int64_t)timer_now_ms() + ROLL_MS, false);
@@ -376,7 +399,7 @@ static void on_list_done(void *ctx, struct http_result *r)
 	if (l->kind == LIST_SERVICES && !s->synced_once)
 		start_list(s, LIST_TASKS, false);
 	commit_list(s, l);
-	if (!s->synced_once && !lists_in_flight(s)) {
+	if (!s->synced_once && !lists_in_flight(s) && !s->guard.waiting) {
 		on_synced(s);
 		timer_set(s->batch_timer, 0);
 	}
@@ -521,7 +544,7 @@ static void schedule_resync(struct swarm *s)
 {
 	int64_t wait = at_least(s->set->resync_interval_ms, s->services_cost_s, SLOW_COST_FACTOR);
 	/* A suspicion is looked into sooner. */
-	timer_set(s->resync_timer, s->suspect_at_ms ? SUSPICION_MS : wait);
+	timer_set(s->resync_timer, s->guard.waiting ? GUARD_AGAIN_MS : s->suspect_at_ms ? SUSPICION_MS : wait);
 }
 
 /* Nothing is sent while nothing happens, so a silent stream may be a dead one: it is opened anew. */
@@ -874,6 +897,7 @@ struct source *swarm_source_new(uv_loop_t *loop, struct http_client *http, const
 	s->http = http;
 	s->set = set;
 	s->reconnect_ms = RECONNECT_FIRST_MS;
+	s->guard.share = set->removal_guard;
 	snprintf(s->port.problem, sizeof s->port.problem, "not asked yet");
 	s->cache = swarm_cache_new(set->notify_label, set->service_name_prefix);
 	s->reconnect_timer = timer_new(loop, on_reconnect_timer, s);

@@ -40,6 +40,7 @@ struct cached_service {
 	size_t n_tasks;
 	struct obs_service *obs;
 	bool dirty, seen, spec_changed;
+	bool told; /* an event spoke of it since the last list */
 	int64_t rolling_until_ms; /* 0: not rolling */
 	bool glance;			  /* its tasks are to be looked at once */
 	bool listed;			  /* they are in the list that is being read */
@@ -411,10 +412,22 @@ void swarm_cache_services_begin(struct swarm_cache *c)
 		s->seen = false;
 }
 
+size_t swarm_cache_services_missing(const struct swarm_cache *c, size_t *n_known)
+{
+	size_t missing = 0;
+	*n_known = 0;
+	for (const struct cached_service *s = c->services; s; s = s->hh.next) {
+		*n_known += s->opted_in;
+		missing += s->opted_in && !s->seen && !s->told;
+	}
+	return missing;
+}
+
 size_t swarm_cache_services_end(struct swarm_cache *c, bool keep_missing)
 {
 	struct cached_service *s, *next;
 	HASH_ITER(hh, c->services, s, next) {
+		s->told &= keep_missing;
 		if (s->seen || keep_missing)
 			continue;
 		service_free(c, s);
@@ -525,6 +538,7 @@ void swarm_cache_glance(struct swarm_cache *c, const char *service_id)
 	HASH_FIND_STR(c->services, service_id, s);
 	if (!s || !s->opted_in)
 		return;
+	s->told = true;
 	s->glance = true;
 	watch(c, s);
 }

@@ -15,6 +15,8 @@ void swarm_cache_free(struct swarm_cache *c);
 void swarm_cache_services_begin(struct swarm_cache *c);
 /* Returns how many services were added, changed (by version) or removed since the beginning. */
 size_t swarm_cache_services_end(struct swarm_cache *c, bool keep_missing);
+/* Near the end of a list: how many opted-in services it lacks although no event told of them, of how many. */
+size_t swarm_cache_services_missing(const struct swarm_cache *c, size_t *n_known);
 /* Takes what is newer than what is known. Also outside of lists. */
 void swarm_cache_put_service(struct swarm_cache *c, const struct swarm_service *s);
 void swarm_cache_remove_service(struct swarm_cache *c, const char *id);
@@ -36,7 +38,7 @@ void swarm_cache_names_end(struct swarm_cache *c);
 
 /* Rolling: tasks of the service are about to change. `until_ms` is when one stops looking so closely. */
 void swarm_cache_mark_rolling(struct swarm_cache *c, const char *service_id, int64_t until_ms);
-/* The service's tasks are to be looked at once: until a task list begins that they are on. */
+/* An event spoke of the service: its tasks are to be looked at once, until a task list begins that they are on. */
 void swarm_cache_glance(struct swarm_cache *c, const char *service_id);
 /* Ends rolling where it is over at `now_ms`; returns how many services still are, or are to be looked at. */
 size_t swarm_cache_rolling(struct swarm_cache *c, int64_t now_ms);

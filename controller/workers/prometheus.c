@@ -274,6 +274,7 @@ static void on_child_exit(void *ctx, struct proc_exit *x)
 		snprintf(problem, sizeof problem, "it ended with status %lld; its log says why", (long long)x->code);
 	log_error("worker died name=%s problem=%s", p->w.name, LOGQ(problem));
 	p->w.restarts++;
+	p->w.died_starting = p->w.state == WORKER_STARTING;
 	set_state(p, WORKER_DOWN, problem);
 	restart_later(p, uv_hrtime() - p->child_started > (uint64_t)LONG_LIFE_MS * 1000000);
 }

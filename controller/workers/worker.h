@@ -51,6 +51,7 @@ struct worker {
 	char *name; /* "prometheus", or the URL of a remote one */
 	enum worker_state state;
 	bool supervised;	   /* a child of ours */
+	bool died_starting;	   /* the child ended before it had answered once */
 	bool runs_known;	   /* whether `running` is what it runs */
 	struct digest running; /* the generation that it confirmed last */
 	uint64_t reloads, refusals, restarts;

@@ -58,13 +58,20 @@ struct desired_service *desired_find(const struct desired *d, const char *key)
 	return NULL;
 }
 
-void desired_mark_stale(struct desired *d, const struct digest *rules, size_t n)
+static int digest_cmp(const void *a, const void *b)
 {
-	for (size_t i = 0; i < d->n; i++)
-		for (size_t k = 0; k < d->services[i]->n_checks; k++)
-			for (size_t r = 0; r < n; r++)
-				if (digest_equal(&d->services[i]->checks[k].digest, &rules[r]))
-					d->services[i]->stale = true;
+	return memcmp(a, b, sizeof(struct digest));
+}
+
+void desired_mark_stale(struct desired *d, const struct digest *pieces, size_t n)
+{
+	for (size_t i = 0; n && i < d->n; i++) {
+		struct desired_service *s = d->services[i];
+		for (size_t k = 0; k < s->n_checks; k++)
+			s->stale |= bsearch(&s->checks[k].digest, pieces, n, sizeof *pieces, digest_cmp) != NULL;
+		for (size_t k = 0; k < s->n_pieces; k++)
+			s->stale |= bsearch(&s->pieces[k].digest, pieces, n, sizeof *pieces, digest_cmp) != NULL;
+	}
 }
 
 /* -- scrape form -- */
@@ -130,6 +137,40 @@ static const char *own_name(struct desired_service *s, size_t i)
 	return name;
 }
 
+static struct digest scrape_digest(const struct obs_service *obs, const struct want_scrape *w)
+{
+	struct digest_ctx h;
+	digest_init(&h);
+	digest_add_str(&h, obs->key);
+	digest_add_str(&h, w->index);
+	digest_add(&h, &w->port, sizeof w->port);
+	digest_add_str(&h, w->path);
+	digest_add_str(&h, w->interval ? w->interval : "");
+	digest_add_str(&h, w->timeout ? w->timeout : "");
+	return digest_final(&h);
+}
+
+/* Takes out of the wants what a worker refused. */
+static void drop_refused_scrapes(const struct build_ctx *c, struct desired_service *s)
+{
+	struct wants *w = &s->wants;
+	s->n_pieces = w->n_scrapes;
+	s->pieces = ARENA_ARRAY(&s->arena, struct scrape_piece, w->n_scrapes);
+	w->n_scrapes = 0;
+	for (size_t i = 0; i < s->n_pieces; i++) {
+		struct digest digest = scrape_digest(s->obs, &w->scrapes[i]);
+		const char *refused = c->verdicts ? verdicts_find(c->verdicts, &digest) : NULL;
+		s->pieces[i] = (struct scrape_piece){digest, refused != NULL};
+		if (!refused) {
+			w->scrapes[w->n_scrapes++] = w->scrapes[i];
+			continue;
+		}
+		s->leaves_out = true;
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, "scrapePort", w->scrapes[i].index), "Mend the label; the scrape comes back by itself.",
+			"the scrape of port %d is left out: %s", w->scrapes[i].port, refused);
+	}
+}
+
 /* A proxy's labels, say: whoever is told of the service knows what they mean. */
 static bool asks_others(const struct settings *set, const struct obs_service *obs)
 {
@@ -145,7 +186,9 @@ static struct desired_service *service_new(const struct build_ctx *c, const stru
 	s->refs = 1;
 	s->obs = obs_service_ref(obs);
 	s->shard = bundle_shard(obs->key);
+	s->birth = d->serial;
 	labels_parse(&s->arena, obs, c->set, c->shortcuts, &s->wants, &s->diags);
+	drop_refused_scrapes(c, s);
 	if (obs->mended)
 		diags_add(&s->diags, DIAG_WARNING, obs->key, "", "Write the service's labels in UTF-8.", "bytes that are not valid UTF-8 are read as question marks");
 	size_t n_scrapes = s->wants.n_scrapes, n_alerts = s->wants.n_alerts;
@@ -390,6 +433,7 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 	AUTO_FREE size_t *at = xcalloc(n_parts, sizeof *at);
 	size_t max = count_opted_in(parts, n_parts), old = 0;
 	d->set = c->set;
+	d->serial = previous ? previous->serial + 1 : 1;
 	d->layout = (enum scrape_layout)c->set->scrape_layout;
 	if (d->layout == LAYOUT_AUTO)
 		d->layout = max > AUTO_JOBS_MAX ? LAYOUT_POOLED : LAYOUT_JOBS;

@@ -36,6 +36,12 @@ struct rule_check {
 	bool left_out;		 /* a checker refused it */
 };
 
+/* One scrape that a worker could refuse. */
+struct scrape_piece {
+	struct digest digest;
+	bool left_out; /* a worker refused it; it is not among the service's wants any more */
+};
+
 /* The rule as it stands in its file, as a tree. The caller owns it. */
 json_t *rule_tree(const char *name, const struct want_alert *w);
 
@@ -59,6 +65,7 @@ struct rendered {
 
 struct desired_service {
 	unsigned refs;
+	uint64_t birth; /* the serial of the build that made it */
 	bool stale; /* to be built again although nothing observed changed */
 	unsigned shard;
 	struct obs_service *obs;
@@ -69,7 +76,9 @@ struct desired_service {
 	struct collision *collisions;  /* one for each of wants.alerts */
 	struct rule_check *checks;	   /* one for each of wants.alerts */
 	size_t n_checks;
-	bool leaves_out; /* at least one of the rules that were checked */
+	struct scrape_piece *pieces;
+	size_t n_pieces;
+	bool leaves_out; /* at least one of the rules or scrapes */
 	struct rendered rendered[MAX_RECONCILERS];
 	struct diags diags;
 };
@@ -86,6 +95,7 @@ struct build_ctx {
 
 struct desired {
 	struct arena arena;
+	uint64_t serial;				  /* one more than that of the build before */
 	struct digest context;			  /* of all that is not the services' own */
 	struct digest shortcuts;		  /* of the library; matters to services that use one */
 	enum scrape_layout layout;		  /* never LAYOUT_AUTO */
@@ -95,7 +105,7 @@ struct desired {
 	struct desired_service **services; /* sorted by key */
 	size_t n;
 	size_t n_built; /* how many were not carried over */
-	size_t n_leaving_out; /* how many have a rule left out */
+	size_t n_leaving_out; /* how many have a rule or a scrape left out */
 	struct rendered whole[MAX_RECONCILERS]; /* what a reconciler made of all services, under the digest of what it was made of */
 	struct diags diags; /* of no single service's making, and those of shadowed ones */
 };
@@ -104,8 +114,8 @@ struct desired {
  * other becomes a diag. `previous` may be NULL. The caller owns the result; `parts` are only read. */
 struct desired *desired_build(const struct build_ctx *c, struct obs_part *const *parts, size_t n_parts, const struct desired *previous);
 void desired_free(struct desired *d);
-/* Has each service that holds one of these rules built again the next time. */
-void desired_mark_stale(struct desired *d, const struct digest *rules, size_t n);
+/* Has each service that holds one of these rules or scrapes built again the next time. `pieces` is sorted by memcmp. */
+void desired_mark_stale(struct desired *d, const struct digest *pieces, size_t n);
 struct desired_service *desired_find(const struct desired *d, const char *key);
 
 /* Lets each reconciler make its files, or take them from `d->whole` where nothing changed. The bundle borrows from `d`. */

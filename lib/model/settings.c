@@ -66,6 +66,8 @@ const struct setting_def setting_defs[] = {
 	{"node-labels", SETTING_LIST, AT(node_labels), "", NULL, "DF_NODE_TARGET_LABELS", "NAME,...",
 		"Labels of a task's node that its target carries too: `zone` stands for the label `com.df.zone` of the node or its engine; `role`, `id`, "
 		"`hostname`, `address`, `state` and `availability` for what the node is; a name with a dot is taken as it is."},
+	{"removal-guard", SETTING_FRACTION, AT(removal_guard), "0.5", NULL, NULL, "FRACTION",
+		"When more than this share of the services, and at least 10, is missing from a list without an event that says so, a second list has to say the same; 1 believes the first."},
 	{"reload-share", SETTING_FRACTION, AT(reload_share), "0.25", NULL, NULL, "FRACTION",
 		"At most this share of a worker's time goes into reloads: after one of 0.2 s the next starts 0.8 s after its start at 0.25."},
 	{"resync-interval", SETTING_DURATION, AT(resync_interval_ms), "1m", NULL, NULL, "DURATION",

@@ -47,6 +47,7 @@ struct settings {
 	struct string_list target_labels;
 	struct string_list node_labels;
 	double reload_share;
+	double removal_guard;
 	int64_t resync_interval_ms;
 	int64_t task_interval_ms;
 	int64_t event_silence_ms;

@@ -42,6 +42,14 @@ void verdicts_refuse(struct verdicts *v, const struct digest *rule, const char *
 	HASH_ADD(hh, v->by_digest, rule, sizeof found->rule, found);
 }
 
+void verdicts_forget(struct verdicts *v, const struct digest *rule)
+{
+	struct verdict *found;
+	HASH_FIND(hh, v->by_digest, rule, sizeof *rule, found);
+	if (found)
+		drop(v, found);
+}
+
 void verdicts_deinit(struct verdicts *v)
 {
 	struct verdict *at, *next;

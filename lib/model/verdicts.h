@@ -16,6 +16,8 @@ struct verdicts {
 const char *verdicts_find(const struct verdicts *v, const struct digest *rule);
 /* Adds or replaces. */
 void verdicts_refuse(struct verdicts *v, const struct digest *rule, const char *why);
+/* Nothing is known against the rule any more. */
+void verdicts_forget(struct verdicts *v, const struct digest *rule);
 void verdicts_deinit(struct verdicts *v);
 
 #endif

@@ -211,6 +211,87 @@ class Rules(Case):
         self.assertEqual([a["activeAt"] for a in alerts], [first])
 
 
+class Quarantine(Case):
+    """What promtool took and Prometheus refuses: it is found by trials. promtool is one that takes everything."""
+
+    def watchbill_with_blind_promtool(self, *args, **options):
+        path = self.dir / "promtool"
+        with open(path, "w", encoding="ascii") as f:
+            f.write("#!/bin/sh\nexit 0\n")
+        os.chmod(path, 0o755)
+        return self.watchbill("--promtool", path, *args, **options)
+
+    def bad(self, name, index=None):
+        return alert(name, "up == 0", index, alertAnnotations="summary={{ nope }}")
+
+    def expect_quarantine(self, wb, service, label):
+        wait_for(lambda: wb.status()["outcome"] == "applied-with-quarantine", 20, lambda: "quarantine: %s %s" % (wb.status()["outcome"], wb.diags()))
+        out = [d for d in wb.diags() if "left out" in d["message"]]
+        self.assertEqual([(d["service"], d["label"]) for d in out], [(service, label)])
+        return out[0]
+
+    def test_the_one_rule_that_prometheus_refuses_is_left_out_and_comes_back(self):
+        self.cluster.add_service("old", labels(self.port, alert("x", "up == 1")), replicas=1)
+        wb = self.watchbill_with_blind_promtool()
+        self.has_rule(wb, "oldx", "up == 1")
+        wb.settled()
+        before = wb.reloads()
+        many = [alert("a%d" % i, "up == %d" % i, i, alertAnnotations="summary={{ $value }}") for i in range(40)]
+        self.cluster.add_service("team", labels(None, self.bad("bad", 100), *many))
+        self.expect_quarantine(wb, "team", "com.df.alertIf.100")
+        rules = wb.prometheus.rules()
+        self.assertEqual(sorted(rules), sorted(["oldx"] + ["teama%d" % i for i in range(40)]))
+        self.assertLessEqual(wb.reloads() - before, 6 + 2, "41 rules")
+        status = wb.status()
+        self.assertEqual(status["workers"][0]["running_digest"], status["generation"]["digest"])
+        self.cluster.update_labels("team", {"com.df.alertAnnotations.100": "summary=mended"})
+        self.has_rule(wb, "teambad", "up == 0")
+        wait_for(lambda: wb.status()["outcome"] == "applied", 10)
+        self.assertEqual(wb.diags(), [])
+
+    def test_culprits_of_two_teams_do_not_stop_a_third(self):
+        wb = self.watchbill_with_blind_promtool()
+        self.cluster.add_service("one", labels(None, self.bad("x"), alert("ok", "up == 1", 1)))
+        self.cluster.add_service("two", labels(None, self.bad("x"), alert("ok", "up == 2", 1)))
+        self.cluster.add_service("three", labels(None, alert("ok", "up == 3")))
+        for name, expr in (("oneok", "up == 1"), ("twook", "up == 2"), ("threeok", "up == 3")):
+            self.has_rule(wb, name, expr, 20)
+        wait_for(lambda: len([d for d in wb.diags() if "left out" in d["message"] and "held" not in d["message"]]) == 2, 20, lambda: wb.diags())
+        wait_for(lambda: wb.status()["outcome"] == "applied-with-quarantine", 10)
+        self.assertEqual(sorted(wb.prometheus.rules()), ["oneok", "threeok", "twook"])
+
+    def test_changes_during_the_search_arrive(self):
+        wb = self.watchbill_with_blind_promtool()
+        many = [alert("a%d" % i, "up == %d" % i, i) for i in range(60)]
+        self.cluster.add_service("team", labels(None, self.bad("bad", 100), *many))
+        for i in range(30):
+            self.cluster.add_service("s%d" % i, labels(None, alert("x", "up == %d" % i)))
+        for i in range(30):
+            self.has_rule(wb, "s%dx" % i, "up == %d" % i, 30)
+        self.expect_quarantine(wb, "team", "com.df.alertIf.100")
+        self.assertEqual(len(wb.prometheus.rules()), 90)
+
+    def test_prometheus_killed_in_the_search(self):
+        self.cluster.add_service("old", labels(None, alert("x", "up == 1")))
+        wb = self.watchbill_with_blind_promtool()
+        self.has_rule(wb, "oldx", "up == 1")
+        pid = wb.prometheus_pid()
+        self.cluster.add_service("team", labels(None, self.bad("bad"), *[alert("a%d" % i, "up == %d" % i, i) for i in range(9)]))
+        wait_for(lambda: wb.refusals() > 0, 10, every=0.001)
+        os.kill(pid, signal.SIGKILL)
+        self.has_rule(wb, "teama8", "up == 8", 30)
+        self.expect_quarantine(wb, "team", "com.df.alertIf")
+
+    def test_it_starts_with_what_prometheus_refuses_in_the_orchestrator(self):
+        self.cluster.add_service("team", labels(self.port, self.bad("bad"), alert("ok", "up == 1", 1)), replicas=1)
+        wb = self.watchbill_with_blind_promtool()
+        self.has_rule(wb, "teamok", "up == 1", 20)
+        self.expect_quarantine(wb, "team", "com.df.alertIf")
+        wb.stop()
+        again = self.watchbill_with_blind_promtool()
+        self.has_rule(again, "teamok", "up == 1", 20)
+        self.expect_quarantine(again, "team", "com.df.alertIf")
+
 class Targets(Case):
     def test_jobs_layout_has_static_targets_of_running_tasks(self):
         self.cluster.add_service("web", labels(self.port, metricsPath="/custom", scrapeInterval="1s", scrapeTimeout="900ms"), replicas=3)
@@ -565,8 +646,9 @@ class Remote(Case):
         self.proxies[0].faults.clear()
         self.has_rule(wb, "ax", "up == 2", 60)
 
-    def test_refused_generation_is_put_back(self):
-        """A rule that every check lets pass is refused by Prometheus itself: both halves end on the last good generation."""
+    def test_half_a_reload_is_mended(self):
+        """A rule that every check lets pass is refused by Prometheus itself, which runs the new scrape jobs and the old rules then. In the end both
+        halves run one generation, and all of it but that rule."""
         blind = self.dir / "promtool"
         with open(blind, "w") as f:
             f.write("#!/bin/sh\nexit 0\n")
@@ -576,21 +658,34 @@ class Remote(Case):
         wb, _ = self._start(proxy=True, promtool=blind)
         self.has_rule(wb, "ax", "up == 1", 20)
         wb.settled()
-        good = wb.prometheus.config()
         for path in ("/api/v1/format_query", "/api/v1/parse_query"):
             self.proxies[0].faults[path] = (200, b'{"status":"success","data":"up"}')
         with self.cluster.lock:
             self.cluster.add_service("c", labels(self.port), replicas=1)
             self.cluster.update_labels("a", {"com.df.alertIf": "sum(rate("})
         wait_for(wb.refusals, 15, lambda: "a refusal is counted: %s" % wb.status())
-        wait_for(lambda: wb.prometheus.expr("ax") == "up == 1" and
-                 wb.prometheus.metrics().value("prometheus_config_last_reload_successful") == 1 and wb.prometheus.config() == good,
-                 30, "the last good generation runs, both halves")
+        wait_for(lambda: "ax" not in wb.prometheus.rules() and wb.status()["outcome"] == "applied-with-quarantine" and
+                 wb.prometheus.metrics().value("prometheus_config_last_reload_successful") == 1, 30, "all but the rule runs")
         self.assertEqual(wb.prometheus.expr("by"), "up == 1")
+        self.assertIn("c", wb.prometheus.jobs())
         self.assertTrue(wb.running())
         self.cluster.update_labels("a", {"com.df.alertIf": "up == 9"})
         self.has_rule(wb, "ax", "up == 9", 60)
         wait_for(lambda: wb.prometheus.addresses("c"), 30)
+
+    def test_a_prometheus_that_refuses_everything_is_tried_again(self):
+        self.cluster.add_service("a", labels(None, alert("x", "up == 1")))
+        wb, _ = self._start(proxy=True)
+        self.has_rule(wb, "ax", "up == 1", 20)
+        wb.settled()
+        self.proxies[0].faults["/-/reload"] = (500, b"no space left on device")
+        self.cluster.add_service("b", labels(None, alert("y", "up == 2")))
+        wait_for(lambda: wb.status()["outcome"] == "halted", 20, lambda: wb.status()["outcome"])
+        self.assertTrue([d for d in wb.diags() if "no space left" in d["message"]], wb.diags())
+        self.assertEqual([d for d in wb.diags() if d["service"]], [], "no service is to blame")
+        self.proxies[0].faults.clear()
+        self.has_rule(wb, "by", "up == 2", 40)
+        wait_for(lambda: wb.status()["outcome"] == "applied" and not wb.diags(), 20, lambda: wb.status())
 
     def test_controller_restart_does_not_disturb_a_remote_prometheus(self):
         self.cluster.add_service("a", labels(self.port, alert("x", "up == 1")), replicas=1)

@@ -365,6 +365,60 @@ class Failures(Case):
             self.shows(wb, "s1", "up == %d" % (90 + turn), 40)
 
 
+class Guard(Case):
+    """A list that lacks most of what is there, and no event that says why."""
+
+    def twelve(self, *args, **options):
+        for i in range(12):
+            self.cluster.add_service("s%d" % i, labels("x", "up == %d" % i))
+        wb = self.watchbill(*args, **options)
+        self.shows(wb, "s11", "up == 11")
+        wait_for(lambda: len(self.exprs(wb)) == 12, 10)
+        return wb
+
+    def guarded(self, wb):
+        return [d for d in wb.diags() if "until a second list says the same" in d["message"]]
+
+    def test_one_empty_list_takes_nothing_away_and_is_told(self):
+        wb = self.twelve(resync=1)
+        digest = wb.digest()
+        self.engine.inject(r"/services$", "broken", times=1, body=b"[]\n")
+        wait_for(lambda: self.guarded(wb), 10)
+        self.assertEqual(len(self.exprs(wb)), 12)
+        wait_for(lambda: not wb.diags(), 10, lambda: wb.diags())
+        self.assertEqual(wb.digest(), digest)
+
+    def test_the_second_empty_list_is_believed(self):
+        wb = self.twelve(resync=1)
+        self.engine.inject(r"/services$", "broken", times=None, body=b"[]\n")
+        wait_for(lambda: not self.exprs(wb), 15)
+        wait_for(lambda: not wb.diags(), 5, lambda: wb.diags())
+
+    def test_an_empty_list_after_a_restart_takes_nothing_away(self):
+        wb = self.twelve()
+        wb.stop()
+        fault = self.engine.inject(r"/services$", "broken", times=1, body=b"[]\n")
+        wb = self.watchbill(wait=False)
+        wait_for(lambda: fault.hits, 10)
+        wait_for(lambda: self.guarded(wb), 10)
+        self.assertEqual(len(self.exprs(wb)), 12)
+        wait_for(lambda: not wb.diags(), 10, lambda: wb.diags())
+        self.assertEqual(len(self.exprs(wb)), 12)
+
+    def test_what_events_say_is_removed_goes_at_once(self):
+        wb = self.twelve()
+        lists = wb.metric("watchbill_lists_total", source="swarm")
+        self.cluster.remove_all()
+        wait_for(lambda: not self.exprs(wb), 1.9)
+        self.assertEqual(self.guarded(wb), [])
+        self.assertGreaterEqual(wb.metric("watchbill_lists_total", source="swarm"), lists)
+
+    def test_share_of_one_believes_the_first(self):
+        wb = self.twelve("--removal-guard", "1", resync=1)
+        self.engine.inject(r"/services$", "broken", times=1, body=b"[]\n")
+        wait_for(lambda: not self.exprs(wb), 10)
+
+
 class Endpoints(Case):
     def test_first_of_two_is_a_worker(self):
         other = self.endpoint("worker", role="worker")

@@ -190,6 +190,46 @@ static void refused_generation_goes_back_and_is_not_tried_again(void **state)
 	expect_outcome(&c, OUTCOME_APPLIED, "mended");
 }
 
+static void a_search_tries_without_a_pause(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	run_through(&c, 0, 10, one);
+	expect(&c, EV(CE_DIRTY, .now_ms = 1000), "build", "change");
+	expect(&c, EV(CE_BUILT, .now_ms = 1000, .config_changed = true, .digest = two), "store", "built");
+	expect(&c, EV(CE_STORED, .now_ms = 1000, .config_changed = true, .digest = two), "reload", "stored");
+	expect(&c, EV(CE_REFUSED, .now_ms = 1500, .can_go_back = true, .searching = true, .digest = two), "build", "refused: the first trial");
+	expect(&c, EV(CE_BUILT, .now_ms = 1500, .config_changed = true), "store", "built");
+	expect(&c, EV(CE_STORED, .now_ms = 1500, .config_changed = true), "reload", "told at once");
+	expect(&c, EV(CE_RELOADED, .now_ms = 2000, .searching = true), "build", "taken: the next trial");
+	expect_outcome(&c, OUTCOME_WAITING, "not yet");
+	expect(&c, EV(CE_BUILT, .now_ms = 2000, .config_changed = true), "store", "built");
+	expect(&c, EV(CE_STORED, .now_ms = 2000, .config_changed = true), "reload", "told at once");
+	c.quarantine = true;
+	expect(&c, EV(CE_RELOADED, .now_ms = 2500), "", "found");
+	expect_outcome(&c, OUTCOME_QUARANTINE, "the rest runs");
+}
+
+static void what_is_refused_like_everything_else_is_tried_again(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	run_through(&c, 0, 10, one);
+	expect(&c, EV(CE_DIRTY, .now_ms = 1000), "build", "change");
+	expect(&c, EV(CE_BUILT, .now_ms = 1000, .config_changed = true, .digest = two), "store", "built");
+	expect(&c, EV(CE_STORED, .now_ms = 1000, .config_changed = true, .digest = two), "reload", "stored");
+	expect(&c, EV(CE_REFUSED, .now_ms = 1010, .can_go_back = true, .digest = two), "back", "refused");
+	struct cycle_event again = EV(CE_REFUSED, .now_ms = 1020, .digest = one);
+	struct cycle_actions a = cycle_step(&c, &again);
+	expect_outcome(&c, OUTCOME_HALTED, "the last good one too");
+	assert_true(a.wake_in_ms > 0);
+	expect(&c, EV(CE_TIMER, .now_ms = 1020 + a.wake_in_ms), "reload", "once more");
+	expect(&c, EV(CE_RELOADED, .now_ms = 1600, .digest = one), "build", "taken: what was wanted is tried too");
+	expect(&c, EV(CE_BUILT, .now_ms = 1600, .config_changed = true, .digest = two), "store", "not held against it");
+}
+
 static void nowhere_to_go_back_to_halts(void **state)
 {
 	(void)state;
@@ -274,6 +314,8 @@ int main(void)
 		cmocka_unit_test(what_is_stored_during_a_reload_is_shown_after_it),
 		cmocka_unit_test(refused_while_a_newer_one_is_stored),
 		cmocka_unit_test(refused_generation_goes_back_and_is_not_tried_again),
+		cmocka_unit_test(a_search_tries_without_a_pause),
+		cmocka_unit_test(what_is_refused_like_everything_else_is_tried_again),
 		cmocka_unit_test(nowhere_to_go_back_to_halts),
 		cmocka_unit_test(failed_store_is_tried_again_later_and_later),
 		cmocka_unit_test(unreachable_worker_is_told_when_it_is_back),
