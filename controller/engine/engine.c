@@ -46,6 +46,7 @@ struct engine {
 	char base_problem[512]; /* why the newest is not in use */
 	struct verdicts verdicts;
 	struct quarantine search;
+	bool differs;	/* a worker took the last reload and runs something else */
 	bool careful;	/* a worker ended while it was starting with the newest generation: that is shown to running ones only */
 	uint64_t trial; /* the generation that is the search's present trial, 0 until it is stored */
 	uint64_t before_trial; /* serial of the last build that did not know of it */
@@ -458,7 +459,13 @@ static void note_reloads_done(struct engine *e)
 		ev.some_missing |= !ready;
 		ev.worker_behind |= ready && is_behind(e->p.workers[i], g);
 	}
-	if (e->worst.outcome == RELOAD_UNREACHABLE)
+	bool differed = e->differs;
+	e->differs = e->worst.outcome == RELOAD_DIFFERS;
+	if (e->differs)
+		set_problem(e, "verify", e->worst.message);
+	else if (differed)
+		set_problem(e, "", "");
+	if (e->worst.outcome == RELOAD_DIFFERS || e->worst.outcome == RELOAD_UNREACHABLE)
 		ev.kind = CE_UNREACHABLE;
 	else
 		build_again = e->worst.outcome == RELOAD_REFUSED ? note_refused(e, g, &ev) : note_taken(e, g, &ev);
@@ -476,9 +483,8 @@ static void on_reloaded(void *ctx, struct worker *w, const struct reload_result 
 	histogram_add(&e->metrics.stages[STAGE_M_CONFIRM], r->confirm_seconds);
 	log_info("worker reload name=%s outcome=%d seconds=%.3f%s%s", w->name, (int)r->outcome, r->seconds, *r->message ? " message=" : "",
 		*r->message ? LOGQ(r->message) : "");
-	/* A refusal outweighs all else, then not knowing. */
-	bool worse = r->outcome == RELOAD_REFUSED || (r->outcome == RELOAD_UNREACHABLE && e->worst.outcome == RELOAD_DONE);
-	if (worse)
+	static const int gravity[] = {[RELOAD_DONE] = 0, [RELOAD_UNREACHABLE] = 1, [RELOAD_DIFFERS] = 2, [RELOAD_REFUSED] = 3};
+	if (gravity[r->outcome] > gravity[e->worst.outcome])
 		e->worst = *r;
 	if (--e->reloads_open == 0)
 		note_reloads_done(e);
@@ -497,12 +503,15 @@ static void tell_workers(struct engine *e)
 	struct generation g = exposed_generation(e);
 	e->worst = (struct reload_result){.outcome = RELOAD_DONE};
 	e->reloads_open = 1; /* ours, so that it does not end while it starts */
+	/* Of an older generation nobody knows any more what is in it. */
+	bool newest = e->bundle && digest_equal(&e->bundle->digest, &g.digest);
+	struct running want = newest ? running_of(e->desired, e->bundle) : (struct running){0};
 	for (size_t i = 0; i < e->p.n_workers; i++) {
 		struct worker *w = e->p.workers[i];
 		if (w->state != WORKER_READY || !is_behind(w, g))
 			continue;
 		e->reloads_open++;
-		w->ops->reload(w, &g.digest, on_reloaded, e);
+		w->ops->reload(w, &g.digest, newest ? &want : NULL, on_reloaded, e);
 	}
 	if (!some_ready(e))
 		e->worst.outcome = RELOAD_UNREACHABLE;

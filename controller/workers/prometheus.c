@@ -1,7 +1,7 @@
 /* Prometheus as a worker.
  *
- * What it runs is known from its own API: a reload that was answered with 200, then /api/v1/status/runtimeinfo that says the reload was taken.
- * From then on the pair (start time, time of the last load) stands for that generation; when the pair changes and we did not reload, somebody
+ * What it runs is known from its own API: a reload that was answered with 200, then /api/v1/status/runtimeinfo that says the reload was taken, then
+ * its configuration and its rules, which have the jobs and the rules that were stored. From then on the pair (start time, time of the last load) stands for that generation; when the pair changes and we did not reload, somebody
  * else did, or it was restarted, and it is told again. POST /-/reload is neither atomic nor isolated (a refusal may leave half of it running),
  * therefore "refused" makes the engine put the last good generation back and reload once more. */
 #include "workers/prometheus.h"
@@ -26,6 +26,7 @@ enum {
 	RESTART_MAX_MS = 30000,
 	LONG_LIFE_MS = 60000,
 	STOP_GRACE_MS = 30000,
+	CONFIG_MAX_BYTES = 256 * 1024 * 1024,
 };
 
 struct prometheus {
@@ -47,6 +48,9 @@ struct prometheus {
 	struct {
 		bool active;
 		struct digest digest;
+		bool compare; /* `have` with `want` */
+		struct running want, have;
+		struct running_rules rules;
 		uint64_t started, answered;
 		void (*done)(void *ctx, struct worker *w, const struct reload_result *r);
 		void *ctx;
@@ -135,6 +139,80 @@ static void ask_runtimeinfo(struct prometheus *p, void (*done)(void *ctx, struct
 	p->call = http_start(p->http, &(struct http_request){.to = &p->ep, .path = "/api/v1/status/runtimeinfo", .timeout_ms = RELOAD_TIMEOUT_MS, .on_done = done, .ctx = p});
 }
 
+/* A Prometheus that does not tell (404) is taken at its word. */
+static bool cannot_tell(const struct http_result *r)
+{
+	return r->status == 404;
+}
+
+static void compare(struct prometheus *p)
+{
+	AUTO_FREE char *difference = running_difference(&p->reload.want, &p->reload.have);
+	if (!difference) {
+		reload_finish(p, RELOAD_DONE, "");
+		return;
+	}
+	AUTO_FREE char *words = xasprintf("Prometheus took the reload, but %s; does it read %s?", difference, p->config_file);
+	reload_finish(p, RELOAD_DIFFERS, words);
+}
+
+static void on_rules_data(void *ctx, const char *bytes, size_t len)
+{
+	struct prometheus *p = ctx;
+	running_rules_feed(&p->reload.rules, bytes, len);
+}
+
+static void on_rules(void *ctx, struct http_result *r)
+{
+	struct prometheus *p = ctx;
+	struct err e = {0};
+	p->call = NULL;
+	bool whole = running_rules_end(&p->reload.rules, &e) == 0;
+	if (cannot_tell(r))
+		reload_finish(p, RELOAD_DONE, "");
+	else if (r->status != 200 || r->err.kind || !whole)
+		reload_finish(p, RELOAD_UNREACHABLE, r->err.kind ? r->err.msg : "no answer about the rules that run");
+	else
+		compare(p);
+}
+
+static void ask_rules(struct prometheus *p)
+{
+	running_rules_init(&p->reload.rules, &p->reload.have);
+	p->call = http_start(p->http, &(struct http_request){
+									  .to = &p->ep, .path = "/api/v1/rules?type=alert", .timeout_ms = RELOAD_TIMEOUT_MS, .on_data = on_rules_data, .on_done = on_rules, .ctx = p});
+}
+
+static void on_config(void *ctx, struct http_result *r)
+{
+	struct prometheus *p = ctx;
+	struct err e;
+	p->call = NULL;
+	AUTO_JSON *j = r->status == 200 && r->body.len ? json_parse(r->body.data, r->body.len, &e) : NULL;
+	const json_t *text = json_walk(j, "data.yaml");
+	if (cannot_tell(r)) {
+		reload_finish(p, RELOAD_DONE, "");
+	} else if (!json_is_string(text)) {
+		reload_finish(p, RELOAD_UNREACHABLE, r->err.kind ? r->err.msg : "no answer about the configuration that runs");
+	} else {
+		p->reload.have = (struct running){0};
+		running_add_config(&p->reload.have, json_string_value(text));
+		ask_rules(p);
+	}
+}
+
+/* It took what it read. Whether that was ours only its configuration and its rules tell. */
+static void note_taken(struct prometheus *p)
+{
+	if (!p->reload.compare) {
+		reload_finish(p, RELOAD_DONE, "");
+		return;
+	}
+	p->call = http_start(p->http,
+		&(struct http_request){
+			.to = &p->ep, .path = "/api/v1/status/config", .timeout_ms = RELOAD_TIMEOUT_MS, .max_bytes = CONFIG_MAX_BYTES, .on_done = on_config, .ctx = p});
+}
+
 static void on_confirmed(void *ctx, struct http_result *r)
 {
 	struct prometheus *p = ctx;
@@ -145,7 +223,7 @@ static void on_confirmed(void *ctx, struct http_result *r)
 	else if (!taken)
 		reload_finish(p, RELOAD_REFUSED, "Prometheus says that it did not take the configuration; its log says why");
 	else
-		reload_finish(p, RELOAD_DONE, "");
+		note_taken(p);
 }
 
 static void on_reloaded(void *ctx, struct http_result *r)
@@ -177,8 +255,10 @@ static void on_signalled(void *ctx, struct http_result *r)
 		reload_finish(p, RELOAD_UNREACHABLE, r->err.msg);
 	else if (taken && strcmp(p->identity, p->reload.before) == 0 && uv_hrtime() - p->reload.started < (uint64_t)RELOAD_TIMEOUT_MS * 1000000)
 		ask_runtimeinfo(p, on_signalled);
+	else if (taken)
+		note_taken(p);
 	else
-		reload_finish(p, taken ? RELOAD_DONE : RELOAD_REFUSED, taken ? "" : "Prometheus did not take the configuration; its log says why");
+		reload_finish(p, RELOAD_REFUSED, "Prometheus did not take the configuration; its log says why");
 }
 
 static void on_before_signal(void *ctx, struct http_result *r)
@@ -194,11 +274,15 @@ static void on_before_signal(void *ctx, struct http_result *r)
 	ask_runtimeinfo(p, on_signalled);
 }
 
-static void prometheus_reload(struct worker *w, const struct digest *digest, void (*done)(void *, struct worker *, const struct reload_result *), void *ctx)
+static void prometheus_reload(
+	struct worker *w, const struct digest *digest, const struct running *want, void (*done)(void *, struct worker *, const struct reload_result *), void *ctx)
 {
 	struct prometheus *p = self(w);
 	p->reload.active = true;
 	p->reload.digest = *digest;
+	p->reload.compare = want != NULL;
+	if (want)
+		p->reload.want = *want;
 	p->reload.started = uv_hrtime();
 	p->reload.answered = 0;
 	p->reload.done = done;
@@ -229,9 +313,10 @@ static void on_polled(void *ctx, struct http_result *r)
 			set_state(p, p->w.supervised && p->child && p->w.state != WORKER_READY ? WORKER_STARTING : WORKER_DOWN, problem);
 	} else if (p->w.state != WORKER_READY) {
 		set_state(p, WORKER_READY, "");
-	} else if (!p->reload.active && p->w.runs_known && strcmp(identity, p->identity) != 0) {
-		log_warn("worker drift name=%s reason=\"it was restarted or reloaded by somebody else\"", p->w.name);
+	} else if (!p->reload.active && p->w.runs_known && (!taken || strcmp(identity, p->identity) != 0)) {
+		log_warn("worker drift name=%s reason=\"it was restarted or reloaded by somebody else%s\"", p->w.name, taken ? "" : ", and refused what it read");
 		p->w.runs_known = false;
+		p->w.drifts++;
 		p->events.on_change(p->events.ctx, &p->w);
 	}
 	poll_again(p);

@@ -4,7 +4,7 @@
 
 #include "base/diag.h"
 #include "base/err.h"
-#include "model/desired.h"
+#include "model/running.h"
 
 #include <stdint.h>
 
@@ -17,6 +17,7 @@ enum worker_state {
 enum reload_outcome {
 	RELOAD_DONE,		/* the worker confirmed that it runs the generation */
 	RELOAD_REFUSED,		/* it read the generation and did not take (all of) it */
+	RELOAD_DIFFERS,		/* it took what it read, but that is not what was stored */
 	RELOAD_UNREACHABLE, /* nobody knows; ask again when it is ready */
 };
 
@@ -38,9 +39,10 @@ struct worker_events {
 struct worker_ops {
 	const char *kind;
 	void (*start)(struct worker *w, const struct worker_events *events);
-	/* Tells the worker to run what the store holds now, called `digest`, and asks it afterwards. One at a time; `done` is always called,
-	 * never from within. */
-	void (*reload)(struct worker *w, const struct digest *digest, void (*done)(void *ctx, struct worker *w, const struct reload_result *r), void *ctx);
+	/* Tells the worker to run what the store holds now, called `digest`, and asks it afterwards whether it took it and, unless `want` is NULL, whether
+	 * that is what it runs. One at a time; `want` is copied; `done` is always called, never from within. */
+	void (*reload)(struct worker *w, const struct digest *digest, const struct running *want,
+		void (*done)(void *ctx, struct worker *w, const struct reload_result *r), void *ctx);
 	/* Ends it; `done` may be called from within. A supervised child is asked to end and waited for, a remote one is left alone. */
 	void (*stop)(struct worker *w, void (*done)(void *ctx), void *ctx);
 	void (*free)(struct worker *w);
@@ -55,6 +57,7 @@ struct worker {
 	bool runs_known;	   /* whether `running` is what it runs */
 	struct digest running; /* the generation that it confirmed last */
 	uint64_t reloads, refusals, restarts;
+	uint64_t drifts; /* how often it ran something that we did not tell it to */
 	char problem[256]; /* why it is not ready, "" when it is */
 };
 
