@@ -635,9 +635,10 @@ const char *source_state_name(enum source_state s)
 
 static bool holds_services(const struct listing *l)
 {
-	for (size_t i = 0; i < l->n; i++)
-		if (strcmp(l->at[i].path, "prometheus.yml") != 0)
-			return true;
+	for (size_t i = 0; i < BUNDLE_FOLDERS; i++)
+		for (size_t k = 0; k < l->folders[i].n; k++)
+			if (strcmp(l->folders[i].at[k].path, "prometheus.yml") != 0)
+				return true;
 	return false;
 }
 
