@@ -82,8 +82,11 @@ static int write_bundle(const struct bundle *b, const char *dir, struct err *e)
 {
 	if (check_out(dir, e) < 0 || clear_out(dir, e) < 0)
 		return -1;
-	for (size_t i = 0; i < b->n; i++)
-		if (write_file(dir, &b->files[i], e) < 0)
+	AUTO_ARENA a = ARENA_INIT;
+	size_t n;
+	const struct bundle_file **files = bundle_files(b, &a, &n);
+	for (size_t i = 0; i < n; i++)
+		if (write_file(dir, files[i], e) < 0)
 			return -1;
 	return 0;
 }

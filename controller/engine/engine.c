@@ -751,16 +751,17 @@ const char *source_state_name(enum source_state s)
 static size_t count_rule_files(const struct listing *l)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < l->n; i++)
-		n += bundle_rule_shard(l->at[i].path) >= 0;
+	for (size_t i = 0; i < BUNDLE_SHARDS; i++)
+		n += l->folders[i].n;
 	return n;
 }
 
 static bool holds_services(const struct listing *l)
 {
-	for (size_t i = 0; i < l->n; i++)
-		if (strcmp(l->at[i].path, "prometheus.yml") != 0)
-			return true;
+	for (size_t i = 0; i < BUNDLE_FOLDERS; i++)
+		for (size_t k = 0; k < l->folders[i].n; k++)
+			if (strcmp(l->folders[i].at[k].path, "prometheus.yml") != 0)
+				return true;
 	return false;
 }
 

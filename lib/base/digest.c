@@ -60,3 +60,20 @@ char *digest_hex(const struct digest *d, char out[DIGEST_HEX + 1])
 	out[DIGEST_HEX] = '\0';
 	return out;
 }
+
+bool digest_is_zero(const struct digest *d)
+{
+	return digest_equal(d, &(struct digest){0});
+}
+
+bool digest_parse(const char *hex, struct digest *out)
+{
+	static const char digits[] = "0123456789abcdef";
+	for (size_t i = 0; i < sizeof out->bytes; i++) {
+		const char *high = *hex ? strchr(digits, *hex++) : NULL, *low = high && *hex ? strchr(digits, *hex++) : NULL;
+		if (!low)
+			return false;
+		out->bytes[i] = (uint8_t)((high - digits) << 4 | (low - digits));
+	}
+	return !*hex;
+}

@@ -28,7 +28,11 @@ void digest_add_str(struct digest_ctx *c, const char *s);
 struct digest digest_final(struct digest_ctx *c);
 
 bool digest_equal(const struct digest *a, const struct digest *b);
+/* All bytes are zero: where none was computed. */
+bool digest_is_zero(const struct digest *d);
 /* Writes 32 lower-case hex digits and a NUL; returns `out`. */
 char *digest_hex(const struct digest *d, char out[DIGEST_HEX + 1]);
+/* The digest that such digits stand for; false when `hex` is anything else. */
+bool digest_parse(const char *hex, struct digest *out);
 
 #endif

@@ -34,8 +34,11 @@ void desired_free(struct desired *d)
 	for (size_t i = 0; i < d->n; i++)
 		service_unref(d->services[i]);
 	free(d->services);
-	for (size_t i = 0; i < MAX_RECONCILERS; i++)
+	for (size_t i = 0; i < MAX_RECONCILERS; i++) {
 		free(d->whole[i].text);
+		for (size_t k = 0; k < BUNDLE_SHARDS; k++)
+			folder_unref(d->folders[i][k]);
+	}
 	base_config_unref(d->base);
 	diags_deinit(&d->diags);
 	arena_deinit(&d->arena);
@@ -213,6 +216,15 @@ static struct desired_service *service_new(const struct build_ctx *c, const stru
 	return s;
 }
 
+/* Lets go of the folders of the service's shard: they are made anew. */
+static void forget_folders(struct desired *d, const struct desired_service *s)
+{
+	for (size_t i = 0; i < MAX_RECONCILERS; i++) {
+		folder_unref(d->folders[i][s->shard]);
+		d->folders[i][s->shard] = NULL;
+	}
+}
+
 /* -- collisions -- */
 
 struct named {
@@ -328,6 +340,7 @@ static void settle_collisions(const struct build_ctx *c, struct desired *d)
 		d->n_leaving_out += d->services[i]->leaves_out;
 		d->n_leaving_out -= s->leaves_out;
 		report_collisions(d->services[i]);
+		forget_folders(d, s);
 		d->n_built++;
 		service_unref(s);
 	}
@@ -399,6 +412,7 @@ static bool add_service(
 	d->services[d->n++] = s;
 	d->n_leaving_out += s->leaves_out;
 	d->n_built++;
+	forget_folders(d, s);
 	return !same_shape || !same_base_names(old, s) || old->obs->created_ms != obs->created_ms;
 }
 
@@ -427,6 +441,18 @@ static void add_base(struct desired *d, struct base_config *base)
 	}
 }
 
+/* What changed is taken away again when its service is come by. */
+static void carry_over_files(struct desired *d, const struct desired *previous)
+{
+	for (size_t i = 0; i < MAX_RECONCILERS; i++) {
+		const struct rendered *whole = &previous->whole[i];
+		if (whole->text)
+			d->whole[i] = (struct rendered){.text = xstrndup(whole->text, whole->len), .len = whole->len, .digest = whole->digest};
+		for (size_t k = 0; k < BUNDLE_SHARDS; k++)
+			d->folders[i][k] = previous->folders[i][k] ? folder_ref(previous->folders[i][k]) : NULL;
+	}
+}
+
 struct desired *desired_build(const struct build_ctx *c, struct obs_part *const *parts, size_t n_parts, const struct desired *previous)
 {
 	struct desired *d = xcalloc(1, sizeof *d);
@@ -441,10 +467,8 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 	if (c->shortcuts)
 		d->shortcuts = c->shortcuts->digest;
 	d->services = xcalloc(max, sizeof *d->services);
-	for (size_t i = 0; previous && i < MAX_RECONCILERS; i++)
-		if (previous->whole[i].text)
-			d->whole[i] = (struct rendered){
-				.text = xstrndup(previous->whole[i].text, previous->whole[i].len), .len = previous->whole[i].len, .digest = previous->whole[i].digest};
+	if (previous)
+		carry_over_files(d, previous);
 	bool same_context = previous && digest_equal(&previous->context, &d->context), renamed = !previous;
 	bool same_shortcuts = previous && digest_equal(&previous->shortcuts, &d->shortcuts);
 	bool several = n_filled(parts, n_parts) > 1;
@@ -463,12 +487,14 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 		last = obs;
 		while (!same && previous && old < previous->n && strcmp(previous->services[old]->obs->key, obs->key) < 0) {
 			renamed |= previous->services[old]->wants.n_alerts > 0;
-			old++;
+			forget_folders(d, previous->services[old++]);
 		}
 		bool known = same || (previous && old < previous->n && strcmp(previous->services[old]->obs->key, obs->key) == 0);
 		renamed |= add_service(c, d, obs, same_context, same_shortcuts, known ? previous->services[old++] : NULL);
 	}
 	renamed |= previous && old < previous->n;
+	while (previous && old < previous->n)
+		forget_folders(d, previous->services[old++]);
 	if (renamed)
 		settle_collisions(c, d);
 	if (c->shortcuts)
@@ -480,9 +506,39 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 	return d;
 }
 
+static void assemble_shard(const struct build_ctx *c, struct desired *d, unsigned shard, struct desired_service *const *services, size_t n)
+{
+	for (size_t i = 0; i < c->n_reconcilers; i++) {
+		d->folders[i][shard] = folder_new();
+		c->reconcilers[i]->assemble_shard(services, n, i, d->folders[i][shard]);
+		folder_seal(d->folders[i][shard]);
+	}
+}
+
+/* Makes the folders that are not there, those of a shard together. */
+static void assemble_shards(const struct build_ctx *c, struct desired *d)
+{
+	AUTO_ARENA a = ARENA_INIT;
+	size_t end[BUNDLE_SHARDS] = {0}, n = 0;
+	for (size_t i = 0; i < d->n; i++)
+		end[d->services[i]->shard] += !d->folders[0][d->services[i]->shard];
+	for (unsigned k = 0; k < BUNDLE_SHARDS; k++) {
+		n += end[k];
+		end[k] = n - end[k]; /* where the shard begins, until it is filled */
+	}
+	struct desired_service **by_shard = ARENA_ARRAY(&a, struct desired_service *, n);
+	for (size_t i = 0; i < d->n; i++)
+		if (!d->folders[0][d->services[i]->shard])
+			by_shard[end[d->services[i]->shard]++] = d->services[i];
+	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
+		if (!d->folders[0][k])
+			assemble_shard(c, d, k, by_shard + (k ? end[k - 1] : 0), end[k] - (k ? end[k - 1] : 0));
+}
+
 struct bundle *desired_assemble(const struct build_ctx *c, struct desired *d)
 {
 	struct bundle *b = bundle_new();
+	assemble_shards(c, d);
 	for (size_t i = 0; i < c->n_reconcilers; i++)
 		c->reconcilers[i]->assemble(d, i, b);
 	bundle_seal(b);

@@ -4,38 +4,47 @@
 #include "base/alloc.h"
 #include "base/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct bundle *bundle_new(void)
+struct folder *folder_new(void)
 {
-	return xcalloc(1, sizeof(struct bundle));
+	struct folder *f = xcalloc(1, sizeof *f);
+	f->refs = 1;
+	return f;
 }
 
-void bundle_free(struct bundle *b)
+struct folder *folder_ref(struct folder *f)
 {
-	if (!b)
+	f->refs++;
+	return f;
+}
+
+void folder_unref(struct folder *f)
+{
+	if (!f || --f->refs)
 		return;
-	arena_deinit(&b->arena);
-	free(b->files);
-	free(b);
+	arena_deinit(&f->arena);
+	free(f->files);
+	free(f);
 }
 
-void bundle_add(struct bundle *b, const char *path, enum file_class class, struct digest digest, struct span *spans, size_t n_spans)
+void folder_add(struct folder *f, const char *path, enum file_class class, struct digest digest, struct span *spans, size_t n_spans)
 {
-	if (b->n == b->cap) {
-		b->cap = b->cap ? b->cap * 2 : 128;
-		b->files = xrealloc(b->files, b->cap * sizeof *b->files);
+	if (f->n == f->cap) {
+		f->cap = f->cap ? f->cap * 2 : 8;
+		f->files = xrealloc(f->files, f->cap * sizeof *f->files);
 	}
-	b->files[b->n++] = (struct bundle_file){
+	f->files[f->n++] = (struct bundle_file){
 		.path = path, .class = class, .digest = digest, .spans = spans, .n_spans = n_spans};
 }
 
-void bundle_add_text(struct bundle *b, const char *path, enum file_class class, const char *text, size_t len)
+void folder_add_text(struct folder *f, const char *path, enum file_class class, const char *text, size_t len)
 {
-	struct span *s = ARENA_NEW(&b->arena, struct span);
+	struct span *s = ARENA_NEW(&f->arena, struct span);
 	*s = (struct span){text, len};
-	bundle_add(b, path, class, digest_of(text, len), s, 1);
+	folder_add(f, path, class, digest_of(text, len), s, 1);
 }
 
 static int file_cmp(const void *a, const void *b)
@@ -43,45 +52,79 @@ static int file_cmp(const void *a, const void *b)
 	return strcmp(((const struct bundle_file *)a)->path, ((const struct bundle_file *)b)->path);
 }
 
-void generation_digest_add(struct digest_ctx *c, const char *path, const struct digest *d)
+void digest_add_file(struct digest_ctx *c, const char *path, const struct digest *d)
 {
 	digest_add_str(c, path);
 	digest_add(c, d->bytes, sizeof d->bytes);
 }
 
-/* Files come as a few runs that are in order each (a reconciler's rules, its targets): merges neighbouring runs until one is left. */
-static void sort_runs(struct bundle *b)
+void digest_add_folder(struct digest_ctx *c, unsigned shard, const struct digest *d)
 {
-	struct bundle_file *spare = xmalloc(b->n * sizeof *spare);
-	for (size_t runs = 2; runs > 1;) {
-		runs = 0;
-		for (size_t from = 0; from < b->n; runs++) {
-			size_t mid = from + 1;
-			while (mid < b->n && file_cmp(&b->files[mid - 1], &b->files[mid]) <= 0)
-				mid++;
-			size_t end = mid < b->n ? mid + 1 : mid;
-			while (end < b->n && end > mid && file_cmp(&b->files[end - 1], &b->files[end]) <= 0)
-				end++;
-			size_t i = from, k = mid, to = from;
-			while (i < mid || k < end)
-				spare[to++] = k == end || (i < mid && file_cmp(&b->files[i], &b->files[k]) <= 0) ? b->files[i++] : b->files[k++];
-			from = end;
-		}
-		if (b->n)
-			memcpy(b->files, spare, b->n * sizeof *spare);
-	}
-	free(spare);
+	char path[32];
+	snprintf(path, sizeof path, "rules/%02x", shard);
+	digest_add_file(c, path, d);
+}
+
+void folder_seal(struct folder *f)
+{
+	struct digest_ctx c;
+	if (f->n > 1)
+		qsort(f->files, f->n, sizeof *f->files, file_cmp);
+	if (f->n)
+		f->files = xrealloc(f->files, (f->cap = f->n) * sizeof *f->files);
+	digest_init(&c);
+	for (size_t i = 0; i < f->n; i++)
+		digest_add_file(&c, f->files[i].path, &f->files[i].digest);
+	f->digest = digest_final(&c);
+}
+
+struct bundle *bundle_new(void)
+{
+	struct bundle *b = xcalloc(1, sizeof *b);
+	b->folders[BUNDLE_TOP] = folder_new();
+	return b;
+}
+
+void bundle_free(struct bundle *b)
+{
+	for (size_t i = 0; b && i < BUNDLE_FOLDERS; i++)
+		folder_unref(b->folders[i]);
+	free(b);
 }
 
 void bundle_seal(struct bundle *b)
 {
 	struct digest_ctx c;
-	sort_runs(b);
+	struct folder *top = b->folders[BUNDLE_TOP];
+	folder_seal(top);
 	digest_init(&c);
-	for (size_t i = 0; i < b->n; i++)
-		if (b->files[i].class == FILE_CONFIG)
-			generation_digest_add(&c, b->files[i].path, &b->files[i].digest);
+	for (size_t i = 0; i < top->n; i++)
+		if (top->files[i].class == FILE_CONFIG)
+			digest_add_file(&c, top->files[i].path, &top->files[i].digest);
+	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
+		if (b->folders[k])
+			digest_add_folder(&c, k, &b->folders[k]->digest);
 	b->digest = digest_final(&c);
+}
+
+static int file_pointer_cmp(const void *a, const void *b)
+{
+	return file_cmp(*(const struct bundle_file *const *)a, *(const struct bundle_file *const *)b);
+}
+
+const struct bundle_file **bundle_files(const struct bundle *b, struct arena *a, size_t *n)
+{
+	*n = 0;
+	for (size_t i = 0; i < BUNDLE_FOLDERS; i++)
+		*n += b->folders[i] ? b->folders[i]->n : 0;
+	const struct bundle_file **out = ARENA_ARRAY(a, const struct bundle_file *, *n + 1);
+	*n = 0;
+	for (size_t i = 0; i < BUNDLE_FOLDERS; i++)
+		for (size_t k = 0; b->folders[i] && k < b->folders[i]->n; k++)
+			out[(*n)++] = &b->folders[i]->files[k];
+	if (*n > 1)
+		qsort(out, *n, sizeof *out, file_pointer_cmp);
+	return out;
 }
 
 void bundle_file_read(const struct bundle_file *f, struct buf *out)
@@ -104,10 +147,43 @@ int bundle_rule_shard(const char *path)
 	return text_starts(path, folder) ? (int)(strtoul(path + strlen(folder), NULL, 16) % BUNDLE_SHARDS) : -1;
 }
 
+static int entry_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct listing_entry *)a)->path, ((const struct listing_entry *)b)->path);
+}
+
+void listing_add(struct listing_folder *f, const char *path, enum file_class class, struct digest digest)
+{
+	if (f->n == f->cap) {
+		f->cap = f->cap ? f->cap * 2 : 8;
+		f->at = xrealloc(f->at, f->cap * sizeof *f->at);
+	}
+	f->at[f->n++] = (struct listing_entry){arena_strdup(&f->paths, path), class, digest};
+}
+
+struct listing_entry *listing_find(const struct listing_folder *f, const char *path)
+{
+	struct listing_entry probe = {.path = path};
+	return f->n ? bsearch(&probe, f->at, f->n, sizeof *f->at, entry_cmp) : NULL;
+}
+
+void listing_sort(struct listing_folder *f)
+{
+	if (f->n > 1)
+		qsort(f->at, f->n, sizeof *f->at, entry_cmp);
+	if (f->n)
+		f->at = xrealloc(f->at, (f->cap = f->n) * sizeof *f->at);
+}
+
+void listing_folder_deinit(struct listing_folder *f)
+{
+	arena_deinit(&f->paths);
+	free(f->at);
+	*f = (struct listing_folder){0};
+}
+
 void listing_deinit(struct listing *l)
 {
-	for (size_t i = 0; i < l->n; i++)
-		free(l->at[i].path);
-	free(l->at);
-	*l = (struct listing){0};
+	for (size_t i = 0; i < BUNDLE_FOLDERS; i++)
+		listing_folder_deinit(&l->folders[i]);
 }

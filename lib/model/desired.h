@@ -1,7 +1,8 @@
 /* What should run: each opted-in service with its labels parsed and its pieces rendered, and all of them together. Pure.
  *
  * The unit of work is one service. A desired_service is immutable once built and is carried over into the next generation while what was
- * observed of it, the context and the verdicts on it stay the same: a change costs what changed, plus a merge over pointers. */
+ * observed of it, the context and the verdicts on it stay the same, and so are the files of a shard of the services: a change costs what changed,
+ * plus a merge over pointers. */
 #ifndef WB_MODEL_DESIRED_H
 #define WB_MODEL_DESIRED_H
 
@@ -106,6 +107,8 @@ struct desired {
 	size_t n;
 	size_t n_built; /* how many were not carried over */
 	size_t n_leaving_out; /* how many have a rule or a scrape left out */
+	/* What a reconciler made of the services of a shard, shared with the next generation for as long as none of them changes; NULL: not made yet. */
+	struct folder *folders[MAX_RECONCILERS][BUNDLE_SHARDS];
 	struct rendered whole[MAX_RECONCILERS]; /* what a reconciler made of all services, under the digest of what it was made of */
 	struct diags diags; /* of no single service's making, and those of shadowed ones */
 };
@@ -118,7 +121,7 @@ void desired_free(struct desired *d);
 void desired_mark_stale(struct desired *d, const struct digest *pieces, size_t n);
 struct desired_service *desired_find(const struct desired *d, const char *key);
 
-/* Lets each reconciler make its files, or take them from `d->whole` where nothing changed. The bundle borrows from `d`. */
+/* Lets each reconciler make its files, but for those that were carried over. The bundle borrows from `d`. */
 struct bundle *desired_assemble(const struct build_ctx *c, struct desired *d);
 
 #endif

@@ -13,8 +13,8 @@ struct plan {
 	bool targets_changed; /* a FILE_TARGETS file is */
 };
 
-/* Compares what a store holds with what it should hold, in one pass over both.
- * Both lists must be sorted by path (bundle_seal does it). The plan lives in `a`; the inputs are borrowed as long as it is used.
+/* Compares what a store holds with what it should hold: folders of the same digest are passed over, the others in one pass over both.
+ * Both lists must be sorted by path (sealing does it). The plan lives in `a`; the inputs are borrowed as long as it is used.
  * Never fails: an empty plan means nothing to do. */
 struct plan *plan_diff(struct arena *a, const struct listing *have, const struct bundle *want);
 

@@ -164,10 +164,11 @@ struct running running_of(const struct desired *d, const struct bundle *b)
 	struct running r = {0};
 	for (size_t i = 0; i < d->n; i++)
 		add_service(&r, d->services[i]);
-	for (size_t i = 0; i < b->n; i++)
-		if (strcmp(b->files[i].path, "prometheus.yml") == 0) {
+	const struct folder *top = b->folders[BUNDLE_TOP];
+	for (size_t i = 0; i < top->n; i++)
+		if (strcmp(top->files[i].path, "prometheus.yml") == 0) {
 			AUTO_BUF text = BUF_INIT(SIZE_MAX / 2);
-			bundle_file_read(&b->files[i], &text);
+			bundle_file_read(&top->files[i], &text);
 			running_add_config(&r, text.data ? text.data : "");
 		}
 	return r;

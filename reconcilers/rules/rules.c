@@ -72,29 +72,25 @@ static void rules_render(const struct build_ctx *c, const struct desired *d, str
 	json_decref(list);
 }
 
-static void add_file(struct bundle *b, const struct desired_service *s, const struct rendered *r)
+static void rules_assemble_shard(struct desired_service *const *services, size_t n, size_t slot, struct folder *out)
 {
-	struct span *span = ARENA_NEW(&b->arena, struct span);
-	*span = (struct span){r->text, r->len};
-	bundle_add(b, r->path, FILE_CONFIG, r->digest, span, 1);
-	b->files[b->n - 1].owner = s;
+	for (size_t i = 0; i < n; i++) {
+		const struct rendered *r = &services[i]->rendered[slot];
+		if (!r->text)
+			continue;
+		struct span *span = ARENA_NEW(&out->arena, struct span);
+		*span = (struct span){r->text, r->len};
+		folder_add(out, r->path, FILE_CONFIG, r->digest, span, 1);
+		out->files[out->n - 1].owner = services[i];
+	}
 }
 
-/* Shard by shard, so that the paths come nearly in order. */
 static void rules_assemble(struct desired *d, size_t slot, struct bundle *b)
 {
-	size_t first[BUNDLE_SHARDS + 1] = {0};
-	const struct desired_service **by_shard = ARENA_ARRAY(&b->arena, const struct desired_service *, d->n);
-	for (size_t i = 0; i < d->n; i++)
-		first[d->services[i]->shard + 1] += d->services[i]->rendered[slot].text != NULL;
 	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
-		first[k + 1] += first[k];
-	size_t n = first[BUNDLE_SHARDS];
-	for (size_t i = 0; i < d->n; i++)
-		if (d->services[i]->rendered[slot].text)
-			by_shard[first[d->services[i]->shard]++] = d->services[i];
-	for (size_t i = 0; i < n; i++)
-		add_file(b, by_shard[i], &by_shard[i]->rendered[slot]);
+		if (d->folders[slot][k]->n)
+			b->folders[k] = folder_ref(d->folders[slot][k]);
 }
 
-const struct reconciler rules_reconciler = {.name = "rules", .render = rules_render, .assemble = rules_assemble};
+const struct reconciler rules_reconciler = {
+	.name = "rules", .render = rules_render, .assemble_shard = rules_assemble_shard, .assemble = rules_assemble};

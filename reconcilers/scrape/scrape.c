@@ -447,19 +447,10 @@ static void emit_scrape_configs(const struct desired *d, size_t slot, struct buf
 /* One pattern for each folder that has rules: Prometheus allows a star in the last part of the path only. */
 static json_t *rule_files(const struct bundle *b)
 {
-	bool used[BUNDLE_SHARDS] = {false};
 	json_t *list = json_array();
-	for (size_t i = 0; i < b->n; i++) {
-		int shard = bundle_rule_shard(b->files[i].path);
-		if (shard >= 0)
-			used[shard] = true;
-	}
-	for (unsigned i = 0; i < BUNDLE_SHARDS; i++) {
-		char pattern[32];
-		snprintf(pattern, sizeof pattern, "rules/%02x/*.yml", i);
-		if (used[i])
-			json_array_append_new(list, json_string(pattern));
-	}
+	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
+		if (b->folders[k])
+			json_array_append_new(list, json_sprintf("rules/%02x/*.yml", k));
 	return list;
 }
 
@@ -481,9 +472,8 @@ static struct digest config_key(const struct desired *d, size_t slot, const json
 	digest_add(&c, &d->layout, sizeof d->layout);
 	digest_add(&c, &d->set->scrape_interval_ms, sizeof d->set->scrape_interval_ms);
 	digest_add(&c, &d->set->evaluation_interval_ms, sizeof d->set->evaluation_interval_ms);
-	for (size_t k = 0; k < d->n; k++)
-		if (d->services[k]->rendered[slot].tree || d->services[k]->rendered[slot].yaml)
-			digest_add(&c, d->services[k]->rendered[slot].tree_digest.bytes, sizeof(struct digest));
+	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
+		digest_add(&c, d->folders[slot][k]->shared.bytes, sizeof(struct digest));
 	json_array_foreach((json_t *)rules, i, pattern)
 		digest_add_str(&c, json_string_value(pattern));
 	add_base_key(d, &c);
@@ -522,64 +512,78 @@ static void assemble_config(struct desired *d, size_t slot, struct bundle *b)
 		render_config(d, slot, rules, whole);
 		whole->digest = key;
 	}
-	bundle_add_text(b, "prometheus.yml", FILE_CONFIG, whole->text, whole->len);
+	folder_add_text(b->folders[BUNDLE_TOP], "prometheus.yml", FILE_CONFIG, whole->text, whole->len);
 	json_decref(rules);
 }
 
-/* One file a shard: "[", the services' pieces, "]". Its digest is that of the pieces' digests, so that an unchanged file is never read. */
-static void assemble_targets(const struct desired *d, size_t slot, struct bundle *b)
+/* The digest of the jobs that services of the shard add to prometheus.yml. */
+static struct digest jobs_digest(struct desired_service *const *services, size_t n, size_t slot)
+{
+	struct digest_ctx c;
+	bool any = false;
+	digest_init(&c);
+	for (size_t i = 0; i < n; i++) {
+		const struct rendered *r = &services[i]->rendered[slot];
+		if (!r->tree && !r->yaml)
+			continue;
+		any = true;
+		digest_add(&c, r->tree_digest.bytes, sizeof r->tree_digest.bytes);
+	}
+	struct digest d = digest_final(&c);
+	return any ? d : (struct digest){0};
+}
+
+/* A target file of the service's own. */
+static void add_own_targets(const struct rendered *r, struct folder *out)
+{
+	struct span *span = ARENA_NEW(&out->arena, struct span);
+	*span = (struct span){r->text, r->len};
+	folder_add(out, r->path, FILE_TARGETS, r->digest, span, 1);
+}
+
+/* One file for the shard: "[", the services' pieces, "]". Its digest is that of the pieces' digests, so that an unchanged file is never read. */
+static void add_pooled_targets(struct desired_service *const *services, size_t n, size_t slot, struct folder *out)
 {
 	static const struct span open = {"[\n", 2}, comma = {",\n", 2}, end = {"\n]\n", 3};
-	struct {
-		struct span *spans;
-		size_t n, pieces;
-		struct digest_ctx digest;
-	} shard[BUNDLE_SHARDS] = {0};
-	for (size_t i = 0; i < d->n; i++)
-		if (d->services[i]->rendered[slot].text)
-			shard[d->services[i]->shard].pieces++;
-	for (size_t i = 0; i < d->n; i++) {
-		const struct rendered *r = &d->services[i]->rendered[slot];
-		unsigned k = d->services[i]->shard;
-		if (!r->text)
+	struct span *spans = ARENA_ARRAY(&out->arena, struct span, 2 * n + 1);
+	size_t n_spans = 0;
+	struct digest_ctx c;
+	digest_init(&c);
+	for (size_t i = 0; i < n; i++) {
+		const struct rendered *r = &services[i]->rendered[slot];
+		if (!r->text || r->path)
 			continue;
-		if (!shard[k].n) {
-			shard[k].spans = ARENA_ARRAY(&b->arena, struct span, 2 * shard[k].pieces + 1);
-			digest_init(&shard[k].digest);
-		}
-		shard[k].spans[shard[k].n] = shard[k].n ? comma : open;
-		shard[k].spans[shard[k].n + 1] = (struct span){r->text, r->len};
-		shard[k].n += 2;
-		digest_add(&shard[k].digest, r->digest.bytes, sizeof r->digest.bytes);
+		spans[n_spans] = n_spans ? comma : open;
+		spans[n_spans + 1] = (struct span){r->text, r->len};
+		n_spans += 2;
+		digest_add(&c, r->digest.bytes, sizeof r->digest.bytes);
 	}
-	for (unsigned k = 0; k < BUNDLE_SHARDS; k++) {
-		if (!shard[k].n)
-			continue;
-		shard[k].spans[shard[k].n++] = end;
-		bundle_add(b, arena_printf(&b->arena, "targets/%02x.json", k), FILE_TARGETS, digest_final(&shard[k].digest), shard[k].spans, shard[k].n);
-	}
+	struct digest digest = digest_final(&c);
+	if (!n_spans)
+		return;
+	spans[n_spans++] = end;
+	folder_add(out, arena_printf(&out->arena, "targets/%02x.json", services[0]->shard), FILE_TARGETS, digest, spans, n_spans);
 }
 
-/* Services with a target file of their own. */
-static void assemble_own_targets(const struct desired *d, size_t slot, struct bundle *b)
+static void scrape_assemble_shard(struct desired_service *const *services, size_t n, size_t slot, struct folder *out)
 {
-	for (size_t i = 0; i < d->n; i++) {
-		const struct rendered *r = &d->services[i]->rendered[slot];
-		if (!r->path)
-			continue;
-		struct span *span = ARENA_NEW(&b->arena, struct span);
-		*span = (struct span){r->text, r->len};
-		bundle_add(b, r->path, FILE_TARGETS, r->digest, span, 1);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (services[i]->rendered[slot].path)
+			add_own_targets(&services[i]->rendered[slot], out);
+	add_pooled_targets(services, n, slot, out);
+	out->shared = jobs_digest(services, n, slot);
 }
 
+/* Target files are everyone's, not of a folder that only a new generation replaces. */
 static void scrape_assemble(struct desired *d, size_t slot, struct bundle *b)
 {
 	assemble_config(d, slot, b);
-	if (d->layout == LAYOUT_POOLED)
-		assemble_targets(d, slot, b);
-	if (d->layout == LAYOUT_DNS)
-		assemble_own_targets(d, slot, b);
+	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
+		for (size_t i = 0; i < d->folders[slot][k]->n; i++) {
+			const struct bundle_file *f = &d->folders[slot][k]->files[i];
+			folder_add(b->folders[BUNDLE_TOP], f->path, f->class, f->digest, f->spans, f->n_spans);
+		}
 }
 
-const struct reconciler scrape_reconciler = {.name = "scrape", .render = scrape_render, .assemble = scrape_assemble};
+const struct reconciler scrape_reconciler = {
+	.name = "scrape", .render = scrape_render, .assemble_shard = scrape_assemble_shard, .assemble = scrape_assemble};

@@ -140,14 +140,17 @@ static void compare_bytes(const char *name, const char *how, const char *path, c
 
 static void compare(const char *name, const char *how, const char *expected, const struct result *r)
 {
+	AUTO_ARENA a = ARENA_INIT;
+	size_t n;
+	const struct bundle_file **files = bundle_files(r->b, &a, &n);
 	n_files_seen = 0;
 	ftw(expected, count_one, 16);
-	if (n_files_seen != r->b->n + 1)
-		FAIL("%s, %s: %zu files, expected are %zu", name, how, r->b->n, n_files_seen - 1);
-	for (size_t i = 0; i < r->b->n; i++) {
+	if (n_files_seen != n + 1)
+		FAIL("%s, %s: %zu files, expected are %zu", name, how, n, n_files_seen - 1);
+	for (size_t i = 0; i < n; i++) {
 		AUTO_BUF text = BUF_INIT(FILE_MAX);
-		AUTO_FREE char *path = xasprintf("%s/%s", expected, r->b->files[i].path);
-		bundle_file_read(&r->b->files[i], &text);
+		AUTO_FREE char *path = xasprintf("%s/%s", expected, files[i]->path);
+		bundle_file_read(files[i], &text);
 		compare_bytes(name, how, path, &text);
 	}
 	AUTO_FREE char *diags = xasprintf("%s/diags.txt", expected);
@@ -156,11 +159,14 @@ static void compare(const char *name, const char *how, const char *expected, con
 
 static void update(const char *expected, const struct result *r)
 {
+	AUTO_ARENA a = ARENA_INIT;
+	size_t n;
+	const struct bundle_file **files = bundle_files(r->b, &a, &n);
 	nftw(expected, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	for (size_t i = 0; i < r->b->n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		AUTO_BUF text = BUF_INIT(FILE_MAX);
-		AUTO_FREE char *path = xasprintf("%s/%s", expected, r->b->files[i].path);
-		bundle_file_read(&r->b->files[i], &text);
+		AUTO_FREE char *path = xasprintf("%s/%s", expected, files[i]->path);
+		bundle_file_read(files[i], &text);
 		write_file(path, text.data ? text.data : "", text.len);
 	}
 	AUTO_FREE char *diags = xasprintf("%s/diags.txt", expected);

@@ -100,9 +100,10 @@ static inline void print_diags(const struct diags *d, struct buf *out)
 
 static inline const struct bundle_file *bundle_get(const struct bundle *b, const char *path)
 {
-	for (size_t i = 0; i < b->n; i++)
-		if (strcmp(b->files[i].path, path) == 0)
-			return &b->files[i];
+	for (size_t i = 0; i < BUNDLE_FOLDERS; i++)
+		for (size_t k = 0; b->folders[i] && k < b->folders[i]->n; k++)
+			if (strcmp(b->folders[i]->files[k].path, path) == 0)
+				return &b->folders[i]->files[k];
 	return NULL;
 }
 

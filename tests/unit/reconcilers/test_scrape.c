@@ -9,15 +9,18 @@
 /* Paths whose digest differs, or that one of the two has not: " prometheus.yml targets/48.json". */
 static char *touched(const struct bundle *a, const struct bundle *b)
 {
+	AUTO_ARENA arena = ARENA_INIT;
 	AUTO_BUF out = BUF_INIT(10000);
-	for (size_t i = 0; i < a->n; i++) {
-		const struct bundle_file *f = bundle_get(b, a->files[i].path);
-		if (!f || !digest_equal(&f->digest, &a->files[i].digest))
-			buf_printf(&out, " %s", a->files[i].path);
+	size_t n, m;
+	const struct bundle_file **of_a = bundle_files(a, &arena, &n), **of_b = bundle_files(b, &arena, &m);
+	for (size_t i = 0; i < n; i++) {
+		const struct bundle_file *f = bundle_get(b, of_a[i]->path);
+		if (!f || !digest_equal(&f->digest, &of_a[i]->digest))
+			buf_printf(&out, " %s", of_a[i]->path);
 	}
-	for (size_t i = 0; i < b->n; i++)
-		if (!bundle_get(a, b->files[i].path))
-			buf_printf(&out, " %s", b->files[i].path);
+	for (size_t i = 0; i < m; i++)
+		if (!bundle_get(a, of_b[i]->path))
+			buf_printf(&out, " %s", of_b[i]->path);
 	return buf_take(&out);
 }
 
@@ -50,8 +53,11 @@ static void a_change_touches_what_it_must(void **state)
 		AUTO_BUNDLE *a = desired_assemble(&x.c, d), *b = desired_assemble(&x.c, e);
 		AUTO_FREE char *got = touched(a, b);
 		ROW_STR(rows[i].row, got, rows[i].want);
-		for (size_t k = 0; k < b->n; k++)
-			ROW_INT(rows[i].row, b->files[k].class == FILE_TARGETS, text_starts(b->files[k].path, "targets/"));
+		AUTO_ARENA arena = ARENA_INIT;
+		size_t n;
+		const struct bundle_file **files = bundle_files(b, &arena, &n);
+		for (size_t k = 0; k < n; k++)
+			ROW_INT(rows[i].row, files[k]->class == FILE_TARGETS, text_starts(files[k]->path, "targets/"));
 	}
 }
 

@@ -6,6 +6,9 @@
 #include "io/fs.h"
 #include "stores/store.h"
 
+#include "unit/bundles.h"
+#include "unit/dice.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,8 +37,8 @@ static struct bundle *bundle_of(const struct file *files, size_t n)
 {
 	struct bundle *b = bundle_new();
 	for (size_t i = 0; i < n; i++)
-		bundle_add_text(b, files[i].path, strncmp(files[i].path, "targets/", 8) == 0 ? FILE_TARGETS : FILE_CONFIG, files[i].text, strlen(files[i].text));
-	bundle_seal(b);
+		bundle_put(b, files[i].path, strncmp(files[i].path, "targets/", 8) == 0 ? FILE_TARGETS : FILE_CONFIG, files[i].text);
+	bundle_finish(b);
 	return b;
 }
 
@@ -316,6 +319,47 @@ static void unchanged_files_are_not_written(void **state)
 	fs_remove(dir, &e);
 }
 
+/* Former versions of shards and generations are made over into new ones: whatever came before, exactly what was asked for is there, and whoever opened
+ * a file keeps what he opened. */
+static void any_history_ends_in_what_was_asked_for(void **state)
+{
+	(void)state;
+	static const char *const paths[] = {"rules/00/a.yml", "rules/00/b.yml", "rules/2f/c.yml", "rules/2f/d.yml", "rules/2f/e.yml", "rules/ff/f.yml", "targets/00.json"};
+	static const char *const texts[] = {"[1]\n", "[2]\n", "[3]\n"};
+	AUTO_FREE char *dir = fresh_dir(), *first = xasprintf("%s/current/prometheus.yml", dir);
+	struct err e = {0};
+	struct dice dice = {5};
+	struct store *s = open_store(dir);
+	FILE *reader = NULL;
+	const char *opened = "";
+	log_set_level(LOG_ERROR);
+	for (int step = 0; step < 400; step++) {
+		struct file files[1 + COUNT(paths)] = {{"prometheus.yml", texts[dice_roll(&dice, COUNT(texts))]}};
+		size_t n = 1;
+		for (size_t i = 0; i < COUNT(paths); i++)
+			if (dice_roll(&dice, 4))
+				files[n++] = (struct file){paths[i], texts[dice_roll(&dice, COUNT(texts))]};
+		put(s, files, n);
+		if (!shows(dir, files, n))
+			fail_msg("step %d: the store does not show what was put", step);
+		if (!step) {
+			reader = fopen(first, "r");
+			opened = files[0].text;
+		}
+		if (dice_roll(&dice, 20) == 0) {
+			s->ops->free(s);
+			s = open_store(dir);
+			assert_true(shows(dir, files, n));
+		}
+	}
+	char line[8] = "";
+	assert_true(reader && fgets(line, sizeof line, reader));
+	assert_string_equal(line, opened);
+	fclose(reader);
+	s->ops->free(s);
+	fs_remove(dir, &e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +370,7 @@ int main(void)
 		cmocka_unit_test(stored_is_not_seen_before_it_is_exposed),
 		cmocka_unit_test(ten_generations_and_the_good_one_are_kept),
 		cmocka_unit_test(unchanged_files_are_not_written),
+		cmocka_unit_test(any_history_ends_in_what_was_asked_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,10 +44,26 @@ static void pieces_make_the_same_digest_and_strings_have_ends(void **state)
 	assert_true(digest_equal(&x, &again));
 }
 
+static void digits_read_back(void **state)
+{
+	static const char *const wrong[] = {"", "0", "ba7816bf8f01cfea414140de5dae222", "ba7816bf8f01cfea414140de5dae22230", "BA7816BF8F01CFEA414140DE5DAE2223",
+		"ba7816bf8f01cfea414140de5dae222x", "ba7816bf8f01cfea414140de5dae222 "};
+	struct digest d = digest_of("abc", 3), back = {0};
+	char hex[DIGEST_HEX + 1];
+	(void)state;
+	assert_true(digest_is_zero(&back));
+	assert_true(digest_parse(digest_hex(&d, hex), &back));
+	assert_true(digest_equal(&d, &back));
+	assert_false(digest_is_zero(&back));
+	for (size_t i = 0; i < N_OF(wrong); i++)
+		ROW_CHECK(wrong[i], !digest_parse(wrong[i], &back));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_vectors),
+		cmocka_unit_test(digits_read_back),
 		cmocka_unit_test(pieces_make_the_same_digest_and_strings_have_ends),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

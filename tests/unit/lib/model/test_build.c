@@ -43,6 +43,27 @@ static void what_did_not_change_keeps_its_pointer(void **state)
 	assert_ptr_equal(third->services[2], first->services[2]);
 }
 
+/* Files of a shard are made anew when one of its services changed, came or went. */
+static void a_shard_without_a_change_keeps_its_folder(void **state)
+{
+	AUTO_CONTEXT x;
+	context_of(&x, "");
+	AUTO_PART *part = observe(three), *fresh = observe(three);
+	struct obs_service **mixed = xcalloc(2, sizeof *mixed); /* a stays, b was observed anew, c went */
+	mixed[0] = obs_service_ref(part->services[0]);
+	mixed[1] = obs_service_ref(fresh->services[1]);
+	AUTO_PART *changed = obs_part_new("test", 2, mixed, 2);
+	AUTO_DESIRED *first = build_one(&x, part, NULL);
+	AUTO_BUNDLE *one = desired_assemble(&x.c, first);
+	AUTO_DESIRED *second = build_one(&x, changed, first);
+	unsigned a = bundle_shard("a"), b = bundle_shard("b"), c = bundle_shard("c");
+	(void)state;
+	assert_true(a != b && b != c && a != c && one);
+	for (size_t i = 0; i < x.c.n_reconcilers; i++)
+		for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
+			assert_ptr_equal(second->folders[i][k], k == b || k == c ? NULL : first->folders[i][k]);
+}
+
 static void another_context_builds_all_again(void **state)
 {
 	static const char *const rows[] = {"networks=n", "scrape-layout=pooled", "scrape-layout=dns"};
@@ -349,12 +370,16 @@ static const char *const layouts[] = {"networks=n1 scrape-layout=jobs", "network
 
 static void assert_same_files(const char *row, const struct bundle *a, const struct bundle *b)
 {
-	ROW_INT(row, a->n, b->n);
+	AUTO_ARENA arena = ARENA_INIT;
+	size_t n, m;
+	const struct bundle_file **files = bundle_files(a, &arena, &n);
+	bundle_files(b, &arena, &m);
+	ROW_INT(row, n, m);
 	ROW_CHECK(row, digest_equal(&a->digest, &b->digest));
-	for (size_t i = 0; i < a->n; i++) {
-		AUTO_FREE char *x = bundle_text(a, a->files[i].path), *y = bundle_text(b, a->files[i].path);
+	for (size_t i = 0; i < n; i++) {
+		AUTO_FREE char *x = bundle_text(a, files[i]->path), *y = bundle_text(b, files[i]->path);
 		ROW_STR(row, x, y);
-		ROW_CHECK(row, digest_equal(&a->files[i].digest, &bundle_get(b, a->files[i].path)->digest));
+		ROW_CHECK(row, digest_equal(&files[i]->digest, &bundle_get(b, files[i]->path)->digest));
 	}
 }
 
@@ -515,8 +540,11 @@ static void no_two_jobs_have_one_name(void **state)
 				ROW_CHECK(name, *name && !json_object_get(seen, name));
 				json_object_set_new(seen, name, json_true());
 			}
-			for (size_t f = 0; f < b->n; f++)
-				ROW_CHECK(b->files[f].path, b->files[f].path[0] != '/' && !strstr(b->files[f].path, "/../") && !strstr(b->files[f].path, "/./"));
+			AUTO_ARENA arena = ARENA_INIT;
+			size_t n;
+			const struct bundle_file **files = bundle_files(b, &arena, &n);
+			for (size_t f = 0; f < n; f++)
+				ROW_CHECK(files[f]->path, files[f]->path[0] != '/' && !strstr(files[f]->path, "/../") && !strstr(files[f]->path, "/./"));
 		}
 }
 
@@ -524,6 +552,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_did_not_change_keeps_its_pointer),
+		cmocka_unit_test(a_shard_without_a_change_keeps_its_folder),
 		cmocka_unit_test(another_context_builds_all_again),
 		cmocka_unit_test(a_refused_rule_is_left_out_and_comes_back),
 		cmocka_unit_test(of_two_parts_the_first_counts),

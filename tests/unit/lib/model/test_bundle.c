@@ -1,25 +1,31 @@
 /* Tests of lib/model/bundle. */
 #include "base/cleanup.h"
 #include "model/bundle.h"
+#include "unit/bundles.h"
 #include "unit/unit.h"
 
 static struct bundle *bundle_of(const char *const *paths, size_t n)
 {
 	struct bundle *b = bundle_new();
 	for (size_t i = 0; i < n; i++)
-		bundle_add_text(b, paths[i] + 1, paths[i][0] == 'c' ? FILE_CONFIG : FILE_TARGETS, paths[i], strlen(paths[i]));
-	bundle_seal(b);
+		bundle_put(b, paths[i] + 1, paths[i][0] == 'c' ? FILE_CONFIG : FILE_TARGETS, paths[i]);
+	bundle_finish(b);
 	return b;
 }
 
 static void sealing_sorts_and_the_digest_forgets_the_order(void **state)
 {
-	static const char *const one[] = {"cb", "ca/x", "ta", "ca"}, *const other[] = {"ca", "ta", "ca/x", "cb"};
-	struct bundle *a = bundle_of(one, 4), *b = bundle_of(other, 4);
+	static const char *const one[] = {"cb", "crules/3f/b", "crules/3f/a", "crules/00/c", "ca/x", "ts", "ca"},
+							*const other[] = {"ca", "crules/3f/a", "ts", "crules/00/c", "ca/x", "cb", "crules/3f/b"};
+	struct bundle *a = bundle_of(one, N_OF(one)), *b = bundle_of(other, N_OF(other));
+	AUTO_ARENA arena = ARENA_INIT;
+	size_t n;
+	const struct bundle_file **files = bundle_files(a, &arena, &n);
 	(void)state;
 	assert_true(digest_equal(&a->digest, &b->digest));
-	for (size_t i = 1; i < a->n; i++)
-		assert_true(strcmp(a->files[i - 1].path, a->files[i].path) <= 0);
+	assert_int_equal(n, N_OF(one));
+	for (size_t i = 1; i < n; i++)
+		assert_true(strcmp(files[i - 1]->path, files[i]->path) < 0);
 	bundle_free(a);
 	bundle_free(b);
 	bundle_free(NULL);
@@ -32,7 +38,7 @@ static void the_digest_is_that_of_configuration_files(void **state)
 		bool same;
 	} rows[] = {
 		{"other targets", {"ca", "cb", "tz"}, true},	  {"no targets", {"ca", "cb", NULL}, true}, {"other path", {"ca", "cc", "tt"}, false},
-		{"one more", {"ca", "cb", "cc"}, false}, {"one fewer", {"ca", "tt", NULL}, false},
+		{"one more", {"ca", "cb", "cc"}, false}, {"one fewer", {"ca", "tt", NULL}, false}, {"rules", {"ca", "cb", "crules/00/a"}, false},
 	};
 	static const char *const base[] = {"ca", "cb", "tt"};
 	struct bundle *a = bundle_of(base, 3);
@@ -51,9 +57,9 @@ static void files_are_read_span_by_span(void **state)
 	struct span spans[] = {{"[\n", 2}, {"{}", 2}, {"", 0}, {"\n]\n", 3}};
 	AUTO_BUF text = BUF_INIT(100);
 	(void)state;
-	bundle_add(b, "t", FILE_TARGETS, digest_of("x", 1), spans, 4);
+	folder_add(b->folders[BUNDLE_TOP], "t", FILE_TARGETS, digest_of("x", 1), spans, 4);
 	bundle_seal(b);
-	bundle_file_read(&b->files[0], &text);
+	bundle_file_read(&b->folders[BUNDLE_TOP]->files[0], &text);
 	assert_string_equal(text.data, "[\n{}\n]\n");
 	bundle_free(b);
 }
