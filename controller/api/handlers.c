@@ -51,6 +51,16 @@ static json_t *workers_json(const struct engine_parts *p)
 	return list;
 }
 
+/* What all workers run; null when that is not one thing. */
+static json_t *running_json(const struct engine_parts *p)
+{
+	const struct worker *first = p->n_workers ? p->workers[0] : NULL;
+	for (size_t i = 0; i < p->n_workers; i++)
+		if (!p->workers[i]->runs_known || !digest_equal(&p->workers[i]->running, &first->running))
+			return json_null();
+	return first ? digest_json(&first->running) : json_null();
+}
+
 static json_t *diags_json(const struct diags *d)
 {
 	json_t *list = json_array();
@@ -71,10 +81,12 @@ static void handle_status(const struct api *api, const char *rest, const struct 
 	engine_diags(api->engine, &d);
 	notify_diags(api->notify, &d);
 	const struct desired *desired = engine_desired(api->engine);
+	const struct bundle *bundle = engine_bundle(api->engine);
 	static const char *const layouts[] = {"auto", "jobs", "pooled", "dns"};
 	api_reply_json(x, 200,
-		json_pack("{s:s, s:{s:I, s:o}, s:s, s:b, s:b, s:I, s:s, s:o, s:o, s:o, s:o}", "version", WATCHBILL_VERSION, "generation", "number", (json_int_t)g.number, "digest",
-			digest_json(&g.digest), "outcome", cycle_outcome_name(engine_outcome(api->engine)), "idle", engine_idle(api->engine), "stale", !engine_complete(api->engine),
+		json_pack("{s:s, s:{s:I, s:o}, s:{s:o, s:o, s:o}, s:s, s:s, s:b, s:b, s:I, s:s, s:o, s:o, s:o, s:o}", "version", WATCHBILL_VERSION, "generation", "number", (json_int_t)g.number,
+			"digest", digest_json(&g.digest), "digests", "desired", bundle ? digest_json(&bundle->digest) : json_null(), "stored", digest_json(&g.digest), "running",
+			running_json(p), "problem", engine_problem(api->engine), "outcome", cycle_outcome_name(engine_outcome(api->engine)), "idle", engine_idle(api->engine), "stale", !engine_complete(api->engine),
 			"services", (json_int_t)(desired ? desired->n : 0), "scrape_layout", desired ? layouts[desired->layout] : "", "sources", sources_json(p), "workers",
 			workers_json(p), "receivers", api_receivers_json(api), "diags", diags_json(&d)));
 }

@@ -49,6 +49,9 @@ static void write_cycles(const struct metrics *m, struct buf *out)
 	head(out, "watchbill_stage_seconds", "histogram", "Time that each stage took; event_to_stored is from the first sign of a change to its being stored.");
 	for (int i = 0; i < N_STAGES; i++)
 		histogram_write(&m->stages[i], "watchbill_stage_seconds", "stage", stage_name((enum stage)i), out);
+	head(out, "watchbill_drifts_total", "counter", "How often something was not as we left it: the store's files, or what a worker runs.");
+	value(out, "watchbill_drifts_total", "kind", "store", m->store_drifts);
+	value(out, "watchbill_drifts_total", "kind", "worker", m->worker_drifts);
 	head(out, "watchbill_store_bytes_written_total", "counter", "Bytes of file content written to the store.");
 	buf_printf(out, "watchbill_store_bytes_written_total %llu\n", (unsigned long long)m->bytes_written);
 	head(out, "watchbill_store_files_written_total", "counter", "Files written to the store; links are not counted.");

@@ -50,12 +50,23 @@ static void print_diags(const json_t *status)
 	}
 }
 
+static void print_digests(const json_t *digests)
+{
+	static const char *const names[] = {"desired", "stored", "running"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		printf("  %-8s", names[i]);
+		cli_print(stdout, json_get_str(digests, names[i], "not known"));
+		putchar('\n');
+	}
+}
+
 static void print_status(const json_t *status)
 {
 	const json_t *g = json_object_get(status, "generation");
 	printf("generation %" PRId64, json_get_int(g, "number", 0));
 	print_member(g, "digest", " ", "");
 	putchar('\n');
+	print_digests(json_object_get(status, "digests"));
 	print_member(status, "outcome", "outcome ", "\n");
 	printf("services %" PRId64 "%s\n", json_get_int(status, "services", 0),
 		json_is_true(json_object_get(status, "stale")) ? ", not all sources have answered" : "");

@@ -60,6 +60,10 @@ struct engine {
 	size_t reloads_open;
 	struct reload_result worst;
 	char problem[512];
+	struct timer *audit_timer;
+	bool repairing; /* what is built now repairs the store: workers may have read what was there */
+	char drift[320];
+	uint64_t drift_ms;
 	uint64_t change, building_change, decided_change; /* counts changes: the newest; what the build covers; what is stored, or was found to change nothing */
 	struct {
 		VEC(struct waiter) v;
@@ -72,6 +76,16 @@ struct engine {
 };
 
 static void post(struct engine *e, struct cycle_event ev);
+
+/* What was there before the repair may be what they run. Returns whether there was one. */
+static bool doubt_workers(struct engine *e)
+{
+	bool repaired = e->repairing;
+	for (size_t i = 0; repaired && i < e->p.n_workers; i++)
+		e->p.workers[i]->runs_known = false;
+	e->repairing = false;
+	return repaired;
+}
 
 static double seconds_since(uint64_t ns)
 {
@@ -283,6 +297,8 @@ static void build(struct engine *e)
 	if ((!ev.config_changed && !ev.targets_changed) || cycle_is_refused(&e->cycle, &ev.digest))
 		e->decided_change = e->building_change;
 	post(e, ev);
+	if (!ev.config_changed && doubt_workers(e))
+		post(e, (struct cycle_event){.kind = CE_WORKER_CHANGED, .worker_behind = true});
 }
 
 /* -- check -- */
@@ -356,6 +372,7 @@ static void store(struct engine *e, bool targets_only)
 		set_origin(&e->stored, e->desired->base, e->desired->serial);
 		note_shown(e);
 		note_event_stored(e);
+		doubt_workers(e);
 		if (awaits_trial(e))
 			e->trial = stored_generation(e).number;
 	}
@@ -732,9 +749,61 @@ static void revive(struct engine *e, const struct worker *w)
 	post(e, (struct cycle_event){.kind = CE_DIRTY});
 }
 
+/* -- drift: what somebody else changed -- */
+
+static void note_drift(struct engine *e, const char *what, const char *which)
+{
+	snprintf(e->drift, sizeof e->drift, "%s: %.200s", what, which);
+	log_warn("engine drift what=%s repair=%d", LOGQ(e->drift), e->p.set->drift_repair);
+	e->drift_ms = timer_now_ms();
+}
+
+/* Returns whether something was changed in the store that is being repaired now. */
+static bool audit(struct engine *e)
+{
+	char what[256];
+	struct err err;
+	if (!e->desired || !engine_complete(e) || !engine_idle(e))
+		return false;
+	int rc = e->p.store->ops->audit(e->p.store, what, &err);
+	if (rc < 0)
+		log_warn("engine audit_failed error=%s", LOGQ(err.msg));
+	if (rc <= 0)
+		return false;
+	e->metrics.store_drifts++;
+	note_drift(e, "somebody changed a file of the store", what);
+	if (!e->p.set->drift_repair)
+		return false;
+	e->repairing = !text_starts(what, "targets/"); /* those a worker reads by itself */
+	forget_plan(e);
+	post(e, (struct cycle_event){.kind = CE_DIRTY});
+	return true;
+}
+
+static void on_audit_timer(void *ctx)
+{
+	enum { COST_FACTOR = 300 }; /* of a processor, at most one part in so many */
+	struct engine *e = ctx;
+	uint64_t started = uv_hrtime();
+	audit(e);
+	int64_t rest = (int64_t)(seconds_since(started) * 1000 * COST_FACTOR);
+	timer_set(e->audit_timer, rest > e->p.set->drift_interval_ms ? rest : e->p.set->drift_interval_ms);
+}
+
+/* Somebody reloaded the worker, perhaps because he had changed the files first. Returns whether it has to be told again. */
+static bool note_worker_drift(struct engine *e, struct worker *w)
+{
+	w->drifted = false;
+	e->metrics.worker_drifts++;
+	note_drift(e, "somebody else reloaded a worker", w->name);
+	return !audit(e) && e->p.set->drift_repair;
+}
+
 static void on_worker_change(void *ctx, struct worker *w)
 {
 	struct engine *e = ctx;
+	if (w->drifted && !note_worker_drift(e, w))
+		return;
 	if (w->state == WORKER_DOWN)
 		revive(e, w);
 	post(e, (struct cycle_event){.kind = CE_WORKER_CHANGED, .worker_behind = w->state == WORKER_READY && is_behind(w, stored_generation(e))});
@@ -771,6 +840,7 @@ struct engine *engine_new(const struct engine_parts *parts)
 	e->p = *parts;
 	cycle_init(&e->cycle, parts->set->reload_share);
 	e->timer = timer_new(parts->loop, on_timer, e);
+	e->audit_timer = timer_new(parts->loop, on_audit_timer, e);
 	return e;
 }
 
@@ -785,6 +855,7 @@ void engine_free(struct engine *e)
 	if (!e)
 		return;
 	timer_free(e->timer);
+	timer_free(e->audit_timer);
 	for (size_t i = 0; i < e->waiters.v.n; i++)
 		e->waiters.v.at[i].fn(e->waiters.v.at[i].ctx, FATE_FAILED, "Watchbill is being stopped");
 	VEC_DEINIT(&e->waiters.v);
@@ -835,6 +906,7 @@ int engine_start(struct engine *e, struct err *err)
 		e->p.sources[i]->expected = expected;
 		e->p.sources[i]->ops->start(e->p.sources[i], &se);
 	}
+	timer_set(e->audit_timer, e->p.set->drift_interval_ms);
 	post(e, (struct cycle_event){.kind = CE_DIRTY}); /* there may be no source that has yet to answer */
 	return 0;
 }
@@ -852,6 +924,7 @@ void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx)
 	e->stopped = done;
 	e->stopped_ctx = ctx;
 	timer_stop(e->timer);
+	timer_stop(e->audit_timer);
 	for (size_t i = 0; i < e->p.n_sources; i++)
 		e->p.sources[i]->ops->stop(e->p.sources[i]);
 	e->stops_open = 1 + e->p.n_workers;
@@ -911,8 +984,17 @@ bool engine_idle(const struct engine *e)
 	return e->cycle.stage == STAGE_IDLE && !e->cycle.dirty && e->cycle.apply == APPLY_CLEAN;
 }
 
+static bool drifted_lately(const struct engine *e)
+{
+	enum { SHOWN_MS = 10 * 60 * 1000 };
+	return *e->drift && timer_now_ms() - e->drift_ms < SHOWN_MS;
+}
+
 static void add_problem_diags(const struct engine *e, struct diags *out)
 {
+	if (drifted_lately(e))
+		diags_add(out, DIAG_WARNING, "", "", e->p.set->drift_repair ? "It was put right; find out who else writes there." : "Find out who else writes there; with drift-repair it is put right.",
+			"%s", e->drift);
 	if (*e->base_problem)
 		diags_add(out, DIAG_ERROR, "", "", "Look at the variables and files that the base configuration is made of; install promtool, which names the one at fault.", "%s",
 			e->base_problem);

@@ -19,6 +19,7 @@ struct metrics {
 	struct histogram stages[N_STAGES];
 	uint64_t cycles[8]; /* by enum cycle_outcome */
 	uint64_t bytes_written, files_written;
+	uint64_t store_drifts, worker_drifts; /* what was not as we left it */
 };
 
 void histogram_add(struct histogram *h, double seconds);

@@ -40,6 +40,7 @@ struct kept {
 	char *name; /* of its directory */
 	struct objects objects; /* that it links to */
 	bool proven; /* read back whole, or written by us */
+	bool torn[BUNDLE_SHARDS]; /* but for these, which somebody changed since */
 };
 
 struct directory_store {
@@ -90,12 +91,18 @@ static void list_folder(struct listing_folder *l, const struct folder *f)
 	l->digest = f ? f->digest : (struct digest){0};
 }
 
+static void list_again(struct listing_folder *l, const struct listing_entry *entry)
+{
+	listing_add(l, entry->path, entry->class, entry->digest);
+	l->at[l->n - 1].fingerprint = entry->fingerprint;
+}
+
 /* The target files stay as they are in `from`. */
 static void add_targets(struct listing_folder *top, const struct listing_folder *from)
 {
 	for (size_t i = 0; i < from->n; i++)
 		if (from->at[i].class == FILE_TARGETS)
-			listing_add(top, from->at[i].path, FILE_TARGETS, from->at[i].digest);
+			list_again(top, &from->at[i]);
 	listing_sort(top);
 }
 
@@ -256,7 +263,7 @@ static bool is_stored(const struct directory_store *s, unsigned folder, const st
 static bool object_is_kept(const struct directory_store *s, unsigned shard, const struct digest *d, bool proven)
 {
 	for (size_t i = 0; i < s->kept.v.n; i++)
-		if ((!proven || s->kept.v.at[i].proven) && digest_equal(&s->kept.v.at[i].objects.of[shard], d))
+		if ((!proven || (s->kept.v.at[i].proven && !s->kept.v.at[i].torn[shard])) && digest_equal(&s->kept.v.at[i].objects.of[shard], d))
 			return true;
 	return false;
 }
@@ -446,12 +453,13 @@ static int apply_generation(struct directory_store *s, const struct bundle *want
 	return 0;
 }
 
-static int put_target(struct directory_store *s, const struct bundle_file *f, struct store_written *w, struct err *e)
+static int put_target(struct directory_store *s, const struct bundle_file *f, uint64_t *fingerprint, struct store_written *w, struct err *e)
 {
 	/* Written elsewhere: a file that comes by rename is one event to whoever watches the directory. */
 	AUTO_FREE char *tmp = path_of(s, "tmp", "targets"), *final = path_of(s, f->path, NULL);
 	if (write_file(tmp, f, w, e) < 0)
 		return -1;
+	*fingerprint = fs_fingerprint(tmp);
 	return fs_rename(tmp, final, e);
 }
 
@@ -468,7 +476,7 @@ static void list_targets(struct listing_folder *top, const struct listing_folder
 		if (g < n_gone && strcmp(gone[g].path, top->at[i].path) == 0)
 			g++;
 		else
-			listing_add(&next, top->at[i].path, top->at[i].class, top->at[i].digest);
+			list_again(&next, &top->at[i]);
 	}
 	add_targets(&next, fresh);
 	listing_folder_deinit(top);
@@ -483,13 +491,16 @@ static int dir_apply_targets(struct store *store, const struct plan *plan, struc
 	int rc = 0;
 	for (size_t i = 0; rc == 0 && i < plan->n_puts; i++) {
 		const struct bundle_file *f = plan->puts[i];
-		if (f->class != FILE_TARGETS || (rc = put_target(s, f, w, e)) < 0)
+		uint64_t fingerprint;
+		if (f->class != FILE_TARGETS || (rc = put_target(s, f, &fingerprint, w, e)) < 0)
 			continue;
 		struct listing_entry *have = listing_find(top, f->path);
-		if (have)
-			have->digest = f->digest;
-		else
+		if (!have) {
 			listing_add(&fresh, f->path, f->class, f->digest);
+			have = &fresh.at[fresh.n - 1];
+		}
+		have->digest = f->digest;
+		have->fingerprint = fingerprint;
 	}
 	for (; rc == 0 && n_gone < plan->n_deletes; n_gone += rc == 0) {
 		AUTO_FREE char *path = path_of(s, plan->deletes[n_gone].path, NULL);
@@ -535,6 +546,104 @@ static struct generation dir_stored(const struct store *store)
 static struct generation dir_exposed(const struct store *store)
 {
 	return self(store)->exposed;
+}
+
+/* -- audit -- */
+
+static void note_changed(struct listing_folder *l, struct listing_entry *entry, char what[256])
+{
+	if (!*what)
+		snprintf(what, 256, "%s", entry->path);
+	entry->digest = l->digest = (struct digest){0};
+	entry->fingerprint = 0;
+}
+
+/* Content is read where the fingerprint is another than when it was read last; that of a target file is known from when we wrote it, if we have. */
+static bool is_unchanged(struct listing_entry *entry, const char *path)
+{
+	struct digest d;
+	struct err e;
+	uint64_t now = fs_fingerprint(path);
+	if ((now && now == entry->fingerprint) || (entry->class == FILE_TARGETS && !entry->fingerprint))
+		return true;
+	if (!now || entry->class == FILE_TARGETS || digest_of_file(path, &d, &e) < 0 || !digest_equal(&d, &entry->digest))
+		return false;
+	entry->fingerprint = now;
+	return true;
+}
+
+/* A file too many is listed, so that it is taken away. */
+static int audit_strangers(struct listing_folder *l, const char *dir, const char *shown, enum file_class class, char what[256], struct err *e)
+{
+	AUTO_NAMES names = {0};
+	size_t known = l->n;
+	if (fs_list(dir, &names, e) < 0)
+		return -1;
+	for (size_t i = 0; i < names.n; i++) {
+		AUTO_FREE char *path = xasprintf("%s/%s", shown, names.at[i]);
+		struct listing_folder sorted = {.at = l->at, .n = known};
+		if (listing_find(&sorted, path))
+			continue;
+		listing_add(l, path, class, (struct digest){0});
+		note_changed(l, &l->at[l->n - 1], what);
+	}
+	if (l->n > known)
+		listing_sort(l);
+	return 0;
+}
+
+static int audit_shard(struct directory_store *s, const char *generation, unsigned shard, char what[256], struct err *e)
+{
+	struct listing_folder *l = &s->listing.folders[shard];
+	struct digest digest = l->digest, linked;
+	unsigned number;
+	if (!l->n)
+		return 0;
+	AUTO_FREE char *dir = object_path(s, shard, &digest), *shown = xasprintf("rules/%02x", shard), *link = xasprintf("%s/%s", generation, shown);
+	AUTO_FREE char *target = fs_read_link(link);
+	const char *name = strrchr(target, '/');
+	bool right = name && parse_object(name + 1, &number, &linked) && number == shard && digest_equal(&linked, &digest);
+	for (size_t i = 0; i < l->n; i++) {
+		AUTO_FREE char *path = xasprintf("%s/%s", dir, strrchr(l->at[i].path, '/') + 1);
+		if (!right || !is_unchanged(&l->at[i], path))
+			note_changed(l, &l->at[i], what);
+	}
+	if (audit_strangers(l, dir, shown, FILE_CONFIG, what, e) < 0)
+		return -1;
+	for (size_t i = 0; digest_is_zero(&l->digest) && i < s->kept.v.n; i++)
+		s->kept.v.at[i].torn[shard] = true; /* older versions share its files */
+	return 0;
+}
+
+static int audit_top(struct directory_store *s, const char *generation, char what[256], struct err *e)
+{
+	struct listing_folder *l = &s->listing.folders[BUNDLE_TOP];
+	AUTO_FREE char *targets = path_of(s, "targets", NULL);
+	for (size_t i = 0; i < l->n; i++) {
+		AUTO_FREE char *path = l->at[i].class == FILE_TARGETS ? path_of(s, l->at[i].path, NULL) : xasprintf("%s/%s", generation, l->at[i].path);
+		if (!is_unchanged(&l->at[i], path))
+			note_changed(l, &l->at[i], what);
+	}
+	return audit_strangers(l, targets, "targets", FILE_TARGETS, what, e);
+}
+
+static int dir_audit(struct store *store, char what[256], struct err *e)
+{
+	struct directory_store *s = self(store);
+	*what = '\0';
+	if (!s->stored.number || s->exposed.number != s->stored.number)
+		return 0;
+	AUTO_FREE char *name = generation_name(&s->stored), *generation = path_of(s, "generations", name), *link = path_of(s, "current", NULL);
+	AUTO_FREE char *target = fs_read_link(link), *right = xasprintf("generations/%s", name);
+	if (strcmp(target, right) != 0) {
+		snprintf(what, 256, "current");
+		if (point_current(s, name, e) < 0)
+			return -1;
+	}
+	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
+		if (audit_shard(s, generation, k, what, e) < 0)
+			return -1;
+	return audit_top(s, generation, what, e) < 0 ? -1 : *what != '\0';
 }
 
 static void dir_mark_good(struct store *store, uint64_t number)
@@ -600,6 +709,7 @@ static const struct store_ops directory_ops = {
 	.expose = dir_expose,
 	.apply_targets = dir_apply_targets,
 	.go_back = dir_go_back,
+	.audit = dir_audit,
 	.mark_good = dir_mark_good,
 	.free = dir_free,
 };

@@ -41,6 +41,12 @@ static int null_go_back(struct store *s, uint64_t number, struct err *e)
 	return err_set(e, ERR_INPUT, "nothing is kept");
 }
 
+static int null_audit(struct store *s, char what[256], struct err *e)
+{
+	(void)s, (void)what, (void)e;
+	return 0;
+}
+
 static void null_mark_good(struct store *s, uint64_t number)
 {
 	(void)s, (void)number;
@@ -60,6 +66,7 @@ static const struct store_ops null_ops = {
 	.expose = null_expose,
 	.apply_targets = null_apply_targets,
 	.go_back = null_go_back,
+	.audit = null_audit,
 	.mark_good = null_mark_good,
 	.free = null_free,
 };

@@ -134,6 +134,12 @@ static bool read_runtimeinfo(struct http_result *r, char identity[128], bool *ta
 	return true;
 }
 
+static bool same_start(const char *a, const char *b)
+{
+	size_t n = strcspn(a, "|");
+	return strncmp(a, b, n) == 0 && b[n] == '|';
+}
+
 static void ask_runtimeinfo(struct prometheus *p, void (*done)(void *ctx, struct http_result *r))
 {
 	p->call = http_start(p->http, &(struct http_request){.to = &p->ep, .path = "/api/v1/status/runtimeinfo", .timeout_ms = RELOAD_TIMEOUT_MS, .on_done = done, .ctx = p});
@@ -314,9 +320,8 @@ static void on_polled(void *ctx, struct http_result *r)
 	} else if (p->w.state != WORKER_READY) {
 		set_state(p, WORKER_READY, "");
 	} else if (!p->reload.active && p->w.runs_known && (!taken || strcmp(identity, p->identity) != 0)) {
-		log_warn("worker drift name=%s reason=\"it was restarted or reloaded by somebody else%s\"", p->w.name, taken ? "" : ", and refused what it read");
 		p->w.runs_known = false;
-		p->w.drifts++;
+		p->w.drifted = same_start(identity, p->identity); /* it was not just restarted */
 		p->events.on_change(p->events.ctx, &p->w);
 	}
 	poll_again(p);

@@ -57,7 +57,7 @@ struct worker {
 	bool runs_known;	   /* whether `running` is what it runs */
 	struct digest running; /* the generation that it confirmed last */
 	uint64_t reloads, refusals, restarts;
-	uint64_t drifts; /* how often it ran something that we did not tell it to */
+	bool drifted; /* set with on_change: it runs something that we did not tell it to */
 	char problem[256]; /* why it is not ready, "" when it is */
 };
 

@@ -145,6 +145,18 @@ bool fs_same_file(const char *a, const char *b)
 	return lstat(a, &sa) == 0 && lstat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
+uint64_t fs_fingerprint(const char *path)
+{
+	struct stat st;
+	if (lstat(path, &st) < 0)
+		return 0;
+	const uint64_t parts[] = {st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec, S_ISREG(st.st_mode)};
+	uint64_t h = 1;
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		h = (h ^ parts[i]) * 0x9e3779b97f4a7c15u;
+	return h ? h : 1;
+}
+
 int fs_list(const char *path, struct fs_names *out, struct err *e)
 {
 	*out = (struct fs_names){0};

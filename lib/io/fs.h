@@ -8,6 +8,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/uio.h>
 
 /* NULL outside of tests. Returns the errno to fail with, or 0. */
@@ -28,6 +29,8 @@ int fs_symlink(const char *target, const char *path, struct err *e);
 char *fs_read_link(const char *path);
 /* Whether both names are of the very same file, or symbolic link. False when one is not there. */
 bool fs_same_file(const char *a, const char *b);
+/* A number that changes when the file is written, or replaced by another; not when it gets another name. 0: it is not there. */
+uint64_t fs_fingerprint(const char *path);
 /* Removes a file, a link or a whole directory; nothing there is fine. Symbolic links are not followed. */
 int fs_remove(const char *path, struct err *e);
 

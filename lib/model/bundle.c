@@ -158,7 +158,7 @@ void listing_add(struct listing_folder *f, const char *path, enum file_class cla
 		f->cap = f->cap ? f->cap * 2 : 8;
 		f->at = xrealloc(f->at, f->cap * sizeof *f->at);
 	}
-	f->at[f->n++] = (struct listing_entry){arena_strdup(&f->paths, path), class, digest};
+	f->at[f->n++] = (struct listing_entry){.path = arena_strdup(&f->paths, path), .class = class, .digest = digest};
 }
 
 struct listing_entry *listing_find(const struct listing_folder *f, const char *path)

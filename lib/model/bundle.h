@@ -60,6 +60,7 @@ struct listing_entry {
 	const char *path;
 	enum file_class class;
 	struct digest digest;
+	uint64_t fingerprint; /* the store's, of the file when it was known to hold this; 0: not taken */
 };
 
 struct listing_folder {

@@ -177,9 +177,8 @@ struct running running_of(const struct desired *d, const struct bundle *b)
 char *running_difference(const struct running *want, const struct running *have)
 {
 	if (want->n_jobs != have->n_jobs || want->jobs != have->jobs)
-		return xasprintf("it runs %zu scrape jobs, %s%zu that are stored", have->n_jobs, want->n_jobs == have->n_jobs ? "but not the " : "not the ", want->n_jobs);
+		return xasprintf("its scrape jobs (%zu) are not those that are stored (%zu)", have->n_jobs, want->n_jobs);
 	if (want->n_groups != have->n_groups || want->n_rules != have->n_rules || want->groups != have->groups)
-		return xasprintf("it runs %zu alert rules in %zu groups, %s%zu in %zu that are stored", have->n_rules, have->n_groups,
-			want->n_rules == have->n_rules ? "but not the " : "not the ", want->n_rules, want->n_groups);
+		return xasprintf("its alert rules (%zu in %zu groups) are not those that are stored (%zu in %zu)", have->n_rules, have->n_groups, want->n_rules, want->n_groups);
 	return NULL;
 }

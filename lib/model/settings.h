@@ -48,6 +48,8 @@ struct settings {
 	struct string_list node_labels;
 	double reload_share;
 	double removal_guard;
+	int64_t drift_interval_ms;
+	bool drift_repair;
 	int64_t resync_interval_ms;
 	int64_t task_interval_ms;
 	int64_t event_silence_ms;

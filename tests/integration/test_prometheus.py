@@ -292,6 +292,135 @@ class Quarantine(Case):
         self.has_rule(again, "teamok", "up == 1", 20)
         self.expect_quarantine(again, "team", "com.df.alertIf")
 
+class Drift(Case):
+    """Somebody else writes in our store or reloads our Prometheus."""
+
+    def start(self, *args):
+        for name in ("a", "b"):
+            self.cluster.add_service(name, labels(self.port, alert("x", "up == 1")), replicas=1)
+        wb = self.watchbill("--drift-interval", "1s", *args)
+        self.has_rule(wb, "ax", "up == 1")
+        self.has_rule(wb, "bx", "up == 1")
+        wb.settled()
+        return wb
+
+    def reload(self, wb):
+        self.assertEqual(request(wb.prometheus.url + "/-/reload", "POST").status, 200)
+
+    def rule_file(self, wb, name):
+        return next(wb.store("current", p) for p in wb.rule_files() if p.endswith("/%s.yml" % name))
+
+    def edit(self, path, old, new):
+        text = self._text(path)
+        self.assertIn(old, text)
+        self._write(path, text.replace(old, new))
+
+    def is_put_right(self, wb, before, kind="store", count=1):
+        wait_for(lambda: wb.metric("watchbill_drifts_total", kind=kind) >= count, 30, "the drift is seen")
+        wait_for(lambda: wb.files() == before, 10, "the files are as they were")
+        wait_for(lambda: wb.status()["outcome"] == "applied", 10, lambda: wb.status()["outcome"])
+        self.assertEqual([wb.prometheus.expr(n) for n in ("ax", "bx")], ["up == 1", "up == 1"])
+        self.assertTrue([d for d in wb.diags() if "somebody" in d["message"]], wb.diags())
+
+    def test_an_edited_rule_file_is_written_again(self):
+        wb = self.start()
+        before = wb.files()
+        self.edit(self.rule_file(wb, "a"), "up == 1", "up == 666")
+        self.is_put_right(wb, before)
+
+    def test_an_edit_that_prometheus_has_loaded_is_taken_back(self):
+        wb = self.start()
+        before = wb.files()
+        self.edit(self.rule_file(wb, "a"), "up == 1", "up == 666")
+        self.reload(wb)
+        self.assertEqual(wb.prometheus.expr("ax"), "up == 666")
+        self.has_rule(wb, "ax", "up == 1", 30)
+        self.is_put_right(wb, before)
+
+    def test_files_that_are_replaced_removed_or_added(self):
+        wb = self.start()
+        before = wb.files()
+        folder = os.path.dirname(self.rule_file(wb, "a"))
+        for turn, act in enumerate((lambda: os.unlink(self.rule_file(wb, "b")),
+                                    lambda: os.replace(self._copy(self.rule_file(wb, "a"), "up == 1", "up == 7"), self.rule_file(wb, "a")),
+                                    lambda: self._write(os.path.join(folder, "evil.yml"), "groups: []\n"),
+                                    lambda: self.edit(wb.store("current", "prometheus.yml"), "job_name: b", "job_name: c"))):
+            act()
+            self.is_put_right(wb, before, count=turn + 1)
+
+    def _copy(self, path, old, new):
+        return self._write(self.dir / "copy", self._text(path).replace(old, new))
+
+    def _text(self, path):
+        with open(path, encoding="utf-8") as f:
+            return f.read()
+
+    def _write(self, path, text):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def test_the_link_to_the_generation_is_set_again(self):
+        wb = self.start()
+        old = os.readlink(wb.store("current"))
+        self.cluster.update_labels("a", {"com.df.alertIf": "up == 2"})
+        self.has_rule(wb, "ax", "up == 2")
+        wb.settled()
+        new = os.readlink(wb.store("current"))
+        os.symlink(old, self.dir / "link")
+        os.replace(self.dir / "link", wb.store("current"))
+        self.reload(wb)
+        self.has_rule(wb, "ax", "up == 2", 30)
+        self.assertEqual(os.path.dirname(os.readlink(wb.store("current"))), os.path.dirname(new))
+
+    def test_a_configuration_that_somebody_broke_is_mended(self):
+        wb = self.start()
+        before = wb.files()
+        self._write(wb.store("current", "prometheus.yml"), "nonsense: [\n")
+        self.assertEqual(request(wb.prometheus.url + "/-/reload", "POST").status, 500)
+        self.is_put_right(wb, before)
+        wait_for(lambda: wb.prometheus.metrics().value("prometheus_config_last_reload_successful") == 1, 10)
+
+    def test_a_reload_by_somebody_else_is_seen_and_told(self):
+        wb = self.start()
+        reloads = wb.reloads()
+        loaded = wb.prometheus.get("/api/v1/status/runtimeinfo")["lastConfigTime"]
+        wait_for(lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) > loaded, 5, "another second: Prometheus tells its times in those")
+        self.reload(wb)
+        wait_for(lambda: wb.metric("watchbill_drifts_total", kind="worker") == 1, 30)
+        wait_for(lambda: wb.reloads() > reloads and wb.status()["outcome"] == "applied", 10)
+
+    def test_target_files(self):
+        wb = self.start("--scrape-layout", "pooled")
+        folder = wb.store("targets")
+        path = os.path.join(folder, sorted(os.listdir(folder))[0])
+        before = self._text(path)
+        reloads = wb.reloads()
+        self._write(path, "[]")
+        wait_for(lambda: self._text(path) == before, 30)
+        self.assertEqual(wb.reloads(), reloads)
+
+    def test_without_repair_it_is_only_shown(self):
+        wb = self.start("--drift-repair=false")
+        path = self.rule_file(wb, "a")
+        self.edit(path, "up == 1", "up == 666")
+        wait_for(lambda: [d for d in wb.diags() if "somebody" in d["message"] and "/a.yml" in d["message"]], 30)
+        stays(lambda: "up == 666" in self._text(path), 2)
+        self.cluster.update_labels("b", {"com.df.alertIf": "up == 2"})
+        wait_for(lambda: "up == 666" not in self._text(path), 10)
+
+    def test_a_prometheus_that_reads_another_file_is_told_of(self):
+        elsewhere = self.dir / "elsewhere.yml"
+        self._write(elsewhere, "scrape_configs:\n- job_name: other\n")
+        other = Prometheus(self.dir.path, elsewhere)
+        self.addCleanup(other.close)
+        wait_for(other.ready, 30)
+        self.cluster.add_service("a", labels(self.port), replicas=1)
+        wb = self.watchbill(prometheus="http://" + other.listen, wait=False)
+        found = wait_for(lambda: [d for d in wb.diags() if "does it read" in d["message"]], 20)
+        self.assertIn("its scrape jobs (1) are not those that are stored", found[0]["message"])
+        self.assertEqual(wb.status()["outcome"], "waiting")
+
 class Targets(Case):
     def test_jobs_layout_has_static_targets_of_running_tasks(self):
         self.cluster.add_service("web", labels(self.port, metricsPath="/custom", scrapeInterval="1s", scrapeTimeout="900ms"), replicas=3)

@@ -80,10 +80,10 @@ static void what_differs_is_said(void **state)
 	const struct {
 		const char *config, *first, *words;
 	} rows[] = {
-		{"scrape_configs:\n- job_name: a\n", a, "it runs 1 scrape jobs, not the 2 that are stored"},
-		{"scrape_configs:\n- job_name: a\n- job_name: bb\n", a, "it runs 2 scrape jobs, but not the 2 that are stored"},
-		{config, less, "it runs 2 alert rules in 2 groups, not the 3 in 2 that are stored"},
-		{config, other, "it runs 3 alert rules in 2 groups, but not the 3 in 2 that are stored"},
+		{"scrape_configs:\n- job_name: a\n", a, "its scrape jobs (1) are not those that are stored (2)"},
+		{"scrape_configs:\n- job_name: a\n- job_name: bb\n", a, "its scrape jobs (2) are not those that are stored (2)"},
+		{config, less, "its alert rules (2 in 2 groups) are not those that are stored (3 in 2)"},
+		{config, other, "its alert rules (3 in 2 groups) are not those that are stored (3 in 2)"},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
