@@ -39,6 +39,14 @@ static void add(struct explain *e, const char *step, bool ok, const char *remedy
 	e->ok &= ok;
 }
 
+/* The step fails for what the diag says. */
+static void add_diag(struct explain *e, const char *step, const struct diag *d)
+{
+	add(e, step, false, d->remedy, "%s%s%s", d->label, *d->label ? ": " : "", d->message);
+	if (*d->excerpt)
+		json_object_set_new(json_array_get(e->steps, json_array_size(e->steps) - 1), "excerpt", json_string(d->excerpt));
+}
+
 static void finish(struct explain *e)
 {
 	api_reply_json(e->x, 200, json_pack("{s:s, s:b, s:o}", "service", e->name, "ok", e->ok, "steps", e->steps));
@@ -47,11 +55,12 @@ static void finish(struct explain *e)
 	free(e);
 }
 
-static const struct obs_service *observed(const struct api *api, const char *name)
+static const struct obs_service *observed(const struct api *api, const char *name, const struct source **source)
 {
 	const struct engine_parts *p = engine_parts_of(api->engine);
 	for (size_t i = 0; i < p->n_sources; i++) {
 		const struct obs_service *o = obs_part_find(p->sources[i]->part, name);
+		*source = p->sources[i];
 		if (o)
 			return o;
 	}
@@ -60,39 +69,76 @@ static const struct obs_service *observed(const struct api *api, const char *nam
 
 /* -- known here -- */
 
-static void step_label(struct explain *e, const struct obs_service *o)
+/* What to do about what the engine could not do. */
+static const char *problem_remedy(const char *problem)
 {
-	const char *label = e->api->set->notify_label, *value = obs_service_label(o, label);
-	AUTO_FREE char *remedy = xasprintf("Set the label %s to true on the service (in a stack file: under deploy.labels).", label);
-	if (o->opted_in)
-		add(e, "label", true, "", "%s is true", label);
-	else if (value)
-		add(e, "label", false, remedy, "%s is \"%.100s\", not true", label, value);
-	else
-		add(e, "label", false, remedy, "the service has no label %s", label);
+	static const struct {
+		const char *words, *remedy;
+	} known[] = {
+		{"Read-only file system", "Mount the data directory writable; Watchbill tries again by itself."},
+		{"Permission denied", "Let Watchbill write to its data directory; it tries again by itself."},
+		{"No space left", "Make room where the data directory is; Watchbill tries again by itself."},
+		{"Disk quota", "Make room where the data directory is; Watchbill tries again by itself."},
+		{"reload refused", "Look at Prometheus' log: it refuses what it is told; Watchbill tries again by itself."},
+		{"verify", "Start Prometheus with --config.file=DATA-DIR/store/current/prometheus.yml."},
+	};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (strstr(problem, known[i].words))
+			return known[i].remedy;
+	return "Look at the message; Watchbill tries again by itself.";
 }
 
-/* Errors of labels; refused rules belong to the next step. */
+/* A label whose name is nearly that of the notify label. */
+static const char *misspelt_notify(const struct obs_service *o, const char *label)
+{
+	for (size_t i = 0; i < o->n_labels; i++)
+		if (strcmp(o->labels[i].key, label) != 0 && text_nearest(o->labels[i].key, &label, 1))
+			return o->labels[i].key;
+	return NULL;
+}
+
+static const struct diag *find_diag(const struct diags *d, const char *service, const char *words)
+{
+	for (size_t i = 0; i < d->v.n; i++)
+		if (strcmp(d->v.at[i].service, service) == 0 && strstr(d->v.at[i].message, words))
+			return &d->v.at[i];
+	return NULL;
+}
+
+static void step_label(struct explain *e, const struct obs_service *o, const struct source *source)
+{
+	const char *label = e->api->set->notify_label, *value = obs_service_label(o, label), *near = misspelt_notify(o, label);
+	const struct desired *d = engine_desired(e->api->engine);
+	const struct diag *twice = d ? find_diag(&d->diags, o->key, "both know this service") : NULL;
+	AUTO_FREE char *remedy = xasprintf("Set the label %s to true on the service (in a stack file: under deploy.labels).", label);
+	if (!o->opted_in && value)
+		add(e, "label", false, remedy, "%s is \"%.100s\", not true", label, value);
+	else if (!o->opted_in && near)
+		add(e, "label", false, remedy, "the service has no label %s; %.100s has no meaning", label, near);
+	else if (!o->opted_in)
+		add(e, "label", false, remedy, "the service has no label %s", label);
+	else if (source->state != SOURCE_SYNCED)
+		add(e, "label", false, "Look at the orchestrator's API; what is shown here is what was known last.", "source %s is %s: %s", source->name,
+			source_state_name(source->state), source->problem);
+	else if (twice)
+		add_diag(e, "label", twice);
+	else
+		add(e, "label", true, "", "%s is true", label);
+}
+
 static void step_parsed(struct explain *e, const struct desired_service *s)
 {
-	const struct diag *first = NULL;
-	for (size_t i = 0; i < s->diags.v.n && !first; i++)
-		if (s->diags.v.at[i].severity == DIAG_ERROR && !strstr(s->diags.v.at[i].message, "is left out: "))
-			first = &s->diags.v.at[i];
-	if (first)
-		add(e, "parsed", false, first->remedy, "%s: %s", first->label, first->message);
+	if (s->n_parse_diags)
+		add_diag(e, "parsed", &s->diags.v.at[0]);
 	else
 		add(e, "parsed", true, "", "%zu scrapes, %zu alerts", s->wants.n_scrapes, s->wants.n_alerts);
 }
 
 static void step_rendered(struct explain *e, const struct desired_service *s)
 {
-	for (size_t i = 0; i < s->diags.v.n; i++) {
-		const struct diag *d = &s->diags.v.at[i];
-		if (d->severity == DIAG_ERROR && strstr(d->message, "is left out: ")) {
-			add(e, "rendered", false, d->remedy, "%s: %s", d->label, d->message);
-			return;
-		}
+	if (s->diags.v.n > s->n_parse_diags) {
+		add_diag(e, "rendered", &s->diags.v.at[s->n_parse_diags]);
+		return;
 	}
 	AUTO_BUF b = BUF_INIT(1 << 16);
 	for (size_t i = 0; i < s->wants.n_scrapes; i++)
@@ -111,9 +157,10 @@ static bool step_stored(struct explain *e)
 	const char *problem = engine_problem(e->api->engine);
 	if (ok)
 		add(e, "stored", true, "", "generation %llu", (unsigned long long)g.number);
+	else if (*problem)
+		add(e, "stored", false, problem_remedy(problem), "not in generation %llu: %s", (unsigned long long)g.number, problem);
 	else
-		add(e, "stored", false, "Look at the message; Watchbill tries again by itself.", "generation %llu is another: %s", (unsigned long long)g.number,
-			*problem ? problem : "a newer one is on its way");
+		add(e, "stored", false, "Ask again.", "not in generation %llu; the next one is on its way", (unsigned long long)g.number);
 	return ok;
 }
 
@@ -130,22 +177,35 @@ static bool rule_runs(const json_t *answer, const char *name)
 	return false;
 }
 
+/* Why the worker does not run what is stored. */
+static void add_not_running(struct explain *e, const struct worker *w, unsigned long long number)
+{
+	const char *problem = engine_problem(e->api->engine);
+	if (w->state != WORKER_READY)
+		add(e, "running", false, "Look at the worker's log; Watchbill tells it as soon as it answers.", "%s is %s: %s", w->name, worker_state_name(w->state), w->problem);
+	else if (*problem)
+		add(e, "running", false, problem_remedy(problem), "%s does not run generation %llu: %s", w->name, number, problem);
+	else
+		add(e, "running", false, "Wait for the next reload: they are spaced by the setting reload-share.", "%s does not run generation %llu yet; its reload is pending",
+			w->name, number);
+}
+
 static void step_running(struct explain *e, const struct desired_service *s, const json_t *rules)
 {
 	const struct engine_parts *p = engine_parts_of(e->api->engine);
 	struct generation g = p->store->ops->stored(p->store);
 	for (size_t i = 0; i < p->n_workers; i++)
 		if (!p->workers[i]->runs_known || !digest_equal(&p->workers[i]->running, &g.digest)) {
-			add(e, "running", false, "Wait for the next reload; if it stays so, look at the worker's log.", "%s does not run generation %llu yet", p->workers[i]->name,
-				(unsigned long long)g.number);
+			add_not_running(e, p->workers[i], (unsigned long long)g.number);
 			return;
 		}
-	for (size_t i = 0; i < s->n_checks; i++)
+	for (size_t i = 0; rules && i < s->n_checks; i++)
 		if (!s->checks[i].left_out && !rule_runs(rules, s->alert_names[i])) {
-			add(e, "running", false, "Wait for the next reload; if it stays so, somebody has changed Prometheus' files.", "Prometheus has no rule %s", s->alert_names[i]);
+			add(e, "running", false, "Wait for the next look at what runs; if it stays so, somebody has changed Prometheus' files.", "Prometheus has no rule %s",
+				s->alert_names[i]);
 			return;
 		}
-	add(e, "running", true, "", "Prometheus confirmed generation %llu", (unsigned long long)g.number);
+	add(e, "running", true, "", "%s generation %llu", p->n_workers ? "Prometheus confirmed" : "there is no Prometheus to run", (unsigned long long)g.number);
 }
 
 struct found {
@@ -184,6 +244,52 @@ static size_t expected_targets(const struct desired_service *s)
 	return n;
 }
 
+/* What Prometheus says when it cannot scrape, and what to do about it. Source: its scrape, textparse and net packages' errors. */
+static const char *scrape_remedy(const struct found *f)
+{
+	static const struct {
+		const char *words, *remedy;
+	} known[] = {
+		{"connection refused", "Nobody listens on that port: correct com.df.scrapePort, or have the service listen on all addresses rather than on loopback."},
+		{"status 404", "The path is not there: set com.df.metricsPath to the one that has the metrics."},
+		{"status 401", "The service asks for credentials: open its metrics to Prometheus."},
+		{"status 403", "The service refuses Prometheus: open its metrics to it."},
+		{"HTTP status", "The service answered, but not with metrics: look at its log, and at com.df.metricsPath."},
+		{"sample limit exceeded", "The service gives more samples than the setting sample-limit allows: have it give fewer, or raise the limit."},
+		{"deadline exceeded", "The answer did not come in time: attach the service and Prometheus to a network that both share, or raise com.df.scrapeTimeout."},
+		{"no route to host", "Prometheus does not reach that network: attach it to one that the service is on, or name one with com.df.scrapeNetwork."},
+		{"network is unreachable", "Prometheus does not reach that network: attach it to one that the service is on, or name one with com.df.scrapeNetwork."},
+		{"no such host", "The name is not known where Prometheus runs: attach it to one of the service's networks."},
+		{"EOF", "The service hung up: look at its log, and whether com.df.scrapePort is a port that speaks HTTP."},
+		{"malformed HTTP", "What listens there does not speak HTTP: correct com.df.scrapePort."},
+	};
+	if (strcmp(f->health, "unknown") == 0)
+		return "Wait for the first scrape.";
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (strstr(f->error, known[i].words))
+			return known[i].remedy;
+	/* It answered, and what remains are the words of the parser. */
+	return "The answer is no metrics text: set com.df.metricsPath, or com.df.scrapePort, to what serves metrics.";
+}
+
+/* Returns whether there is something to scrape. */
+static bool step_discovered(struct explain *e, const struct desired_service *s, const struct found *f)
+{
+	size_t expected = expected_targets(s);
+	if (!f->n && s->obs->replicas == 0)
+		add(e, "discovered", false, "Scale the service up if it should run: docker service scale.", "the service has 0 replicas, so there is no target");
+	else if (!f->n && !expected && s->choices[0].form == FORM_ADDRESSES)
+		add(e, "discovered", false, "See why its tasks do not run: docker service ps --no-trunc.", "no task of the service is running");
+	else if (!f->n && s->choices[0].form == FORM_DNS)
+		add(e, "discovered", false, "Attach the service and Prometheus to a network that both share, or name one with com.df.scrapeNetwork.",
+			"Prometheus finds nothing under the name tasks.%s; %s", s->obs->full_name, s->choices[0].why);
+	else if (f->n < expected)
+		add(e, "discovered", false, "Prometheus takes up to 10 seconds to take up new targets; ask again.", "%zu of %zu targets", f->n, expected);
+	else
+		add(e, "discovered", true, "", "%zu targets", f->n);
+	return f->n > 0;
+}
+
 static void steps_targets(struct explain *e, const struct desired_service *s, const json_t *targets)
 {
 	if (!s->wants.n_scrapes) {
@@ -192,25 +298,12 @@ static void steps_targets(struct explain *e, const struct desired_service *s, co
 		return;
 	}
 	struct found f = find_targets(targets, s->obs->key);
-	size_t expected = expected_targets(s);
-	if (!f.n && s->obs->replicas == 0) {
-		add(e, "discovered", true, "", "the service has 0 replicas, so there is no target");
-		add(e, "scraped", true, "", "no target");
-	} else if (!f.n && !expected && s->choices[0].form == FORM_ADDRESSES) {
-		add(e, "discovered", false, "See why its tasks do not run: docker service ps.", "no task of the service is running");
-	} else if (!f.n && s->choices[0].form == FORM_DNS) {
-		add(e, "discovered", false, "Attach the service and Prometheus to a network that both share, or name one with com.df.scrapeNetwork.",
-			"Prometheus finds nothing under the name tasks.%s; %s", s->obs->full_name, s->choices[0].why);
-	} else if (f.n < expected) {
-		add(e, "discovered", false, "Prometheus takes up to 10 seconds to take up new targets; ask again.", "%zu of %zu targets", f.n, expected);
-	} else {
-		add(e, "discovered", true, "", "%zu targets", f.n);
-	}
-	if (f.n && f.up == f.n)
+	if (!step_discovered(e, s, &f))
+		return;
+	if (f.up == f.n)
 		add(e, "scraped", true, "", "%zu of %zu targets are up", f.up, f.n);
-	else if (f.n)
-		add(e, "scraped", false, strcmp(f.health, "unknown") == 0 ? "Wait for the first scrape." : "Check that the service answers there: port, path and network.",
-			"%zu of %zu targets are up; %s: %s", f.up, f.n, f.url, *f.error ? f.error : f.health);
+	else
+		add(e, "scraped", false, scrape_remedy(&f), "%zu of %zu targets are up; %s: %s", f.up, f.n, f.url, *f.error ? f.error : f.health);
 }
 
 static const struct desired_service *still_there(struct explain *e)
@@ -255,34 +348,88 @@ static const struct http_endpoint *ready_prometheus(const struct api *api)
 	return NULL;
 }
 
-void api_explain(const struct api *api, const char *name, struct api_exchange *x)
+/* A source that cannot be asked may well know the service. */
+static const struct source *silent_source(const struct api *api)
 {
-	const struct obs_service *o = observed(api, name);
-	if (!o) {
-		api_reply_json(x, 404,
-			json_pack("{s:s, s:s, s:s}", "service", text_is_utf8(name, strlen(name)) ? name : "?", "error", "no source knows a service of this name", "remedy",
-				"Give the full name, with the stack in front: docker service ls shows it."));
-		return;
-	}
-	struct explain *e = xcalloc(1, sizeof *e);
-	*e = (struct explain){.api = api, .x = x, .name = xstrdup(o->key), .steps = json_array(), .ok = true};
-	step_label(e, o);
-	const struct desired_service *s = desired_find(engine_desired(api->engine), o->key);
-	if (!o->opted_in || !s) {
-		if (o->opted_in)
-			add(e, "parsed", false, "Wait until every source has answered; /api/v1/status tells.", "the service is not taken up yet");
+	const struct engine_parts *p = engine_parts_of(api->engine);
+	for (size_t i = 0; i < p->n_sources; i++)
+		if (p->sources[i]->state != SOURCE_SYNCED)
+			return p->sources[i];
+	return NULL;
+}
+
+/* A job of the base configuration, or a file or variable of it that was left out. */
+static bool explain_base(struct explain *e, const char *name)
+{
+	const struct desired *d = engine_desired(e->api->engine);
+	const struct base_config *b = d ? d->base : NULL;
+	for (size_t i = 0; b && i < b->diags.v.n; i++)
+		if (text_starts(b->diags.v.at[i].label, name)) {
+			add_diag(e, "parsed", &b->diags.v.at[i]);
+			return true;
+		}
+	for (size_t i = 0; b && i < b->n_jobs; i++)
+		if (strcmp(b->jobs[i].name, name) == 0 || strcmp(b->jobs[i].subject, name) == 0) {
+			add(e, "parsed", true, "", "a scrape job from %s", b->jobs[i].subject);
+			step_stored(e);
+			return true;
+		}
+	return false;
+}
+
+static void explain_unknown(struct explain *e, const char *name)
+{
+	const struct source *silent = silent_source(e->api);
+	if (silent) {
+		add(e, "label", false, "Look at the orchestrator's API; /api/v1/status shows all sources.", "no source knows a service of this name, but source %s is %s: %s",
+			silent->name, source_state_name(silent->state), silent->problem);
 		finish(e);
-		return;
+	} else if (explain_base(e, name)) {
+		finish(e);
+	} else {
+		api_reply_json(e->x, 404,
+			json_pack("{s:s, s:s, s:s}", "service", name, "error", "no source knows a service of this name", "remedy",
+				"Give the full name, with the stack in front: docker service ls shows it."));
+		json_decref(e->steps);
+		free(e->name);
+		free(e);
+	}
+}
+
+/* The first steps need nobody; returns whether Prometheus is to be asked about the others. */
+static bool explain_known(struct explain *e, const struct obs_service *o, const struct source *source)
+{
+	step_label(e, o, source);
+	const struct desired_service *s = desired_find(engine_desired(e->api->engine), o->key);
+	if (!o->opted_in)
+		return false;
+	if (!s) {
+		add(e, "parsed", false, "Wait until every source has answered; /api/v1/status tells.", "the service is not taken up yet");
+		return false;
 	}
 	step_parsed(e, s);
 	step_rendered(e, s);
-	e->prometheus = ready_prometheus(api);
-	if (!step_stored(e) || !e->prometheus) {
-		if (!e->prometheus)
-			add(e, "running", false, "Look at the workers in /api/v1/status and at Prometheus' log.", "no Prometheus answers");
+	if (!step_stored(e))
+		return false;
+	e->prometheus = ready_prometheus(e->api);
+	if (!e->prometheus)
+		step_running(e, s, NULL);
+	return e->prometheus != NULL;
+}
+
+void api_explain(const struct api *api, const char *asked, struct api_exchange *x)
+{
+	const struct source *source;
+	AUTO_FREE char *name = xstrdup(asked);
+	const struct obs_service *o = observed(api, name, &source);
+	struct explain *e = xcalloc(1, sizeof *e);
+	text_mend_utf8(name, strlen(name));
+	*e = (struct explain){.api = api, .x = x, .name = xstrdup(o ? o->key : name), .steps = json_array(), .ok = true};
+	if (!o)
+		explain_unknown(e, name);
+	else if (!explain_known(e, o, source))
 		finish(e);
-		return;
-	}
-	http_start(api->http,
-		&(struct http_request){.to = e->prometheus, .path = "/api/v1/rules?type=alert", .max_bytes = ANSWER_MAX_BYTES, .on_done = on_rules, .ctx = e});
+	else
+		http_start(api->http,
+			&(struct http_request){.to = e->prometheus, .path = "/api/v1/rules?type=alert", .max_bytes = ANSWER_MAX_BYTES, .on_done = on_rules, .ctx = e});
 }

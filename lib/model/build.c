@@ -191,9 +191,13 @@ static struct desired_service *service_new(const struct build_ctx *c, const stru
 	s->shard = bundle_shard(obs->key);
 	s->birth = d->serial;
 	labels_parse(&s->arena, obs, c->set, c->shortcuts, &s->wants, &s->diags);
-	drop_refused_scrapes(c, s);
 	if (obs->mended)
 		diags_add(&s->diags, DIAG_WARNING, obs->key, "", "Write the service's labels in UTF-8.", "bytes that are not valid UTF-8 are read as question marks");
+	if (!s->wants.n_scrapes && !s->wants.n_alerts && !s->diags.v.n && !asks_others(c->set, obs))
+		diags_add(&s->diags, DIAG_WARNING, obs->key, "", "Add " LABEL_PREFIX "scrapePort or alert labels.",
+			"the service is opted in but asks for nothing");
+	s->n_parse_diags = s->diags.v.n;
+	drop_refused_scrapes(c, s);
 	size_t n_scrapes = s->wants.n_scrapes, n_alerts = s->wants.n_alerts;
 	s->choices = ARENA_ARRAY(&s->arena, struct scrape_choice, n_scrapes);
 	for (size_t i = 0; i < n_scrapes; i++)
@@ -207,9 +211,6 @@ static struct desired_service *service_new(const struct build_ctx *c, const stru
 		}
 		s->alert_names[i] = own_name(s, i);
 	}
-	if (!n_scrapes && !n_alerts && !s->diags.v.n && !asks_others(c->set, obs))
-		diags_add(&s->diags, DIAG_WARNING, obs->key, "", "Add " LABEL_PREFIX "scrapePort or alert labels.",
-			"the service is opted in but asks for nothing");
 	s->checks = ARENA_ARRAY(&s->arena, struct rule_check, n_alerts);
 	for (size_t i = 0; i < c->n_reconcilers; i++)
 		c->reconcilers[i]->render(c, d, s, i);

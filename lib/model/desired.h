@@ -82,6 +82,7 @@ struct desired_service {
 	bool leaves_out; /* at least one of the rules or scrapes */
 	struct rendered rendered[MAX_RECONCILERS];
 	struct diags diags;
+	size_t n_parse_diags; /* the first so many are of its labels alone; the others came when it was put into files */
 };
 
 struct build_ctx {

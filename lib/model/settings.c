@@ -58,6 +58,7 @@ const struct setting_def setting_defs[] = {
 		"`SERVICE_ALERT` without dashes (`godemo_main_mem`)."},
 	{"scrape-interval", SETTING_DURATION, AT(scrape_interval_ms), "10s", NULL, "GLOBAL__SCRAPE_INTERVAL GLOBAL_SCRAPE_INTERVAL", "DURATION",
 		"How often targets are scraped that do not say."},
+	{"sample-limit", SETTING_COUNT, AT(sample_limit), "0", NULL, NULL, "COUNT", "A scrape with more samples than this counts as failed, in every job of a service; 0: no limit."},
 	{"evaluation-interval", SETTING_DURATION, AT(evaluation_interval_ms), "10s", NULL, "GLOBAL__EVALUATION_INTERVAL GLOBAL_EVALUATION_INTERVAL",
 		"DURATION", "How often alert rules are evaluated."},
 	{"target-labels", SETTING_LIST, AT(target_labels), "", NULL, "DF_SCRAPE_TARGET_LABELS", "NAME,...",

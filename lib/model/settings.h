@@ -48,6 +48,7 @@ struct settings {
 	struct string_list node_labels;
 	double reload_share;
 	double removal_guard;
+	int64_t sample_limit;
 	int64_t drift_interval_ms;
 	bool drift_repair;
 	int64_t resync_interval_ms;

@@ -129,10 +129,17 @@ static json_t *dns_entry(const struct desired_service *s, const struct want_scra
 	return json_pack("{s:[s+], s:s, s:i}", "names", "tasks.", s->obs->full_name, "type", "A", "port", w->port);
 }
 
-static json_t *job_head(const char *name, const struct want_scrape *w)
+static void set_limit(const struct settings *set, json_t *job)
+{
+	if (set->sample_limit)
+		json_object_set_new(job, "sample_limit", json_integer(set->sample_limit));
+}
+
+static json_t *job_head(const struct settings *set, const char *name, const struct want_scrape *w)
 {
 	json_t *job = json_object();
 	json_object_set_new(job, "job_name", json_string(name));
+	set_limit(set, job);
 	if (w->interval)
 		json_object_set_new(job, "scrape_interval", json_string(w->interval));
 	if (w->timeout)
@@ -172,7 +179,7 @@ static void add_dns_jobs(const struct desired *d, const struct desired_service *
 		json_t *job = first, *labels = service_labels(d->set, s->obs);
 		if (!same_job(&w->scrapes[i], &w->scrapes[0])) {
 			char *name = xasprintf("%s.%s", s->obs->key, w->scrapes[i].index);
-			job = job_head(name, &w->scrapes[i]);
+			job = job_head(d->set, name, &w->scrapes[i]);
 			json_array_append_new(jobs, job);
 			free(name);
 			json_object_set_new(labels, "job", json_string(s->obs->key));
@@ -211,7 +218,7 @@ static void render_jobs(const struct desired *d, const struct desired_service *s
 	json_t *groups = json_array();
 	r->tree = json_array();
 	if (w->n_scrapes)
-		json_array_append_new(r->tree, job_head(s->obs->key, &w->scrapes[0]));
+		json_array_append_new(r->tree, job_head(d->set, s->obs->key, &w->scrapes[0]));
 	for (size_t i = 0; i < w->n_scrapes; i++)
 		add_groups(d->set, s, i, &w->scrapes[0], false, groups);
 	if (json_array_size(groups) && d->layout == LAYOUT_DNS)
@@ -242,12 +249,12 @@ static void render_groups(const json_t *groups, struct rendered *r)
 }
 
 /* Name of the shared job for look-ups with the same path and times; those of most services are the same. */
-static json_t *shared_dns_job(const struct want_scrape *w)
+static json_t *shared_dns_job(const struct settings *set, const struct want_scrape *w)
 {
 	bool plain = strcmp(w->path, DEFAULT_PATH) == 0 && !w->interval && !w->timeout;
 	char *name = plain ? xstrdup("watchbill-dns")
 					   : xasprintf("watchbill-dns %s %s %s", w->path, w->interval ? w->interval : "-", w->timeout ? w->timeout : "-");
-	json_t *job = job_head(name, w);
+	json_t *job = job_head(set, name, w);
 	free(name);
 	json_object_set_new(job, "dns_sd_configs", json_array());
 	json_t *relabel = json_array();
@@ -259,10 +266,10 @@ static json_t *shared_dns_job(const struct want_scrape *w)
 }
 
 /* One for a service alone, whose targets carry labels that its DNS name does not tell. */
-static json_t *own_dns_job(const struct desired_service *s, const struct want_scrape *w, json_t *labels)
+static json_t *own_dns_job(const struct settings *set, const struct desired_service *s, const struct want_scrape *w, json_t *labels)
 {
 	char *name = xasprintf("watchbill-dns %s%s%s", s->obs->key, *w->index ? " " : "", w->index);
-	json_t *job = job_head(name, w);
+	json_t *job = job_head(set, name, w);
 	free(name);
 	json_object_set_new(job, "dns_sd_configs", json_array());
 	json_object_set_new(labels, "job", json_string(s->obs->key));
@@ -274,7 +281,7 @@ static json_t *pooled_dns_job(const struct settings *set, const struct desired_s
 {
 	json_t *labels = service_labels(set, s->obs);
 	bool shared = json_object_size(labels) == 1 && strcmp(s->obs->key, s->obs->full_name) == 0;
-	json_t *job = shared ? shared_dns_job(w) : own_dns_job(s, w, labels);
+	json_t *job = shared ? shared_dns_job(set, w) : own_dns_job(set, s, w, labels);
 	json_decref(labels);
 	return job;
 }
@@ -404,6 +411,7 @@ static json_t *pool_jobs(const struct desired *d, size_t slot)
 {
 	json_t *list = json_pack("[{s:s, s:[{s:[s], s:s}]}]", "job_name", "watchbill", "file_sd_configs", "files", "targets/*.json", "refresh_interval", "1m");
 	json_t *by_name = json_object();
+	set_limit(d->set, json_array_get(list, 0));
 	for (size_t i = 0; i < d->n; i++)
 		join_dns_jobs(list, by_name, d->services[i]->rendered[slot].tree);
 	json_decref(by_name);

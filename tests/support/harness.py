@@ -673,6 +673,9 @@ class ReloadProxy:
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
 
+            def handle_error(self, *_):
+                "Whoever asked has hung up."
+
         self.server = Server(("127.0.0.1", 0), Handler)
         self.listen = "127.0.0.1:%d" % self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
