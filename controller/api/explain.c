@@ -234,16 +234,6 @@ static struct found find_targets(const json_t *answer, const char *job)
 	return f;
 }
 
-/* Addresses that should be targets; 0 also where Prometheus looks them up itself. */
-static size_t expected_targets(const struct desired_service *s)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < s->wants.n_scrapes; i++)
-		for (size_t t = 0; s->choices[i].form == FORM_ADDRESSES && t < s->obs->n_tasks; t++)
-			n += strcmp(s->obs->tasks[t].network, s->choices[i].network) == 0;
-	return n;
-}
-
 /* What Prometheus says when it cannot scrape, and what to do about it. Source: its scrape, textparse and net packages' errors. */
 static const char *scrape_remedy(const struct found *f)
 {
@@ -275,7 +265,7 @@ static const char *scrape_remedy(const struct found *f)
 /* Returns whether there is something to scrape. */
 static bool step_discovered(struct explain *e, const struct desired_service *s, const struct found *f)
 {
-	size_t expected = expected_targets(s);
+	size_t most = (size_t)e->api->set->service_max_targets, asked = desired_targets(s), expected = most && asked > most ? most : asked;
 	if (!f->n && s->obs->replicas == 0)
 		add(e, "discovered", false, "Scale the service up if it should run: docker service scale.", "the service has 0 replicas, so there is no target");
 	else if (!f->n && !expected && s->choices[0].form == FORM_ADDRESSES)

@@ -183,7 +183,43 @@ static bool asks_others(const struct settings *set, const struct obs_service *ob
 	return false;
 }
 
-static struct desired_service *service_new(const struct build_ctx *c, const struct desired *d, struct obs_service *obs, const struct collision *collisions)
+size_t desired_targets(const struct desired_service *s)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->wants.n_scrapes; i++) {
+		n += s->choices[i].form == FORM_NAME;
+		for (size_t t = 0; s->choices[i].form == FORM_ADDRESSES && t < s->obs->n_tasks; t++)
+			n += strcmp(s->obs->tasks[t].network, s->choices[i].network) == 0;
+	}
+	return n;
+}
+
+/* The limit of one service is the scrape reconciler's to keep; here it is told of. */
+static void check_shares(const struct build_ctx *c, struct desired_service *s, struct shares denied)
+{
+	size_t most = (size_t)c->set->service_max_targets;
+	s->asked_alerts = s->wants.n_alerts;
+	s->asked_targets = desired_targets(s);
+	if (most && s->asked_targets > most) {
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, "", "Scale the service down, or raise the setting service-max-targets.",
+			"the service has %zu targets, more than service-max-targets allows (%zu); the last %zu are not scraped", s->asked_targets, most, s->asked_targets - most);
+		s->asked_targets = most;
+	}
+	s->denied = denied;
+	if (denied.alerts && s->asked_alerts) {
+		s->wants.n_alerts = 0;
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, "", "Take alerts out somewhere, or raise the setting max-alerts.",
+			"all services together have more alerts than max-alerts allows (%d); those of this one, and of all that are younger, are left out", (int)c->set->max_alerts);
+	}
+	if (denied.scrapes && s->asked_targets) {
+		s->wants.n_scrapes = 0;
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, "", "Take services out, or raise the setting max-targets.",
+			"all services together have more targets than max-targets allows (%d); this one, and all that are younger, are not scraped", (int)c->set->max_targets);
+	}
+}
+
+static struct desired_service *service_new(
+	const struct build_ctx *c, const struct desired *d, struct obs_service *obs, const struct collision *collisions, struct shares denied)
 {
 	struct desired_service *s = xcalloc(1, sizeof *s);
 	s->refs = 1;
@@ -198,10 +234,12 @@ static struct desired_service *service_new(const struct build_ctx *c, const stru
 			"the service is opted in but asks for nothing");
 	s->n_parse_diags = s->diags.v.n;
 	drop_refused_scrapes(c, s);
-	size_t n_scrapes = s->wants.n_scrapes, n_alerts = s->wants.n_alerts;
+	size_t n_scrapes = s->wants.n_scrapes;
 	s->choices = ARENA_ARRAY(&s->arena, struct scrape_choice, n_scrapes);
 	for (size_t i = 0; i < n_scrapes; i++)
 		s->choices[i] = choose(c, d->layout, s, &s->wants.scrapes[i]);
+	check_shares(c, s, denied);
+	size_t n_alerts = s->wants.n_alerts;
 	s->alert_names = ARENA_ARRAY(&s->arena, const char *, n_alerts);
 	s->collisions = ARENA_ARRAY(&s->arena, struct collision, n_alerts);
 	for (size_t i = 0; i < n_alerts; i++) {
@@ -337,7 +375,7 @@ static void settle_collisions(const struct build_ctx *c, struct desired *d)
 		struct desired_service *s = d->services[i];
 		if (same_collisions(s->collisions, collisions[i], s->wants.n_alerts))
 			continue;
-		d->services[i] = service_new(c, d, s->obs, collisions[i]);
+		d->services[i] = service_new(c, d, s->obs, collisions[i], s->denied);
 		d->n_leaving_out += d->services[i]->leaves_out;
 		d->n_leaving_out -= s->leaves_out;
 		report_collisions(d->services[i]);
@@ -391,6 +429,15 @@ static bool has_usable_name(const struct obs_service *obs, struct diags *d)
 	return false;
 }
 
+static void add_counts(struct desired *d, struct desired_service *s)
+{
+	d->services[d->n++] = s;
+	d->n_leaving_out += s->leaves_out;
+	d->asked_alerts += s->asked_alerts;
+	d->asked_targets += s->asked_targets;
+	d->n_denied += s->denied.alerts || s->denied.scrapes;
+}
+
 /* Adds the service, carried over where that is allowed. Returns whether the names of alerts may have changed. */
 static bool add_service(
 	const struct build_ctx *c, struct desired *d, struct obs_service *obs, bool same_context, bool same_shortcuts, struct desired_service *old)
@@ -398,23 +445,66 @@ static bool add_service(
 	bool same_library = same_shortcuts || (old && !old->wants.uses_shortcuts);
 	if (old && same_context && same_library && !old->stale && old->obs == obs) {
 		old->refs++;
-		d->services[d->n++] = old;
-		d->n_leaving_out += old->leaves_out;
+		add_counts(d, old);
 		return false;
 	}
 	bool same_shape = old && same_context;
-	struct desired_service *s = service_new(c, d, obs, NULL);
+	struct shares denied = old ? old->denied : (struct shares){0};
+	struct desired_service *s = service_new(c, d, obs, NULL, denied);
 	if (same_shape && same_base_names(old, s) && has_collisions(old)) {
-		struct desired_service *again = service_new(c, d, obs, old->collisions);
+		struct desired_service *again = service_new(c, d, obs, old->collisions, denied);
 		report_collisions(again);
 		service_unref(s);
 		s = again;
 	}
-	d->services[d->n++] = s;
-	d->n_leaving_out += s->leaves_out;
+	add_counts(d, s);
 	d->n_built++;
 	forget_folders(d, s);
 	return !same_shape || !same_base_names(old, s) || old->obs->created_ms != obs->created_ms;
+}
+
+/* -- what all services together may ask for -- */
+
+static int age_cmp(const void *pa, const void *pb)
+{
+	const struct desired_service *a = **(struct desired_service *const *const *)pa, *b = **(struct desired_service *const *const *)pb;
+	if (a->obs->created_ms != b->obs->created_ms)
+		return a->obs->created_ms < b->obs->created_ms ? -1 : 1;
+	return strcmp(a->obs->key, b->obs->key);
+}
+
+static void set_denied(const struct build_ctx *c, struct desired *d, struct desired_service **place, struct shares denied)
+{
+	struct desired_service *s = *place;
+	if (s->denied.alerts == denied.alerts && s->denied.scrapes == denied.scrapes)
+		return;
+	*place = service_new(c, d, s->obs, s->denied.alerts == denied.alerts ? s->collisions : NULL, denied);
+	report_collisions(*place);
+	d->n_leaving_out += (*place)->leaves_out;
+	d->n_leaving_out -= s->leaves_out;
+	d->n_built++;
+	forget_folders(d, *place);
+	service_unref(s);
+}
+
+/* The oldest services get what they ask for, until there is no more. */
+static void settle_shares(const struct build_ctx *c, struct desired *d)
+{
+	size_t max_alerts = c->set->max_alerts ? (size_t)c->set->max_alerts : SIZE_MAX, max_targets = c->set->max_targets ? (size_t)c->set->max_targets : SIZE_MAX;
+	if (!d->n_denied && d->asked_alerts <= max_alerts && d->asked_targets <= max_targets)
+		return;
+	AUTO_FREE struct desired_service ***by_age = xcalloc(d->n, sizeof *by_age);
+	size_t alerts = 0, targets = 0;
+	for (size_t i = 0; i < d->n; i++)
+		by_age[i] = &d->services[i];
+	qsort(by_age, d->n, sizeof *by_age, age_cmp);
+	for (size_t i = 0; i < d->n; i++) {
+		alerts += (*by_age[i])->asked_alerts;
+		targets += (*by_age[i])->asked_targets;
+		set_denied(c, d, by_age[i], (struct shares){alerts > max_alerts, targets > max_targets});
+	}
+	if (d->n_built)
+		settle_collisions(c, d);
 }
 
 static size_t n_filled(struct obs_part *const *parts, size_t n_parts)
@@ -498,6 +588,7 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 		forget_folders(d, previous->services[old++]);
 	if (renamed)
 		settle_collisions(c, d);
+	settle_shares(c, d);
 	if (c->shortcuts)
 		diags_append(&d->diags, &c->shortcuts->diags);
 	for (size_t p = 0; p < n_parts; p++)

@@ -79,6 +79,10 @@ struct desired_service {
 	size_t n_checks;
 	struct scrape_piece *pieces;
 	size_t n_pieces;
+	struct shares {
+		bool alerts, scrapes;
+	} denied; /* what it goes without, because all services together ask for too much */
+	size_t asked_alerts, asked_targets; /* before that */
 	bool leaves_out; /* at least one of the rules or scrapes */
 	struct rendered rendered[MAX_RECONCILERS];
 	struct diags diags;
@@ -107,6 +111,7 @@ struct desired {
 	struct desired_service **services; /* sorted by key */
 	size_t n;
 	size_t n_built; /* how many were not carried over */
+	size_t asked_alerts, asked_targets, n_denied;
 	size_t n_leaving_out; /* how many have a rule or a scrape left out */
 	/* What a reconciler made of the services of a shard, shared with the next generation for as long as none of them changes; NULL: not made yet. */
 	struct folder *folders[MAX_RECONCILERS][BUNDLE_SHARDS];
@@ -120,6 +125,8 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 void desired_free(struct desired *d);
 /* Has each service that holds one of these rules or scrapes built again the next time. `pieces` is sorted by memcmp. */
 void desired_mark_stale(struct desired *d, const struct digest *pieces, size_t n);
+/* Addresses and names that are scraped of it, before limits; where Prometheus looks them up itself they are not known and count as none. */
+size_t desired_targets(const struct desired_service *s);
 struct desired_service *desired_find(const struct desired *d, const char *key);
 
 /* Lets each reconciler make its files, but for those that were carried over. The bundle borrows from `d`. */

@@ -46,6 +46,7 @@ struct parse {
 	struct diags *d;
 	struct label_set *sets;
 	size_t n_sets;
+	size_t alerts_left_out; /* because there are too many */
 };
 
 static size_t def_index(const char *name, size_t len)
@@ -286,6 +287,24 @@ static const char *alert_base_name(struct parse *p, const char *alert)
 	return arena_printf(p->a, "%s%s%s", without(p->a, space, "-_"), without(p->a, p->s->name, "-_"), alert);
 }
 
+static size_t pairs_bytes(const struct pairs *pairs)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < pairs->n; i++)
+		n += strlen(pairs->at[i].key) + strlen(pairs->at[i].value);
+	return n;
+}
+
+static bool is_too_long(struct parse *p, const struct want_alert *w)
+{
+	size_t bytes = strlen(w->expr) + pairs_bytes(&w->labels) + pairs_bytes(&w->annotations);
+	if (!p->set->alert_max_bytes || bytes <= (size_t)p->set->alert_max_bytes)
+		return false;
+	diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, "alertIf", w->index), "Shorten the alert, or raise the setting alert-max-bytes.",
+		"the alert has %zu bytes, more than alert-max-bytes allows (%d); it is left out", bytes, (int)p->set->alert_max_bytes);
+	return true;
+}
+
 static void read_alert(struct parse *p, const struct label_set *set, struct wants *out)
 {
 	const char *name = get(set, "alertName"), *expr = get(set, "alertIf"), *persistent = get(set, "alertPersistent");
@@ -315,7 +334,38 @@ static void read_alert(struct parse *p, const struct label_set *set, struct want
 		if (!shortcuts_expand(p->lib, p->a, p->s, &w, p->d))
 			return;
 	}
-	out->alerts[out->n_alerts++] = w;
+	if (is_too_long(p, &w))
+		return;
+	if (p->set->service_max_alerts && out->n_alerts == (size_t)p->set->service_max_alerts)
+		p->alerts_left_out++;
+	else
+		out->alerts[out->n_alerts++] = w;
+}
+
+static void report_too_many(struct parse *p)
+{
+	if (p->alerts_left_out)
+		diags_add(p->d, DIAG_ERROR, p->s->key, "", "Take alerts out, or raise the setting service-max-alerts.",
+			"the service has more alerts than service-max-alerts allows (%d); the last %zu are left out", (int)p->set->service_max_alerts, p->alerts_left_out);
+}
+
+/* Labels as long as they fit, in the order of their names. */
+static void sort_in_all(struct parse *p)
+{
+	size_t bytes = 0, n_left_out = 0, most = p->set->service_max_label_bytes ? (size_t)p->set->service_max_label_bytes : SIZE_MAX;
+	for (size_t i = 0; i < p->s->n_labels; i++) {
+		const struct obs_label *l = &p->s->labels[i];
+		if (!text_starts(l->key, LABEL_PREFIX) || strcmp(l->key, p->set->notify_label) == 0)
+			continue;
+		bytes += strlen(l->key) + strlen(l->value);
+		if (bytes > most)
+			n_left_out++;
+		else
+			sort_in(p, l);
+	}
+	if (n_left_out)
+		diags_add(p->d, DIAG_ERROR, p->s->key, "", "Shorten the labels, or raise the setting service-max-label-bytes.",
+			"the service's labels have %zu bytes, more than service-max-label-bytes allows (%zu); the last %zu labels are left out", bytes, most, n_left_out);
 }
 
 void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, const struct shortcuts *lib, struct wants *out, struct diags *d)
@@ -327,9 +377,7 @@ void labels_parse(struct arena *a, const struct obs_service *s, const struct set
 	for (size_t i = 0; i < s->n_labels; i++)
 		n_ours += text_starts(s->labels[i].key, LABEL_PREFIX);
 	p.sets = ARENA_ARRAY(&scratch, struct label_set, n_ours + 1);
-	for (size_t i = 0; i < s->n_labels; i++)
-		if (text_starts(s->labels[i].key, LABEL_PREFIX) && strcmp(s->labels[i].key, set->notify_label) != 0)
-			sort_in(&p, &s->labels[i]);
+	sort_in_all(&p);
 	if (!p.n_sets)
 		return;
 	qsort(p.sets, p.n_sets, sizeof *p.sets, set_cmp);
@@ -344,6 +392,7 @@ void labels_parse(struct arena *a, const struct obs_service *s, const struct set
 		read_scrape(&p, &p.sets[i], out);
 		read_alert(&p, &p.sets[i], out);
 	}
+	report_too_many(&p);
 }
 
 char *labels_docs(void)

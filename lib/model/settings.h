@@ -49,6 +49,7 @@ struct settings {
 	double reload_share;
 	double removal_guard;
 	int64_t sample_limit;
+	int64_t service_max_alerts, service_max_targets, service_max_label_bytes, alert_max_bytes, max_alerts, max_targets; /* 0: no limit */
 	int64_t drift_interval_ms;
 	bool drift_repair;
 	int64_t resync_interval_ms;

@@ -91,6 +91,7 @@ static void add_group(json_t *groups, const char *host, int port, json_t *labels
 /* One target group for each task of one scrape. */
 static void add_groups(const struct settings *set, const struct desired_service *s, size_t i, const struct want_scrape *base, bool pooled, json_t *groups)
 {
+	size_t most = set->service_max_targets ? (size_t)set->service_max_targets : SIZE_MAX;
 	const struct want_scrape *w = &s->wants.scrapes[i];
 	const struct scrape_choice *c = &s->choices[i];
 	json_t *common = service_labels(set, s->obs);
@@ -99,7 +100,7 @@ static void add_groups(const struct settings *set, const struct desired_service 
 		json_object_set_new(common, "job", json_string(s->obs->key));
 	if (c->form == FORM_NAME)
 		add_group(groups, s->obs->full_name, w->port, json_copy(common));
-	for (size_t t = 0; c->form == FORM_ADDRESSES && t < s->obs->n_tasks; t++) {
+	for (size_t t = 0; c->form == FORM_ADDRESSES && t < s->obs->n_tasks && json_array_size(groups) < most; t++) {
 		const struct obs_task *task = &s->obs->tasks[t];
 		if (strcmp(task->network, c->network) != 0)
 			continue;

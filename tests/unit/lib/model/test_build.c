@@ -548,6 +548,65 @@ static void no_two_jobs_have_one_name(void **state)
 		}
 }
 
+/* -- limits -- */
+
+static void a_service_is_cut_down_to_its_limits(void **state)
+{
+	static const char greedy[] = "[{'name':'a','labels':{" IN ",'com.df.scrapePort':'1','com.df.alertName.1':'x','com.df.alertIf.1':'up == 1','com.df.alertName.2':'y','com.df.alertIf.2':'up == 2',"
+								 "'com.df.alertName.3':'z','com.df.alertIf.3':'absent(a_metric_with_a_long_name)'},'networks':['n'],'tasks':["
+								 "{'network':'n','address':'10.0.0.1'},{'network':'n','address':'10.0.0.2'},{'network':'n','address':'10.0.0.3'}]}]";
+	const struct {
+		const char *settings;
+		size_t alerts, targets;
+		const char *diag;
+	} rows[] = {
+		{"networks=n service-max-alerts=2", 2, 3,
+			"error a : the service has more alerts than service-max-alerts allows (2); the last 1 are left out\n"},
+		{"networks=n service-max-targets=2", 3, 2, "error a : the service has 3 targets, more than service-max-targets allows (2); the last 1 are not scraped\n"},
+		{"networks=n alert-max-bytes=10", 2, 3, "error a com.df.alertIf.3: the alert has 33 bytes, more than alert-max-bytes allows (10); it is left out\n"},
+		{"networks=n service-max-label-bytes=140", 2, 0,
+			"error a : the service's labels have 170 bytes, more than service-max-label-bytes allows (140); the last 2 labels are left out\n"},
+		{"networks=n service-max-alerts=0 service-max-targets=0 alert-max-bytes=0 service-max-label-bytes=0", 3, 3, ""},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_CONTEXT x;
+		context_of(&x, rows[i].settings);
+		AUTO_PART *part = observe(greedy);
+		AUTO_DESIRED *d = build_one(&x, part, NULL);
+		AUTO_FREE char *diags = diags_of(d);
+		AUTO_BUNDLE *b = desired_assemble(&x.c, d);
+		AUTO_FREE char *config = bundle_text(b, "prometheus.yml");
+		size_t targets = 0;
+		for (const char *at = config; (at = strstr(at, "10.0.0.")); at++)
+			targets++;
+		ROW_INT(rows[i].settings, d->services[0]->wants.n_alerts, rows[i].alerts);
+		ROW_INT(rows[i].settings, targets, rows[i].targets);
+		ROW_CHECK(rows[i].settings, *rows[i].diag ? text_starts(diags, rows[i].diag) : !*diags);
+	}
+}
+
+static void of_all_together_the_youngest_go_without_and_come_back(void **state)
+{
+	static const char three_of[] = "[{'name':'a','created_ms':3,'labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'up'}},{'name':'b','created_ms':1,'labels':{" IN
+								   ",'com.df.alertName':'x','com.df.alertIf':'up'}},{'name':'c','created_ms':2,'labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'up'}}]";
+	static const char two_of[] = "[{'name':'a','created_ms':3,'labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'up'}},{'name':'c','created_ms':2,'labels':{" IN
+								 ",'com.df.alertName':'x','com.df.alertIf':'up'}}]";
+	AUTO_CONTEXT x;
+	context_of(&x, "max-alerts=2");
+	AUTO_PART *all = observe(three_of), *fewer = observe(two_of);
+	AUTO_DESIRED *first = build_one(&x, all, NULL), *again = build_one(&x, all, first), *second = build_one(&x, fewer, again);
+	(void)state;
+	assert_int_equal(first->services[0]->wants.n_alerts, 0);
+	assert_int_equal(first->services[1]->wants.n_alerts, 1);
+	assert_int_equal(first->services[2]->wants.n_alerts, 1);
+	AUTO_FREE char *diags = diags_of(first), *none = diags_of(second);
+	assert_string_equal(diags, "error a : all services together have more alerts than max-alerts allows (2); those of this one, and of all that are younger, are left out\n");
+	assert_int_equal(again->n_built, 0);
+	assert_int_equal(second->services[0]->wants.n_alerts, 1);
+	assert_string_equal(none, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -566,6 +625,8 @@ int main(void)
 		cmocka_unit_test(a_history_of_changes_ends_as_a_fresh_start),
 		cmocka_unit_test(who_goes_takes_nothing_along),
 		cmocka_unit_test(no_two_jobs_have_one_name),
+		cmocka_unit_test(a_service_is_cut_down_to_its_limits),
+		cmocka_unit_test(of_all_together_the_youngest_go_without_and_come_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
