@@ -3,7 +3,9 @@
 The swarm is the test's own (tests/support/swarm.sh); where no Docker Engine can run the whole file is skipped and says why.
 """
 
+import datetime
 import http.server
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness                                                              # noqa: E402
-from harness import ROOT, TempDir, Watchbill, WatchbillApi, wait_for        # noqa: E402
+from harness import ROOT, TempDir, Watchbill, WatchbillApi, stays, wait_for  # noqa: E402
 from swarm import IMAGES as IMAGE_SCRIPT, Swarm                             # noqa: E402
 
 STACKS = os.path.join(ROOT, "manifests", "swarm")
@@ -261,6 +263,117 @@ class FailingReceivers(unittest.TestCase):
         self.watchbill()
         self.receiver.start()
         self.settle(self.receiver, {"a": "1"})
+
+
+class Updates(unittest.TestCase):
+    """What receivers are told of a service while the Engine replaces its tasks, and when that does not work."""
+
+    MONITOR_S = 4       # how long the Engine watches an update
+
+    @classmethod
+    def setUpClass(cls):
+        cls.swarm = Swarm()
+        cls.swarm.up()
+        cls.addClassCleanup(cls.swarm.down)
+        cls.swarm.images()
+        cls.swarm.docker("network", "create", "-d", "overlay", "--attachable", "monitor")
+        cls.api = cls.swarm.api
+
+    def setUp(self):
+        self.dir = TempDir()
+        self.addCleanup(self.dir.cleanup)
+        self.receiver, self.states = Receiver(), []
+        self.receiver.answer = self.note
+        self.receiver.start()
+        self.addCleanup(self.receiver.stop)
+        self.addCleanup(self.api.remove_service, "web")
+
+    def state(self):
+        return (self.api.service("web").get("UpdateStatus") or {}).get("State")
+
+    def note(self, _):
+        """Answers a notification, and keeps what the Engine said of the service's update at that moment."""
+        self.states.append(self.state())
+        return 200
+
+    def deploy(self, on_failure):
+        watched = {"Parallelism": 0, "Monitor": self.MONITOR_S * 10**9, "FailureAction": on_failure, "MaxFailureRatio": 0}
+        spec = self.api.spec("web", {"com.df.notify": "true", "com.df.scrapeNetwork": "monitor", "com.df.x": "1"}, replicas=2, networks=["monitor"])
+        self.api.json("POST", "/services/create", dict(spec, UpdateConfig=watched, RollbackConfig=dict(watched, FailureAction="pause")))
+        self.wb = Watchbill(self.dir / "data", self.swarm.docker_host, prometheus="none",
+                            env={"DF_NOTIFY_CREATE_SERVICE_URL": "http://127.0.0.1:%d/create" % self.receiver.port, "DF_INCLUDE_NODE_IP_INFO": "true",
+                                 "DF_NOTIFY_REMOVE_SERVICE_URL": "http://127.0.0.1:%d/remove" % self.receiver.port, "WATCHBILL_NOTIFY_CONVERGENCE_TIMEOUT": "120"})
+        self.addCleanup(self.wb.close)
+        self.assertEqual((self.told(1)["x"], len(self.addresses(0))), ("1", 2))
+
+    def change(self, x, *args):
+        """A new label and a new command; without one the image's own."""
+        def alter(spec):
+            spec["Labels"]["com.df.x"] = x
+            spec["TaskTemplate"]["ContainerSpec"].update(Args=list(args), Env=["X=" + x])
+        self.api.update_service("web", alter)
+
+    def told(self, n):
+        """What the n-th notification said."""
+        wait_for(lambda: len(self.receiver.told) >= n and len(self.states) >= n, 60,
+                 lambda: "%d notifications: %s; %s; %s" % (n, self.receiver.told, self.states, self.api.service("web").get("UpdateStatus")))
+        self.assertEqual(self.receiver.told[n - 1][0], "/create")
+        return self.receiver.told[n - 1][1]
+
+    def addresses(self, i):
+        return [entry[1] for entry in json.loads(self.receiver.told[i][1].get("nodeInfo", "[]"))]
+
+    def running_since(self):
+        """When the Engine saw the last of the service's tasks start, and the addresses of all."""
+        tasks = [t for t in self.api.get("/tasks", filters=json.dumps({"service": ["web"], "desired-state": ["running"]})) if t["Status"]["State"] == "running"]
+        return max(t["Status"]["Timestamp"] for t in tasks), sorted(a["Addresses"][0].split("/")[0] for t in tasks for a in t["NetworksAttachments"])
+
+    def ended(self):
+        return self.api.service("web")["UpdateStatus"]["CompletedAt"]
+
+    @staticmethod
+    def seconds(begin, end):
+        begin, end = (datetime.datetime.fromisoformat(t[:26].rstrip("Z") + "+00:00") for t in (begin, end))
+        return (end - begin).total_seconds()
+
+    def test_an_update_that_works_is_told_once_when_it_is_over(self):
+        self.deploy("pause")
+        before = self.addresses(0)
+        self.change("2", "/bin/httpd", "-f", "-p", "8080", "-h", "/www")
+        self.assertEqual(self.told(2)["x"], "2")
+        since, now = self.running_since()
+        self.assertEqual(self.states[1], "completed")
+        self.assertEqual(sorted(self.addresses(1)), now)
+        self.assertFalse(set(before) & set(now))
+        self.assertGreater(self.seconds(since, self.ended()), self.MONITOR_S - 0.5, "the Engine itself waits for the monitor period")
+        stays(lambda: len(self.receiver.told) == 2, 2, "silent: %s" % self.receiver.told)
+
+    def test_an_update_that_fails_is_paused_told_and_taken_back(self):
+        self.deploy("pause")
+        self.change("2", "/bin/false")
+        wait_for(lambda: self.state() == "paused", 60, lambda: "paused: %s" % self.state())
+        self.assertEqual(self.told(2)["x"], "2")
+        self.assertEqual(self.states[1], "paused")
+        diag = wait_for(lambda: self.wb.diags("web"), 10)[0]
+        self.assertEqual(diag["severity"], "warning")
+        self.assertIn("(UpdateStatus paused): update paused due to failure", diag["message"])
+        self.assertIn("docker service update --rollback web", diag["remedy"])
+        self.assertEqual([s["serviceName"] for s in self.wb.get("/v1/docker-flow-swarm-listener/get-services").json()], ["web"])
+        self.swarm.docker("service", "update", "--detach", "--rollback", "web")
+        wait_for(lambda: self.state() == "rollback_completed", 60, lambda: "rolled back: %s" % self.state())
+        wait_for(lambda: self.receiver.told[-1][1]["x"] == "1" and len(self.addresses(-1)) == 2, 30, lambda: str(self.receiver.told))
+        self.assertEqual((self.states[-1], sorted(self.addresses(-1))), ("rollback_completed", self.running_since()[1]))
+        wait_for(lambda: not self.wb.diags("web"), 10, "the warning goes")
+        self.assertEqual([path for path, _ in self.receiver.told if path != "/create"], [])
+
+    def test_an_update_that_the_engine_takes_back_is_not_told(self):
+        """Though its tasks run for longer than the settle time before they fail."""
+        self.deploy("rollback")
+        self.change("2", "/bin/sh", "-c", "sleep 2; false")
+        wait_for(lambda: self.state() == "rollback_completed", 60, lambda: "rolled back: %s" % self.state())
+        wait_for(lambda: sorted(self.addresses(-1)) == self.running_since()[1], 30, lambda: str(self.receiver.told))
+        self.assertEqual({params["x"] for _, params in self.receiver.told}, {"1"})
+        self.assertEqual(self.wb.diags("web"), [])
 
 
 if __name__ == "__main__":
