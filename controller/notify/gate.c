@@ -13,9 +13,12 @@ enum {
 	GLOBAL_STEADY_MS = 5000,
 };
 
+#define NEVER_MS (INT64_MAX / 2)
+
 struct entry {
 	struct obs_service *obs; /* as observed last; its name is the key */
 	bool seen, held, converged;
+	bool judged; /* the Engine has just said that the update is over or stuck, after it watched the tasks for the update's monitor period */
 	int64_t held_since_ms, steady_since_ms; /* steady: since when `obs` has been the same */
 	bool has_passed, passed_unready; /* unready: was told at once, and will be once more */
 	struct digest passed;			 /* the notice that passed last */
@@ -89,12 +92,21 @@ static void pass_unready(const struct gate *g, struct entry *e, gate_fn *fn, voi
 	e->passed_unready = true;
 }
 
+/* For how long nothing may change before the entry, which is held, passes. A paused update waits for somebody, and its tasks for nobody. */
+static int64_t steady_ms(const struct gate *g, const struct entry *e)
+{
+	if (e->obs->update == OBS_UPDATE_RUNNING)
+		return NEVER_MS;
+	if (e->converged || e->obs->update == OBS_UPDATE_PAUSED)
+		return e->judged ? 0 : g->set->notify_settle_time_ms;
+	return e->obs->replicas < 0 && e->obs->n_tasks ? GLOBAL_STEADY_MS : NEVER_MS;
+}
+
 /* When the entry, which is held, passes if nothing changes. */
 static int64_t passes_at_ms(const struct gate *g, const struct entry *e)
 {
 	int64_t limit = e->held_since_ms + g->set->notify_convergence_timeout_ms;
-	int64_t steady = e->converged ? g->set->notify_settle_time_ms : e->obs->replicas < 0 && e->obs->n_tasks ? GLOBAL_STEADY_MS : INT64_MAX / 2;
-	int64_t at = e->steady_since_ms + steady;
+	int64_t at = e->steady_since_ms + steady_ms(g, e);
 	return at < limit ? at : limit;
 }
 
@@ -142,6 +154,12 @@ static struct entry *find(const struct gate *g, const char *name)
 	return e;
 }
 
+/* Whether the Engine has come to a verdict. */
+static bool is_judged(enum obs_update before, enum obs_update now)
+{
+	return now != before && (now == OBS_UPDATE_PAUSED || before == OBS_UPDATE_RUNNING);
+}
+
 static void take_in(struct gate *g, struct obs_service *s, int64_t now_ms, gate_fn *fn, void *ctx)
 {
 	struct entry *e = find(g, s->name);
@@ -158,6 +176,7 @@ static void take_in(struct gate *g, struct obs_service *s, int64_t now_ms, gate_
 		HASH_DEL(g->entries, e); /* its key is in the value that is replaced */
 	else
 		e = xcalloc(1, sizeof *e);
+	e->judged = is_judged(e->obs ? e->obs->update : OBS_UPDATE_NONE, s->update);
 	obs_service_unref(e->obs);
 	e->obs = obs_service_ref(s);
 	HASH_ADD_KEYPTR(hh, g->entries, s->name, strlen(s->name), e);

@@ -1,7 +1,8 @@
 /* The gate: when what was observed of a service may be told. Pure: time comes in with the event.
  *
  * A service that names no com.df.scrapeNetwork passes at once. One that does is held until its tasks run and have stayed the same for a while,
- * because their addresses are what its receivers want to know; it is never held for longer than a limit. Its removal is never held. */
+ * because their addresses are what its receivers want to know, and while the Engine replaces them; it is never held for longer than a limit. An
+ * update that the Engine has paused is told at once: the service is what it is until somebody decides. A removal is never held. */
 #ifndef WB_NOTIFY_GATE_H
 #define WB_NOTIFY_GATE_H
 

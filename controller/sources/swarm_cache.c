@@ -462,6 +462,9 @@ static void copy_spec(struct cached_service *s, const struct swarm_service *from
 	s->spec = *from;
 	s->spec.id = arena_strdup(a, from->id);
 	s->spec.name = arena_strdup(a, from->name);
+	bool paused = from->update == OBS_UPDATE_PAUSED; /* nobody asks for the words otherwise */
+	s->spec.update_state = paused ? arena_strdup(a, from->update_state) : "";
+	s->spec.update_message = paused ? arena_strdup(a, from->update_message) : "";
 	s->spec.labels = ARENA_ARRAY(a, struct obs_label, from->n_labels + 1);
 	s->spec.n_labels = 0;
 	for (size_t i = 0; i < from->n_labels; i++)
@@ -514,7 +517,7 @@ void swarm_cache_put_service(struct swarm_cache *c, const struct swarm_service *
 	name_service(c, s);
 	HASH_ADD_KEYPTR(hh, c->services, s->spec.id, strlen(s->spec.id), s);
 	s->seen = s->dirty = c->changed = true;
-	s->spec_changed |= s->opted_in && (!was_in || !same_tasks_spec || from->updating);
+	s->spec_changed |= s->opted_in && (!was_in || !same_tasks_spec || from->update == OBS_UPDATE_RUNNING);
 	if (s->spec_changed)
 		watch(c, s);
 	c->n_changes++;
@@ -545,7 +548,7 @@ void swarm_cache_glance(struct swarm_cache *c, const char *service_id)
 
 static bool is_incomplete(const struct cached_service *s)
 {
-	return s->spec.updating || (s->spec.replicas >= 0 && s->n_tasks != (size_t)s->spec.replicas);
+	return s->spec.update == OBS_UPDATE_RUNNING || (s->spec.replicas >= 0 && s->n_tasks != (size_t)s->spec.replicas);
 }
 
 void swarm_cache_start_rolling(struct swarm_cache *c, int64_t until_ms, bool only_incomplete)
@@ -565,7 +568,7 @@ size_t swarm_cache_rolling(struct swarm_cache *c, int64_t now_ms)
 	size_t n = 0;
 	struct cached_service *s, *next;
 	DL_FOREACH_SAFE(c->watched, s, next) {
-		if (s->rolling_until_ms && s->rolling_until_ms <= now_ms && !s->spec.updating)
+		if (s->rolling_until_ms && s->rolling_until_ms <= now_ms && s->spec.update != OBS_UPDATE_RUNNING)
 			s->rolling_until_ms = 0;
 		if (!is_rolling(s) && !s->spec_changed)
 			unwatch(c, s);
@@ -662,6 +665,7 @@ static struct obs_service *observe(struct swarm_cache *c, const struct cached_se
 	else if (s->obs)
 		observe_same_tasks(c, s->obs, o);
 	obs_service_seal(o);
+	o->update = notice_waits(o) ? s->spec.update : OBS_UPDATE_NONE;
 	return o;
 }
 
@@ -751,6 +755,27 @@ static void report_names(const struct swarm_cache *c, size_t n, struct diags *d)
 	}
 }
 
+static char *paused_remedy(const char *name, bool is_rollback)
+{
+	if (is_rollback)
+		return xasprintf("See why its tasks fail: docker service ps --no-trunc %s. The way back failed as well: deploy what works.", name);
+	return xasprintf("See why its tasks fail: docker service ps --no-trunc %s. Then deploy what works, or go back: docker service update --rollback %s.", name, name);
+}
+
+/* Of services that are not opted in nobody asked to hear. */
+static void report_updates(const struct swarm_cache *c, size_t n, struct diags *d)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct cached_service *s = c->order[i];
+		if (!s->opted_in || s->spec.update != OBS_UPDATE_PAUSED)
+			continue;
+		bool is_rollback = strcmp(s->spec.update_state, "rollback_paused") == 0;
+		AUTO_FREE char *remedy = paused_remedy(s->spec.name, is_rollback);
+		diags_add(d, DIAG_WARNING, s->known_as, "", remedy, "the Engine has paused the service's %s (UpdateStatus %s): %.300s", is_rollback ? "rollback" : "update",
+			s->spec.update_state, s->spec.update_message);
+	}
+}
+
 struct obs_part *swarm_cache_publish(struct swarm_cache *c, const char *source, uint64_t revision)
 {
 	if (!c->changed)
@@ -767,6 +792,7 @@ struct obs_part *swarm_cache_publish(struct swarm_cache *c, const char *source, 
 	}
 	struct obs_part *part = obs_part_new(source, revision, list, n);
 	report_names(c, n, &part->diags);
+	report_updates(c, n, &part->diags);
 	struct obs_node **nodes = xcalloc(HASH_COUNT(c->nodes), sizeof *nodes);
 	size_t n_nodes = 0;
 	for (struct cached_node *node = c->nodes; node; node = node->hh.next)

@@ -79,6 +79,25 @@ static struct digest tasks_spec_digest(const json_t *spec)
 	return digest_final(&c);
 }
 
+static enum obs_update update_of(const char *state)
+{
+	static const struct {
+		const char *state;
+		enum obs_update update;
+	} rows[] = {{"updating", OBS_UPDATE_RUNNING}, {"rollback_started", OBS_UPDATE_RUNNING}, {"paused", OBS_UPDATE_PAUSED}, {"rollback_paused", OBS_UPDATE_PAUSED}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (strcmp(rows[i].state, state) == 0)
+			return rows[i].update;
+	return OBS_UPDATE_NONE;
+}
+
+static void read_update(struct arena *a, const json_t *status, struct swarm_service *out)
+{
+	out->update_state = copy_str(a, status, "State");
+	out->update_message = copy_str(a, status, "Message");
+	out->update = update_of(out->update_state);
+}
+
 int swarm_parse_service(struct arena *a, const char *bytes, size_t len, struct swarm_service *out, struct err *e)
 {
 	struct err mended = {0};
@@ -97,8 +116,7 @@ int swarm_parse_service(struct arena *a, const char *bytes, size_t len, struct s
 		.tasks_spec = tasks_spec_digest(spec),
 		.mended = mended.kind != ERR_NONE,
 	};
-	const char *state = json_get_str(json_object_get(j, "UpdateStatus"), "State", "");
-	out->updating = strcmp(state, "updating") == 0 || strcmp(state, "rollback_started") == 0;
+	read_update(a, json_object_get(j, "UpdateStatus"), out);
 	read_labels(a, json_object_get(spec, "Labels"), out);
 	read_networks(a, spec, out);
 	return need(out->id, "ID", e) < 0 ? -1 : need(out->name, "Spec.Name", e);

@@ -19,7 +19,8 @@ struct swarm_service {
 	const char **networks; /* IDs */
 	size_t n_networks;
 	struct digest tasks_spec; /* changes when tasks have to be replaced, started or stopped */
-	bool updating;			  /* a rolling update is under way */
+	enum obs_update update;
+	const char *update_state, *update_message; /* the Engine's words; "" without any */
 	bool mended;			  /* held bytes that are not UTF-8 */
 };
 

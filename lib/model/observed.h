@@ -37,6 +37,13 @@ struct obs_task {
 	struct obs_node *node; /* never NULL; the service holds a reference for each task */
 };
 
+/* What the orchestrator itself says of replacing the service's tasks. */
+enum obs_update {
+	OBS_UPDATE_NONE, /* nothing, or that it is over */
+	OBS_UPDATE_RUNNING,
+	OBS_UPDATE_PAUSED, /* it goes on with the tasks that there are until somebody decides */
+};
+
 struct obs_service {
 	unsigned refs;
 	struct arena arena;		  /* holds everything below */
@@ -56,6 +63,7 @@ struct obs_service {
 	size_t n_tasks;
 	const char *reached_on; /* network whose addresses are the ones to scrape, where whoever observed the service says so; else NULL */
 	bool opted_in;		  /* the notify label is there and true */
+	enum obs_update update; /* only of a service that notifications wait for, so that no other counts as changed */
 	bool mended;		  /* held bytes that are not UTF-8, which now read '?' */
 };
 
@@ -95,7 +103,7 @@ struct obs_service *obs_service_ref(struct obs_service *s);
 void obs_service_unref(struct obs_service *s);
 /* Value of a label, NULL without it. */
 const char *obs_service_label(const struct obs_service *s, const char *key);
-/* True when both would lead to the same configuration: all but versions compared. Both sealed. */
+/* True when both would lead to the same configuration and notifications: all but versions compared. Both sealed. */
 bool obs_service_equal(const struct obs_service *a, const struct obs_service *b);
 /* Value of the label com.df.NAME, or of the label NAME itself if it has a dot; NULL without it. */
 const char *obs_service_param(const struct obs_service *s, const char *name);

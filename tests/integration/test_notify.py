@@ -431,6 +431,95 @@ class Services(Case):
         self.assertEqual(len(self.info(self.until(self.receiver.created))), 1)
         self.assertGreater(time.monotonic() - began, 0.5)
 
+    def updated(self, state, settle="60s", running=2):
+        """Watchbill beside a service with node info of whose 2 tasks `running` run and of whose update the Engine says `state`."""
+        self.cluster.add_service("a", labels(scrapeNetwork="monitor"), replicas=2)
+        for slot in range(running + 1, 3):
+            self.cluster.set_task_state("a", slot, "pending")
+        self.cluster.set_update_state("a", state)
+        return self.watchbill("--notify-convergence-timeout", "60s", "--task-interval", "200ms", settle=settle, env=dict(self.urls(), DF_INCLUDE_NODE_IP_INFO="true"))
+
+    def forget(self, wb):
+        wb.stop()
+        self.cluster.remove_service("a")
+        self.receiver.calls.clear()
+        os.unlink(self.dir / "data/notify.json")
+
+    def told_at_once(self, change):
+        """With a settle time of a minute."""
+        began = time.monotonic()
+        change()
+        call = self.until(self.receiver.created)
+        self.assertLess(time.monotonic() - began, 5 * harness.SLOW)
+        return call
+
+    def test_F080_an_update_is_waited_for_until_it_is_over(self):
+        for state, end in (("updating", "completed"), ("rollback_started", "rollback_completed"), ("updating", None)):
+            with self.subTest(state=state, end=end):
+                wb = self.updated(state)
+                self.streaming()
+                self.cluster.move_task("a", 1, address="127.1.0.60")
+                self.quiet()
+                self.assertEqual(self.receiver.calls, [])
+                call = self.told_at_once(lambda: self.cluster.set_update_state("a", end))
+                self.assertIn("127.1.0.60", [entry[1] for entry in self.info(call)])
+                self.assertEqual(wb.diags("a"), [])
+                self.forget(wb)
+
+    def test_F080_what_is_over_already_follows_its_tasks(self):
+        for end in ("completed", "rollback_completed"):
+            with self.subTest(end):
+                wb = self.updated(end, settle="100ms", running=1)
+                self.quiet()
+                self.assertEqual(self.receiver.calls, [])
+                self.cluster.set_task_state("a", 2, "running")
+                self.assertEqual(len(self.info(self.until(self.receiver.created))), 2)
+                self.forget(wb)
+
+    def test_an_update_without_an_end_is_not_waited_for_forever(self):
+        self.cluster.add_service("a", labels(scrapeNetwork="monitor"), replicas=1)
+        self.cluster.set_update_state("a", "updating")
+        self.watchbill("--notify-convergence-timeout", "1500ms")
+        began = time.monotonic()
+        self.until(self.receiver.created)
+        self.assertGreater(time.monotonic() - began, 0.5)
+
+    def test_a_paused_update_is_told_at_once_and_reported(self):
+        for before, state, remedy in (("updating", "paused", "docker service update --rollback a"), ("rollback_started", "rollback_paused", "deploy what works")):
+            with self.subTest(state):
+                wb = self.updated(before, running=1)
+                self.streaming()
+                self.quiet()
+                self.assertEqual((self.receiver.calls, wb.diags("a")), ([], []))
+                call = self.told_at_once(lambda: self.cluster.set_update_state("a", state, message="task t1 failed"))
+                self.assertEqual((call.params["replicas"], len(self.info(call))), ("2", 1))
+                diag = wait_for(lambda: wb.diags("a"), 5)[0]
+                self.assertEqual(diag["severity"], "warning")
+                self.assertIn("(UpdateStatus %s): task t1 failed" % state, diag["message"])
+                self.assertIn(remedy, diag["remedy"])
+                self.assertEqual([s["serviceName"] for s in wb.get(API + "/get-services").json()], ["a"])
+                self.cluster.set_update_state("a", "updating")
+                wait_for(lambda: not wb.diags("a"), 5, "the warning goes")
+                self.assertEqual(self.receiver.removed(), [])
+                self.forget(wb)
+
+    def test_one_that_was_paused_before_is_told_at_once(self):
+        self.told_at_once(lambda: self.updated("paused", running=1))
+        self.quiet()
+        self.assertEqual(len(self.receiver.calls), 1)
+
+    def test_an_update_status_changes_nothing_that_runs(self):
+        self.cluster.add_service("a", labels(scrapePort="80", scrapeNetwork="monitor", alertName="x", alertIf="up == 0"))
+        wb = self.watchbill()
+        self.until(self.receiver.created)
+        before = (wb.settled().reloads(), wb.generation(), wb.digest())
+        for state in ("updating", "completed", None, "updating", "paused", "rollback_started", "rollback_paused", "rollback_completed"):
+            self.cluster.set_update_state("a", state)
+            wait_for(lambda: bool(wb.diags("a")) == ("paused" in str(state)), 5)
+            self.assertEqual((wb.settled().reloads(), wb.generation(), wb.digest()), before, state)
+        self.quiet()
+        self.assertEqual(len(self.receiver.calls), 1)
+
     def test_F081_no_wait_otherwise(self):
         self.watchbill(settle="30s")
         self.streaming()

@@ -323,10 +323,14 @@ class Cluster:
         with self.lock:
             self.set_labels(name, self.by_name[name].labels)
 
-    def set_update_state(self, name, state, old="updating"):
+    def set_update_state(self, name, state, old="updating", message=None):
+        """What the Engine says of a rolling update; `state` None: nothing, as after any new update until its first task is replaced."""
         with self.lock:
             service = self.by_name[name]
-            service.update_status = {"State": state, "StartedAt": stamp(self.now()), "Message": state}
+            service.update_status = state and {"State": state, "StartedAt": stamp(self.now()), "Message": message or state}
+            if not state:
+                self._service_changed(service, service.previous)
+                return
             self._service_changed(service, service.previous, **{"updatestate.new": state, "updatestate.old": old})
 
     def scale(self, name, replicas, state="running"):

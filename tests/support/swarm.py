@@ -95,8 +95,8 @@ class Swarm:
         body, _, status = done.stdout.rpartition(b"\n")
         return Answer(int(status), {}, body)
 
-    def prometheus(self, port=9090):
-        api = PrometheusApi("127.0.0.1:%d" % port)
+    def prometheus(self, port=9090, path=""):
+        api = PrometheusApi("127.0.0.1:%d%s" % (port, path))
         api.fetch = self.fetch
         return api
 

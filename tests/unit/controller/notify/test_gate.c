@@ -19,16 +19,17 @@ static void note(void *ctx, const struct gate_verdict *v)
 	assert_int_equal(v->create != NULL, v->kind == GATE_PASS);
 }
 
-/* A service of each word: NAME, NAME=N (scrapeNetwork, N of 2 tasks run), NAME*N (the same, global, on N of 3 nodes). ":L" gives it a label. What is
- * said the same way twice is the same value. */
+/* A service of each word: NAME, NAME=N (scrapeNetwork, N of 2 tasks run), NAME*N (the same, global, on N of 3 nodes). ":L" gives it a label,
+ * "^" says that it is being updated, "!" that its update is paused. What is said the same way twice is the same value. */
 static struct obs_service *service_of(const char *word)
 {
 	char name[16] = "", kind = ' ', label[8] = "";
 	int n = 0;
-	if (sscanf(word, "%15[a-z]%c%d:%7s", name, &kind, &n, label) < 3)
-		sscanf(word, "%15[a-z]:%7s", name, label);
+	if (sscanf(word, "%15[a-z]%c%d:%7[a-z]", name, &kind, &n, label) < 3)
+		sscanf(word, "%15[a-z]:%7[a-z]", name, label);
 	struct obs_service *s = obs_service_new("swarm", "", name);
 	s->opted_in = true;
+	s->update = strchr(word, '^') ? OBS_UPDATE_RUNNING : strchr(word, '!') ? OBS_UPDATE_PAUSED : OBS_UPDATE_NONE;
 	s->replicas = kind == '*' ? -1 : 2;
 	s->labels = ARENA_ARRAY(&s->arena, struct obs_label, 2);
 	s->tasks = ARENA_ARRAY(&s->arena, struct obs_task, 3);
@@ -125,6 +126,19 @@ SCRIPT(the_wait_is_bounded, false, {0, "a=1", "~a", 30000}, {29999, NULL, "", 1}
 SCRIPT(the_bound_counts_from_the_first_change, false, {0, "a=1", "~a", 30000}, {20000, "a=0", "", 10000}, {29500, "a=2", "", 500}, {30000, "a=2", "+a", -1})
 SCRIPT(a_global_service_may_be_on_fewer_nodes, false, {0, "a*0", "~a", 30000}, {1000, "a*2", "", 5000}, {6000, NULL, "+a", -1}, {7000, "a*3", "~a", 1000}, {8000, NULL, "+a", -1})
 SCRIPT(F082_immediate_and_once_more, true, {0, "a=1", "+a", 30000}, {100, "a=2", "+a", 1000}, {1100, NULL, "+a!", -1}, {2000, "a=2", "", -1}, {3000, "b", "+b -a", -1})
+SCRIPT(F080_an_update_is_waited_for_until_the_engine_says_that_it_is_over, false,
+	{0, "a=2", "~a", 1000}, {1000, NULL, "+a", -1}, {2000, "a=2^", "~a", 30000}, {4000, "a=1^", "", 28000}, {5000, "a=2^:x", "", 27000}, {9999, NULL, "", 22001},
+	{10000, "a=2:x", "+a", -1})
+SCRIPT(F080_tasks_that_do_not_run_after_an_update_are_waited_for, false,
+	{0, "a=2^", "~a", 30000}, {5000, "a=1", "", 25000}, {6000, "a=2", "", 1000}, {7000, NULL, "+a", -1})
+SCRIPT(an_update_is_not_waited_for_without_scrape_network, false, {0, "a^", "+a", -1}, {1, "a!", "+a", -1})
+SCRIPT(the_wait_for_an_update_is_bounded, false, {0, "a=2^", "~a", 30000}, {30000, NULL, "+a", -1}, {31000, "a=2^:x", "~a", 30000}, {32000, "a=2:x", "+a", -1})
+SCRIPT(a_global_service_is_waited_for_while_it_is_updated, false, {0, "a*2^", "~a", 30000}, {6000, "a*3^", "", 24000}, {12000, "a*3", "+a", -1})
+SCRIPT(a_paused_update_is_told_at_once, false, {0, "a=1^", "~a", 30000}, {100, "a=1!", "+a", -1}, {200, "a=1!", "", -1})
+SCRIPT(a_service_that_is_paused_already_is_told_at_once, false, {0, "a=1!", "+a", -1}, {1, "a*0!", "~a", 1000})
+SCRIPT(tasks_that_come_and_go_while_paused_are_gathered, false,
+	{0, "a=1!", "+a", -1}, {5000, "a=0!", "~a", 1000}, {5500, "a=1!", "", 1000}, {6500, NULL, "+a", -1}, {7000, "a=1", "~a", 30000}, {7100, "", "-a", -1})
+SCRIPT(F082_immediate_while_updated, true, {0, "a=1^", "+a", 30000}, {100, "a=2^", "+a", 29900}, {200, "a=2", "+a!", -1})
 SCRIPT(the_wish_to_wait_is_dropped, false, {0, "a=1", "~a", 30000}, {1, "a", "+a", -1})
 
 static void two_of_one_name(void **state)
@@ -161,6 +175,15 @@ int main(void)
 		cmocka_unit_test(the_bound_counts_from_the_first_change),
 		cmocka_unit_test(a_global_service_may_be_on_fewer_nodes),
 		cmocka_unit_test(F082_immediate_and_once_more),
+		cmocka_unit_test(F080_an_update_is_waited_for_until_the_engine_says_that_it_is_over),
+		cmocka_unit_test(F080_tasks_that_do_not_run_after_an_update_are_waited_for),
+		cmocka_unit_test(an_update_is_not_waited_for_without_scrape_network),
+		cmocka_unit_test(the_wait_for_an_update_is_bounded),
+		cmocka_unit_test(a_global_service_is_waited_for_while_it_is_updated),
+		cmocka_unit_test(a_paused_update_is_told_at_once),
+		cmocka_unit_test(a_service_that_is_paused_already_is_told_at_once),
+		cmocka_unit_test(tasks_that_come_and_go_while_paused_are_gathered),
+		cmocka_unit_test(F082_immediate_while_updated),
 		cmocka_unit_test(the_wish_to_wait_is_dropped),
 		cmocka_unit_test(two_of_one_name),
 	};

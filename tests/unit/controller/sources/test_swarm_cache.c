@@ -229,7 +229,7 @@ static void at_first_only_what_is_incomplete_rolls(void **state)
 	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
 	struct swarm_service whole = service("whole", 1, opted, 3), half = service("half", 1, opted, 3), updating = service("updating", 1, opted, 3);
 	half.replicas = 2;
-	updating.updating = true;
+	updating.update = OBS_UPDATE_RUNNING;
 	swarm_cache_put_service(c, &whole);
 	swarm_cache_put_service(c, &half);
 	swarm_cache_put_service(c, &updating);
@@ -284,6 +284,118 @@ static void recorded_service_and_task_are_understood(void **state)
 	assert_int_equal(t.n_addresses > 0, 1);
 	assert_string_equal(t.addresses[0].network, "monitor");
 	assert_null(strchr(t.addresses[0].address, '/'));
+}
+
+static void recorded_updates_are_understood(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *file, *says;
+		enum obs_update update;
+	} rows[] = {
+		{"service-web-label-added.json", "", OBS_UPDATE_NONE},
+		{"service-web-update-paused.json", "update paused due to failure or early termination of task 1kcjwovzxviuzw27s9v6qfbwp", OBS_UPDATE_PAUSED},
+		{"service-web-rolledback.json", "rollback completed", OBS_UPDATE_NONE},
+	};
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_ARENA a = ARENA_INIT;
+		struct err e = {0};
+		struct swarm_service s;
+		AUTO_FREE char *text = recorded(rows[i].file);
+		ROW_INT(rows[i].file, swarm_parse_service(&a, text, strlen(text), &s, &e), 0);
+		ROW_INT(rows[i].file, s.update, rows[i].update);
+		ROW_STR(rows[i].file, s.update_message, rows[i].says);
+	}
+}
+
+static void every_update_status_is_understood(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *status;
+		enum obs_update update;
+	} rows[] = {
+		{"{}", OBS_UPDATE_NONE},
+		{"null", OBS_UPDATE_NONE},
+		{"{\"State\":7}", OBS_UPDATE_NONE},
+		{"{\"State\":\"completed\"}", OBS_UPDATE_NONE},
+		{"{\"State\":\"rollback_completed\"}", OBS_UPDATE_NONE},
+		{"{\"State\":\"updating\"}", OBS_UPDATE_RUNNING},
+		{"{\"State\":\"rollback_started\"}", OBS_UPDATE_RUNNING},
+		{"{\"State\":\"paused\"}", OBS_UPDATE_PAUSED},
+		{"{\"State\":\"rollback_paused\"}", OBS_UPDATE_PAUSED},
+	};
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_ARENA a = ARENA_INIT;
+		struct err e = {0};
+		struct swarm_service s;
+		AUTO_FREE char *text = xasprintf("{\"ID\":\"a\",\"Spec\":{\"Name\":\"a\"},\"UpdateStatus\":%s}", rows[i].status);
+		ROW_INT(rows[i].status, swarm_parse_service(&a, text, strlen(text), &s, &e), 0);
+		ROW_INT(rows[i].status, s.update, rows[i].update);
+	}
+}
+
+static const struct obs_label waits[] = {{"com.df.notify", "true"}, {"com.df.scrapeNetwork", "monitor"}};
+
+static struct obs_part *put_update(struct swarm_cache *c, struct swarm_service *s, enum obs_update update, const char *word, const char *message)
+{
+	s->version++;
+	s->update = update;
+	s->update_state = word;
+	s->update_message = message;
+	swarm_cache_put_service(c, s);
+	return publish(c);
+}
+
+static void an_update_is_another_value_only_where_it_is_waited_for(void **state)
+{
+	(void)state;
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_service a = service("a", 1, waits, 2), b = service("b", 1, opted, 3);
+	swarm_cache_put_service(c, &a);
+	swarm_cache_put_service(c, &b);
+	struct obs_part *none = publish(c);
+	obs_part_unref(put_update(c, &a, OBS_UPDATE_RUNNING, "updating", ""));
+	struct obs_part *running = put_update(c, &b, OBS_UPDATE_RUNNING, "updating", "");
+	assert_int_equal(running->services[0]->update, OBS_UPDATE_RUNNING);
+	assert_ptr_not_equal(running->services[0], none->services[0]);
+	assert_ptr_equal(running->services[1], none->services[1]);
+	struct obs_part *over = put_update(c, &a, OBS_UPDATE_NONE, "completed", "");
+	assert_int_equal(over->services[0]->update, OBS_UPDATE_NONE);
+	struct obs_part *absent = put_update(c, &a, OBS_UPDATE_NONE, "", "");
+	assert_ptr_equal(absent->services[0], over->services[0]);
+	obs_part_unref(none);
+	obs_part_unref(running);
+	obs_part_unref(over);
+	obs_part_unref(absent);
+	swarm_cache_free(c);
+}
+
+static void a_paused_update_is_reported_until_it_is_over(void **state)
+{
+	(void)state;
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_service a = service("a", 1, opted, 3), other = service("other", 1, NULL, 0);
+	struct obs_part *p = put_update(c, &a, OBS_UPDATE_PAUSED, "paused", "task x failed");
+	assert_int_equal(p->diags.v.n, 1);
+	assert_int_equal(p->diags.v.at[0].severity, DIAG_WARNING);
+	assert_string_equal(p->diags.v.at[0].service, "a");
+	assert_string_equal(p->diags.v.at[0].message, "the Engine has paused the service's update (UpdateStatus paused): task x failed");
+	assert_non_null(strstr(p->diags.v.at[0].remedy, "docker service update --rollback a"));
+	obs_part_unref(p);
+	p = put_update(c, &other, OBS_UPDATE_PAUSED, "paused", ""); /* of what is not opted in nothing is said, and the other is still there */
+	assert_int_equal(p->diags.v.n, 1);
+	assert_non_null(strstr(p->diags.v.at[0].message, "task x failed"));
+	obs_part_unref(p);
+	p = put_update(c, &a, OBS_UPDATE_PAUSED, "rollback_paused", "task y failed");
+	assert_int_equal(p->diags.v.n, 1);
+	assert_string_equal(p->diags.v.at[0].message, "the Engine has paused the service's rollback (UpdateStatus rollback_paused): task y failed");
+	assert_null(strstr(p->diags.v.at[0].remedy, "--rollback"));
+	obs_part_unref(p);
+	p = put_update(c, &a, OBS_UPDATE_NONE, "rollback_completed", "");
+	assert_int_equal(p->diags.v.n, 0);
+	obs_part_unref(p);
+	swarm_cache_free(c);
 }
 
 static void versions_are_compared_as_numbers(void **state)
@@ -387,6 +499,10 @@ int main(void)
 		cmocka_unit_test(rolling_starts_with_what_runs_and_ends),
 		cmocka_unit_test(at_first_only_what_is_incomplete_rolls),
 		cmocka_unit_test(recorded_service_and_task_are_understood),
+		cmocka_unit_test(recorded_updates_are_understood),
+		cmocka_unit_test(every_update_status_is_understood),
+		cmocka_unit_test(an_update_is_another_value_only_where_it_is_waited_for),
+		cmocka_unit_test(a_paused_update_is_reported_until_it_is_over),
 		cmocka_unit_test(versions_are_compared_as_numbers),
 		cmocka_unit_test(info_tells_managers_from_others),
 	};
