@@ -81,6 +81,26 @@ static void write_objects(const struct api *api, struct buf *out)
 		value(out, "watchbill_diags", "severity", diag_severity_name((enum diag_severity)i), by_severity[i]);
 }
 
+static void write_expected(const struct api *api, struct buf *out)
+{
+	const struct desired *d = engine_desired(api->engine);
+	head(out, "watchbill_expected_targets", "gauge", "Targets that the service should have, by what the orchestrator wants to run.");
+	for (size_t i = 0; d && i < d->n; i++)
+		if (d->services[i]->wants.n_scrapes)
+			value(out, "watchbill_expected_targets", "job", d->services[i]->obs->key, desired_wanted_targets(d->services[i]));
+	head(out, "watchbill_service_updating", "gauge", "1 while the orchestrator replaces the service's tasks. Only with the setting expected-targets.");
+	for (size_t i = 0; d && d->set->expected_targets && i < d->n; i++)
+		if (d->services[i]->wants.n_scrapes)
+			value(out, "watchbill_service_updating", "job", d->services[i]->obs->key, d->services[i]->obs->update == OBS_UPDATE_RUNNING);
+}
+
+static void write_outcome(const struct api *api, struct buf *out)
+{
+	head(out, "watchbill_outcome", "gauge", "1 for the outcome of the last cycle.");
+	for (int i = OUTCOME_UNCHANGED; i <= OUTCOME_HALTED; i++)
+		value(out, "watchbill_outcome", "outcome", cycle_outcome_name((enum cycle_outcome)i), engine_outcome(api->engine) == (enum cycle_outcome)i);
+}
+
 static void write_sources(const struct engine_parts *p, struct buf *out)
 {
 	static const struct {
@@ -123,7 +143,9 @@ void api_metrics_text(const struct api *api, struct buf *out)
 	const struct engine_parts *p = engine_parts_of(api->engine);
 	write_process(out);
 	write_cycles(engine_metrics(api->engine), out);
+	write_outcome(api, out);
 	write_objects(api, out);
+	write_expected(api, out);
 	write_sources(p, out);
 	write_workers(p, out);
 	api_listener_metrics(api, out);

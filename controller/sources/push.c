@@ -237,6 +237,7 @@ const struct obs_service *push_source_put(struct source *p, const struct pair *p
 	struct obs_service *o = obs_service_new("push", "", push_param(params, n, "serviceName"));
 	if (!text_parse_int(push_param(params, n, "replicas"), 0, INT32_MAX, &o->replicas))
 		o->replicas = 0;
+	o->wanted_tasks = o->replicas;
 	o->opted_in = true;
 	o->n_labels = labels_of(&o->arena, params, n, &o->labels);
 	obs_service_seal(o);
@@ -276,6 +277,7 @@ static struct obs_service *persistent_rest(const struct obs_service *o)
 	struct obs_service *rest = obs_service_new("push", "", o->name);
 	rest->opted_in = true;
 	rest->replicas = o->replicas;
+	rest->wanted_tasks = o->wanted_tasks;
 	rest->labels = ARENA_ARRAY(&rest->arena, struct obs_label, o->n_labels);
 	for (size_t i = 0; i < o->n_labels; i++) {
 		const struct obs_label *l = &o->labels[i];
@@ -313,6 +315,7 @@ static struct obs_service *with_nodes(const struct push *s, const struct obs_ser
 	struct obs_service *o = obs_service_new("push", "", from->name);
 	struct arena *a = &o->arena;
 	o->replicas = from->replicas;
+	o->wanted_tasks = from->wanted_tasks;
 	o->opted_in = from->opted_in;
 	o->labels = obs_labels_copy(a, from->labels, from->n_labels);
 	o->n_labels = from->n_labels;

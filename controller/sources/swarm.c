@@ -899,7 +899,7 @@ struct source *swarm_source_new(uv_loop_t *loop, struct http_client *http, const
 	s->reconnect_ms = RECONNECT_FIRST_MS;
 	s->guard.share = set->removal_guard;
 	snprintf(s->port.problem, sizeof s->port.problem, "not asked yet");
-	s->cache = swarm_cache_new(set->notify_label, set->service_name_prefix);
+	s->cache = swarm_cache_new(set->notify_label, set->service_name_prefix, set->expected_targets);
 	s->reconnect_timer = timer_new(loop, on_reconnect_timer, s);
 	s->tasks_timer = timer_new(loop, on_tasks_timer, s);
 	s->resync_timer = timer_new(loop, on_resync_timer, s);

@@ -38,6 +38,7 @@ struct cached_service {
 	bool has_fresh;
 	struct digest tasks;	  /* of the tasks last known */
 	size_t n_tasks;
+	size_t n_wanted, n_incoming_wanted; /* tasks that should run, whatever they do now */
 	struct obs_service *obs;
 	bool dirty, seen, spec_changed;
 	bool told; /* an event spoke of it since the last list */
@@ -69,6 +70,7 @@ struct swarm_cache {
 	struct cached_node *nodes;
 	struct cached_network *networks;
 	bool only_rolling, nodes_changed, networks_changed, changed;
+	bool tells_updates;
 	size_t n_changes;
 	struct cached_service **order; /* by name; NULL when services came or went since */
 };
@@ -276,7 +278,10 @@ void swarm_cache_put_task(struct swarm_cache *c, const struct swarm_task *t)
 {
 	struct cached_service *s;
 	HASH_FIND_STR(c->services, t->service_id, s);
-	if (!s || !t->running || !s->listed)
+	if (!s || !s->listed)
+		return;
+	s->n_incoming_wanted++;
+	if (!t->running)
 		return;
 	VEC_PUSH(&s->incoming.v, copy_task(t));
 }
@@ -291,6 +296,14 @@ static void take_fresh(struct swarm_cache *c, struct cached_service *s, struct t
 	s->has_fresh = s->dirty = c->changed = true;
 }
 
+/* Only of a global service nobody else says how many there should be. */
+static void note_wanted(struct swarm_cache *c, struct cached_service *s)
+{
+	if (s->spec.replicas < 0 && s->n_wanted != s->n_incoming_wanted)
+		s->dirty = c->changed = true;
+	s->n_wanted = s->n_incoming_wanted;
+}
+
 void swarm_cache_tasks_end(struct swarm_cache *c, bool keep_missing)
 {
 	for (struct cached_service *s = first_listed(c); s; s = next_listed(c, s)) {
@@ -300,8 +313,10 @@ void swarm_cache_tasks_end(struct swarm_cache *c, bool keep_missing)
 			struct digest digest = tasks_digest(&s->incoming);
 			if (!digest_equal(&digest, &s->tasks))
 				take_fresh(c, s, &s->incoming, digest);
+			note_wanted(c, s);
 		}
 		s->listed = false;
+		s->n_incoming_wanted = 0;
 		tasks_deinit(&s->incoming);
 	}
 }
@@ -347,10 +362,11 @@ bool swarm_cache_drop_task(struct swarm_cache *c, const char *service_id, const 
 
 /* -- services -- */
 
-struct swarm_cache *swarm_cache_new(const char *notify_label, const char *name_prefix)
+struct swarm_cache *swarm_cache_new(const char *notify_label, const char *name_prefix, bool tells_updates)
 {
 	struct swarm_cache *c = xcalloc(1, sizeof *c);
 	c->notify_label = xstrdup(notify_label);
+	c->tells_updates = tells_updates;
 	c->name_prefix = xstrdup(name_prefix);
 	c->changed = true; /* the first part is one, even when it is empty */
 	return c;
@@ -651,6 +667,7 @@ static struct obs_service *observe(struct swarm_cache *c, const struct cached_se
 	o->id = arena_strdup(&o->arena, s->spec.id);
 	o->created_ms = s->spec.created_ms;
 	o->replicas = s->spec.replicas;
+	o->wanted_tasks = s->spec.replicas >= 0 ? s->spec.replicas : (int64_t)s->n_wanted;
 	o->opted_in = s->opted_in;
 	o->mended = s->spec.mended;
 	/* The labels are kept once: in the spec until they were observed, then in the observed value. */
@@ -665,7 +682,7 @@ static struct obs_service *observe(struct swarm_cache *c, const struct cached_se
 	else if (s->obs)
 		observe_same_tasks(c, s->obs, o);
 	obs_service_seal(o);
-	o->update = notice_waits(o) ? s->spec.update : OBS_UPDATE_NONE;
+	o->update = notice_waits(o) || c->tells_updates ? s->spec.update : OBS_UPDATE_NONE;
 	return o;
 }
 

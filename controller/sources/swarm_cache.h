@@ -7,8 +7,9 @@
 struct swarm_cache;
 struct cached_service;
 
-/* `name_prefix` goes before the names by which services are known; "" for none. */
-struct swarm_cache *swarm_cache_new(const char *notify_label, const char *name_prefix);
+/* `name_prefix` goes before the names by which services are known; "" for none. With `tells_updates` each service says whether it is being updated,
+ * otherwise only those that notifications wait for. */
+struct swarm_cache *swarm_cache_new(const char *notify_label, const char *name_prefix, bool tells_updates);
 void swarm_cache_free(struct swarm_cache *c);
 
 /* A list begins: what is not put until the end is gone, unless `keep_missing`. */

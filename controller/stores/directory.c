@@ -182,13 +182,20 @@ static int read_links(struct directory_store *s, struct kept *k, struct err *e)
 /* Reads a generation's files and proves them against the names. */
 static int read_generation(struct directory_store *s, const struct kept *k, struct listing *l, struct digest *digest, struct err *e)
 {
-	AUTO_FREE char *config = xasprintf("%s/generations/%s/prometheus.yml", s->dir, k->name);
+	AUTO_FREE char *dir = path_of(s, "generations", k->name);
+	AUTO_NAMES names = {0};
 	struct digest_ctx c;
-	struct digest d = {0};
-	int rc = digest_of_file(config, &d, e);
+	int rc = fs_list(dir, &names, e);
 	digest_init(&c);
-	listing_add(&l->folders[BUNDLE_TOP], "prometheus.yml", FILE_CONFIG, d);
-	digest_add_file(&c, "prometheus.yml", &d);
+	for (size_t i = 0; rc == 0 && i < names.n; i++) {
+		AUTO_FREE char *path = xasprintf("%s/%s", dir, names.at[i]);
+		struct digest d;
+		if (!text_ends(names.at[i], ".yml"))
+			continue;
+		rc = digest_of_file(path, &d, e);
+		listing_add(&l->folders[BUNDLE_TOP], names.at[i], FILE_CONFIG, d);
+		digest_add_file(&c, names.at[i], &d);
+	}
 	for (unsigned i = 0; rc == 0 && i < BUNDLE_SHARDS; i++) {
 		if (digest_is_zero(&k->objects.of[i]))
 			continue;
@@ -407,6 +414,20 @@ static int make_frame(const char *tmp, struct err *e)
 	return strcmp(there, target) == 0 ? 0 : fs_remove(targets, e) < 0 ? -1 : fs_symlink(target, targets, e);
 }
 
+/* What the generation that was made over had beside the shards, and this one has not. */
+static int remove_former_files(const char *dir, const struct folder *top, struct err *e)
+{
+	AUTO_FREE const char **names = xcalloc(top->n + 2, sizeof *names);
+	size_t n = 0;
+	names[n++] = "rules";
+	names[n++] = "targets";
+	for (size_t i = 0; i < top->n; i++)
+		if (top->files[i].class == FILE_CONFIG)
+			names[n++] = top->files[i].path;
+	qsort(names, n, sizeof *names, text_compare);
+	return remove_others(dir, names, n, e);
+}
+
 /* Makes the generation at `tmp`, out of what is there with links to `there`. Notes in `links` what it links to then. */
 static int fill_generation(
 	struct directory_store *s, const struct bundle *want, const char *tmp, const struct objects *there, struct objects *links, struct store_written *w, struct err *e)
@@ -424,7 +445,7 @@ static int fill_generation(
 		if (f->class == FILE_CONFIG && place_file(f, from, to, w, e) < 0)
 			return -1;
 	}
-	return 0;
+	return remove_former_files(tmp, top, e);
 }
 
 /* The step that makes a generation visible. */

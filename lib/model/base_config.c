@@ -166,7 +166,7 @@ void base_items_refuse(struct base_items *items, size_t i, const char *words)
 
 bool base_job_is_reserved(const char *name)
 {
-	return strcmp(name, "watchbill") == 0 || text_starts(name, "watchbill-dns");
+	return strcmp(name, "watchbill") == 0 || strcmp(name, SELF_JOB) == 0 || text_starts(name, "watchbill-dns");
 }
 
 static void add_job(struct base_config *b, const struct base_item *it)

@@ -60,6 +60,7 @@ struct base_config {
 struct base_config *base_config_new(const struct base_items *items, const bool *take);
 struct base_config *base_config_ref(struct base_config *b);
 void base_config_unref(struct base_config *b);
+#define SELF_JOB "watchbill-self" /* where Prometheus scrapes us */
 /* The name with which a configuration without any base has it too. */
 bool base_job_is_reserved(const char *name);
 

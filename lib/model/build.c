@@ -194,10 +194,19 @@ size_t desired_targets(const struct desired_service *s)
 	return n;
 }
 
+size_t desired_wanted_targets(const struct desired_service *s)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->wants.n_scrapes; i++)
+		n += s->choices[i].form == FORM_NAME ? s->obs->wanted_tasks > 0 : (size_t)(s->obs->wanted_tasks > 0 ? s->obs->wanted_tasks : 0);
+	return s->max_targets && n > s->max_targets ? s->max_targets : n;
+}
+
 /* The limit of one service is the scrape reconciler's to keep; here it is told of. */
 static void check_shares(const struct build_ctx *c, struct desired_service *s, struct shares denied)
 {
 	size_t most = (size_t)c->set->service_max_targets;
+	s->max_targets = most;
 	s->asked_alerts = s->wants.n_alerts;
 	s->asked_targets = desired_targets(s);
 	if (most && s->asked_targets > most) {

@@ -20,6 +20,8 @@ enum scrape_form {
 	FORM_NAME,		/* the service's name, by scrapeType=static_configs */
 };
 
+#define OWN_RULES "watchbill.yml" /* rules about Watchbill's own metrics */
+
 /* How one scrape is done, decided from labels, networks and layout. */
 struct scrape_choice {
 	enum scrape_form form;
@@ -83,6 +85,7 @@ struct desired_service {
 		bool alerts, scrapes;
 	} denied; /* what it goes without, because all services together ask for too much */
 	size_t asked_alerts, asked_targets; /* before that */
+	size_t max_targets;				   /* 0: no limit */
 	bool leaves_out; /* at least one of the rules or scrapes */
 	struct rendered rendered[MAX_RECONCILERS];
 	struct diags diags;
@@ -127,6 +130,8 @@ void desired_free(struct desired *d);
 void desired_mark_stale(struct desired *d, const struct digest *pieces, size_t n);
 /* Addresses and names that are scraped of it, before limits; where Prometheus looks them up itself they are not known and count as none. */
 size_t desired_targets(const struct desired_service *s);
+/* How many it should have: of each task that the orchestrator wants to run, within limits. */
+size_t desired_wanted_targets(const struct desired_service *s);
 struct desired_service *desired_find(const struct desired *d, const char *key);
 
 /* Lets each reconciler make its files, but for those that were carried over. The bundle borrows from `d`. */

@@ -180,7 +180,7 @@ bool obs_service_on_network(const struct obs_service *s, const char *network)
 bool obs_service_equal(const struct obs_service *a, const struct obs_service *b)
 {
 	if (strcmp(a->key, b->key) != 0 || strcmp(a->full_name, b->full_name) != 0 || strcmp(a->orchestrator, b->orchestrator) != 0 || strcmp(a->id, b->id) != 0 ||
-		a->replicas != b->replicas || a->created_ms != b->created_ms || a->opted_in != b->opted_in || a->mended != b->mended || a->update != b->update ||
+		a->replicas != b->replicas || a->wanted_tasks != b->wanted_tasks || a->created_ms != b->created_ms || a->opted_in != b->opted_in || a->mended != b->mended || a->update != b->update ||
 		!same_labels(a->labels, a->n_labels, b->labels, b->n_labels) || a->n_networks != b->n_networks || a->n_tasks != b->n_tasks)
 		return false;
 	for (size_t i = 0; i < a->n_networks; i++)
@@ -345,6 +345,7 @@ struct obs_part *obs_part_from_json(const json_t *j, const char *notify_label)
 		struct obs_service *s = obs_service_new(json_get_str(item, "orchestrator", "swarm"), json_get_str(item, "namespace", ""), name);
 		s->full_name = arena_strdup(&s->arena, json_get_str(item, "full_name", name));
 		s->replicas = json_get_int(item, "replicas", 1);
+		s->wanted_tasks = s->replicas;
 		s->created_ms = json_get_int(item, "created_ms", 0);
 		s->n_labels = read_labels(&s->arena, s->name, json_object_get(item, "labels"), &s->labels, &d);
 		read_networks(s, json_object_get(item, "networks"));

@@ -63,7 +63,8 @@ struct obs_service {
 	size_t n_tasks;
 	const char *reached_on; /* network whose addresses are the ones to scrape, where whoever observed the service says so; else NULL */
 	bool opted_in;		  /* the notify label is there and true */
-	enum obs_update update; /* only of a service that notifications wait for, so that no other counts as changed */
+	enum obs_update update; /* only where somebody wants to know, so that no other counts as changed */
+	int64_t wanted_tasks;	/* that should run, by the orchestrator */
 	bool mended;		  /* held bytes that are not UTF-8, which now read '?' */
 };
 

@@ -58,6 +58,11 @@ const struct setting_def setting_defs[] = {
 		"`SERVICE_ALERT` without dashes (`godemo_main_mem`)."},
 	{"scrape-interval", SETTING_DURATION, AT(scrape_interval_ms), "10s", NULL, "GLOBAL__SCRAPE_INTERVAL GLOBAL_SCRAPE_INTERVAL", "DURATION",
 		"How often targets are scraped that do not say."},
+	{"expected-targets", SETTING_BOOL, AT(expected_targets), "false", NULL, NULL, "BOOL",
+		"Have Prometheus scrape Watchbill, and fire an alert where a service has fewer targets up than the orchestrator wants (docs/expected-targets.md)."},
+	{"expected-targets-for", SETTING_DURATION, AT(expected_targets_for_ms), "2m", NULL, NULL, "DURATION", "How long targets have to be missing before that alert fires."},
+	{"self-target", SETTING_STRING, AT(self_target), "", NULL, NULL, "HOST:PORT",
+		"Where Prometheus reaches Watchbill's /metrics; without it the port of `listen` on the loopback address, which is right for a child."},
 	{"sample-limit", SETTING_COUNT, AT(sample_limit), "0", NULL, NULL, "COUNT", "A scrape with more samples than this counts as failed, in every job of a service; 0: no limit."},
 	{"service-max-alerts", SETTING_COUNT, AT(service_max_alerts), "500", NULL, NULL, "COUNT", "Alerts of one service; further ones are left out. Of this and the next five: 0 is no limit."},
 	{"service-max-targets", SETTING_COUNT, AT(service_max_targets), "5000", NULL, NULL, "COUNT", "Targets of one service; further ones are not scraped."},
@@ -477,4 +482,13 @@ char *settings_docs(void)
 		buf_printf(&b, " | %s%s%s | %s |\n", *d->def ? "`" : "", d->def, *d->def ? "`" : "", d->help);
 	}
 	return buf_take(&b);
+}
+
+char *settings_self_target(const struct settings *s)
+{
+	const char *colon = strrchr(s->listen, ':');
+	if (*s->self_target)
+		return xstrdup(s->self_target);
+	bool any = text_starts(s->listen, "0.0.0.0:") || text_starts(s->listen, "[::]:") || s->listen[0] == ':';
+	return any && colon ? xasprintf("127.0.0.1%s", colon) : xstrdup(s->listen);
 }

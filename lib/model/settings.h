@@ -49,6 +49,9 @@ struct settings {
 	double reload_share;
 	double removal_guard;
 	int64_t sample_limit;
+	bool expected_targets;
+	int64_t expected_targets_for_ms;
+	char *self_target;
 	int64_t service_max_alerts, service_max_targets, service_max_label_bytes, alert_max_bytes, max_alerts, max_targets; /* 0: no limit */
 	int64_t drift_interval_ms;
 	bool drift_repair;
@@ -122,5 +125,8 @@ void settings_finish(struct settings *s);
 
 /* The page docs/settings.md. The caller frees. */
 char *settings_docs(void);
+
+/* HOST:PORT where Prometheus reaches our /metrics, by `self-target` or `listen`. The caller frees. */
+char *settings_self_target(const struct settings *s);
 
 #endif

@@ -5,10 +5,13 @@
 #include "base/text.h"
 #include "base/yaml.h"
 #include "model/blame.h"
+#include "model/named_text.h"
 #include "reconcilers/registry.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+extern const struct named_text builtin_rules[]; /* templates/rules */
 
 enum { FILE_MAX_BYTES = 16 * 1024 * 1024 };
 
@@ -85,8 +88,31 @@ static void rules_assemble_shard(struct desired_service *const *services, size_t
 	}
 }
 
+/* The rules that come with Watchbill, with what the settings say put in. Made once. */
+static void add_own_rules(struct desired *d, size_t slot, struct bundle *b)
+{
+	static const char place[] = "${for}";
+	struct rendered *own = &d->whole[slot];
+	const char *from = builtin_rules[0].text, *at;
+	char hold[64];
+	struct buf text = BUF_INIT(FILE_MAX_BYTES);
+	text_format_duration_ms(d->set->expected_targets_for_ms, hold);
+	while (!own->text && (at = strstr(from, place))) {
+		buf_printf(&text, "%.*s%s", (int)(at - from), from, hold);
+		from = at + strlen(place);
+	}
+	if (!own->text) {
+		buf_add_str(&text, from);
+		own->len = text.len;
+		own->text = buf_take(&text);
+	}
+	folder_add_text(b->folders[BUNDLE_TOP], OWN_RULES, FILE_CONFIG, own->text, own->len);
+}
+
 static void rules_assemble(struct desired *d, size_t slot, struct bundle *b)
 {
+	if (d->set->expected_targets)
+		add_own_rules(d, slot, b);
 	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
 		if (d->folders[slot][k]->n)
 			b->folders[k] = folder_ref(d->folders[slot][k]);

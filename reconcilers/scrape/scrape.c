@@ -437,6 +437,22 @@ static void emit_service_jobs(const struct desired *d, size_t slot, struct buf *
 	json_decref(by_name);
 }
 
+static void append_self_job(const struct desired *d, json_t *configs)
+{
+	if (!d->set->expected_targets)
+		return;
+	char *name = xstrdup(SELF_JOB), *target = settings_self_target(d->set);
+	while (d->layout != LAYOUT_POOLED && desired_find(d, name)) {
+		char *longer = xasprintf("%s~", name);
+		free(name);
+		name = longer;
+	}
+	/* Its own labels count: `job` is the one that a metric is about. */
+	json_array_append_new(configs, json_pack("{s:s, s:b, s:[{s:[s]}]}", "job_name", name, "honor_labels", true, "static_configs", "targets", target));
+	free(target);
+	free(name);
+}
+
 static void emit_scrape_configs(const struct desired *d, size_t slot, struct buf *out)
 {
 	static const char key[] = "scrape_configs:\n";
@@ -447,6 +463,7 @@ static void emit_scrape_configs(const struct desired *d, size_t slot, struct buf
 		emit_list(pool_jobs(d, slot), out);
 	else
 		emit_service_jobs(d, slot, out);
+	append_self_job(d, base);
 	append_base_jobs(d, base);
 	emit_list(base, out);
 	if (out->len == before + strlen(key))
@@ -454,9 +471,11 @@ static void emit_scrape_configs(const struct desired *d, size_t slot, struct buf
 }
 
 /* One pattern for each folder that has rules: Prometheus allows a star in the last part of the path only. */
-static json_t *rule_files(const struct bundle *b)
+static json_t *rule_files(const struct desired *d, const struct bundle *b)
 {
 	json_t *list = json_array();
+	if (d->set->expected_targets)
+		json_array_append_new(list, json_string(OWN_RULES));
 	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
 		if (b->folders[k])
 			json_array_append_new(list, json_sprintf("rules/%02x/*.yml", k));
@@ -514,7 +533,7 @@ static void render_config(const struct desired *d, size_t slot, json_t *rules, s
 /* Most changes are to rules or targets and leave prometheus.yml as it is; it is emitted only when its parts changed. */
 static void assemble_config(struct desired *d, size_t slot, struct bundle *b)
 {
-	json_t *rules = rule_files(b);
+	json_t *rules = rule_files(d, b);
 	struct rendered *whole = &d->whole[slot];
 	struct digest key = config_key(d, slot, rules);
 	if (!whole->text || !digest_equal(&whole->digest, &key)) {

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct err e = {0};
 	if (!size)
 		return 0;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify", data[0] & 16 ? "p" : "");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", data[0] & 16 ? "p" : "", data[0] & 32);
 	json_splitter_init(&s, data[0] & 1, 1 << 20);
 	s.skip = data[0] & 2 ? skip : NULL;
 	swarm_cache_services_begin(c);

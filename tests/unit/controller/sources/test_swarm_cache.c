@@ -25,7 +25,7 @@ static struct obs_part *publish(struct swarm_cache *c)
 static void unchanged_services_keep_their_value(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "", false);
 	struct swarm_service a = service("a", 1, opted, 3), b = service("b", 1, opted, 3);
 	swarm_cache_put_service(c, &a);
 	swarm_cache_put_service(c, &b);
@@ -50,7 +50,7 @@ static void unchanged_services_keep_their_value(void **state)
 static void an_older_answer_changes_nothing(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "", false);
 	struct swarm_service now = service("a", 5, opted, 3), old = service("a", 4, NULL, 0);
 	swarm_cache_put_service(c, &now);
 	swarm_cache_put_service(c, &old);
@@ -64,7 +64,7 @@ static void a_list_takes_away_what_it_does_not_hold_unless_it_was_unreadable(voi
 {
 	(void)state;
 	for (int unreadable = 0; unreadable < 2; unreadable++) {
-		struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+		struct swarm_cache *c = swarm_cache_new("com.df.notify", "", false);
 		struct swarm_service a = service("a", 1, opted, 3), b = service("b", 1, opted, 3);
 		swarm_cache_put_service(c, &a);
 		swarm_cache_put_service(c, &b);
@@ -81,7 +81,7 @@ static void a_list_takes_away_what_it_does_not_hold_unless_it_was_unreadable(voi
 static void tasks_come_and_go_with_lists(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "", false);
 	struct swarm_service a = service("a", 1, opted, 3);
 	swarm_cache_put_service(c, &a);
 	swarm_cache_put_node(c, obs_node_new("n1", "host-1"));
@@ -118,7 +118,7 @@ static void tasks_come_and_go_with_lists(void **state)
 static void a_glance_is_a_list_of_its_service(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "", false);
 	struct swarm_service a = service("a", 1, opted, 3), b = service("b", 1, opted, 3);
 	const char *ids[2];
 	swarm_cache_put_service(c, &a);
@@ -166,7 +166,7 @@ static struct obs_node *node(const char *id, const char *zone)
 static void changed_node_reaches_its_tasks_only(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "", false);
 	struct swarm_service a = service("a", 1, opted, 3), b = service("b", 1, opted, 3);
 	swarm_cache_put_service(c, &a);
 	swarm_cache_put_service(c, &b);
@@ -205,7 +205,7 @@ static void changed_node_reaches_its_tasks_only(void **state)
 static void rolling_starts_with_what_runs_and_ends(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "", false);
 	struct swarm_service a = service("a", 1, opted, 3);
 	swarm_cache_put_service(c, &a);
 	swarm_cache_start_rolling(c, 1000, false);
@@ -226,7 +226,7 @@ static void rolling_starts_with_what_runs_and_ends(void **state)
 static void at_first_only_what_is_incomplete_rolls(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "", false);
 	struct swarm_service whole = service("whole", 1, opted, 3), half = service("half", 1, opted, 3), updating = service("updating", 1, opted, 3);
 	half.replicas = 2;
 	updating.update = OBS_UPDATE_RUNNING;
@@ -350,7 +350,7 @@ static struct obs_part *put_update(struct swarm_cache *c, struct swarm_service *
 static void an_update_is_another_value_only_where_it_is_waited_for(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "", false);
 	struct swarm_service a = service("a", 1, waits, 2), b = service("b", 1, opted, 3);
 	swarm_cache_put_service(c, &a);
 	swarm_cache_put_service(c, &b);
@@ -374,7 +374,7 @@ static void an_update_is_another_value_only_where_it_is_waited_for(void **state)
 static void a_paused_update_is_reported_until_it_is_over(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "", false);
 	struct swarm_service a = service("a", 1, opted, 3), other = service("other", 1, NULL, 0);
 	struct obs_part *p = put_update(c, &a, OBS_UPDATE_PAUSED, "paused", "task x failed");
 	assert_int_equal(p->diags.v.n, 1);
@@ -455,7 +455,7 @@ static void expect_names(struct swarm_cache *c, const char *want, size_t n_diags
 static void F075_short_names_are_kept_apart(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify", "");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "", false);
 	struct swarm_service shop = named("1", "shop_web", 10, short_name, 3), plain = named("2", "web", 20, opted, 3);
 	swarm_cache_put_service(c, &shop);
 	expect_names(c, "web=shop_web", 0);
@@ -474,7 +474,7 @@ static void F075_short_names_are_kept_apart(void **state)
 static void F076_prefix_and_short_name(void **state)
 {
 	(void)state;
-	struct swarm_cache *c = swarm_cache_new("com.df.notify", "dev1");
+	struct swarm_cache *c = swarm_cache_new("com.df.notify", "dev1", false);
 	struct swarm_service shop = named("1", "shop_web", 10, short_name, 3), plain = named("2", "db", 20, opted, 3);
 	swarm_cache_put_service(c, &shop);
 	swarm_cache_put_service(c, &plain);
