@@ -292,6 +292,49 @@ class Quarantine(Case):
         self.has_rule(again, "teamok", "up == 1", 20)
         self.expect_quarantine(again, "team", "com.df.alertIf")
 
+class ExpectedTargets(Case):
+    """The shipped alert on a real Prometheus that scrapes Watchbill."""
+
+    def start(self, layout):
+        self.cluster.add_service("web", labels(self.port, scrapeInterval="1s"), replicas=2)
+        self.cluster.add_service("good", labels(self.port, scrapeInterval="1s"), replicas=1)
+        wb = self.watchbill("--expected-targets", "--expected-targets-for", "3s", "--scrape-layout", layout, "--resync-interval", "1s")
+        wait_for(lambda: self.expected(wb, "web") == 2, 30, "watchbill is scraped")
+        wait_for(lambda: len(wb.prometheus.up("web")) == 2, 30)
+        return wb
+
+    def expected(self, wb, job):
+        found = wb.prometheus.query('watchbill_expected_targets{job="%s"}' % job)
+        return float(found[0]["value"][1]) if found else None
+
+    def firing(self, wb):
+        return sorted(a["labels"]["job"] for a in wb.prometheus.alerts() if a["labels"]["alertname"] == "watchbill_targets_missing" and a["state"] == "firing")
+
+    def test_a_missing_target_fires_and_an_update_removal_and_zero_do_not(self):
+        wb = self.start("jobs")
+        self.assertEqual(self.firing(wb), [])
+        self.cluster.set_task_state("web", 2, "failed")
+        wait_for(lambda: self.firing(wb) == ["web"], 40, lambda: wb.prometheus.alerts())
+        self.cluster.set_update_state("web", "updating")
+        wait_for(lambda: self.firing(wb) == [], 40, "quiet during an update")
+        self.cluster.set_update_state("web", "completed")
+        wait_for(lambda: self.firing(wb) == ["web"], 40, "and not after it")
+        self.cluster.scale("web", 0)
+        wait_for(lambda: self.firing(wb) == [], 40, "scaled to 0")
+        self.cluster.scale("web", 3)
+        self.cluster.set_task_state("web", 3, "rejected")
+        wait_for(lambda: self.firing(wb) == ["web"], 40, "up again, one rejected")
+        self.cluster.remove_service("web")
+        wait_for(lambda: self.firing(wb) == [], 40, "removed")
+
+    def test_a_global_service_and_the_pooled_layout(self):
+        wb = self.start("pooled")
+        self.cluster.add_service("agent", labels(self.port, scrapeInterval="1s"), mode="global")
+        wait_for(lambda: self.expected(wb, "agent") == len(self.nodes), 40, lambda: self.expected(wb, "agent"))
+        self.cluster.add_service("dead", labels(1, scrapeInterval="1s"), replicas=1)
+        wait_for(lambda: self.firing(wb) == ["dead"], 60, lambda: wb.prometheus.alerts())
+
+
 class Drift(Case):
     """Somebody else writes in our store or reloads our Prometheus."""
 
