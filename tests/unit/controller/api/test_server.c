@@ -2,6 +2,7 @@
  * races. */
 #include "unit/unit.h"
 
+#include "api/params.h"
 #include "api/server.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -79,7 +80,7 @@ static void start(const char *host)
 	f.port = free_port(AF_INET);
 	AUTO_FREE char *listen = xasprintf("%s:%d", host, f.port);
 	uv_loop_init(&f.loop);
-	f.server = api_server_new(&f.loop, listen, handle, &f, &e);
+	f.server = api_server_new(&f.loop, &(struct api_server_spec){.listen = listen, .handler = handle, .ctx = &f}, &e);
 	if (!f.server)
 		fail_msg("%s", e.msg);
 }
@@ -732,14 +733,14 @@ static void test_listen_errors(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		e = (struct err){0};
-		assert_null(api_server_new(&f.loop, rows[i].listen, handle, &f, &e));
+		assert_null(api_server_new(&f.loop, &(struct api_server_spec){.listen = rows[i].listen, .handler = handle, .ctx = &f}, &e));
 		if (!strstr(e.msg, rows[i].message))
 			fail_msg("%s: %s", rows[i].listen, e.msg);
 		assert_int_equal(e.kind, ERR_INPUT);
 	}
 	AUTO_FREE char *taken = xasprintf("127.0.0.1:%d", f.port),
 	               *message = xasprintf("cannot listen at %s: Address already in use", taken);
-	assert_null(api_server_new(&f.loop, taken, handle, &f, &e));
+	assert_null(api_server_new(&f.loop, &(struct api_server_spec){.listen = taken, .handler = handle, .ctx = &f}, &e));
 	assert_string_equal(e.msg, message);
 }
 
