@@ -22,6 +22,8 @@ static int open_all(struct listeners *l, uv_loop_t *loop, const struct settings 
 		return err_set(e, ERR_INPUT, "listen: name 1 to %d addresses", MAX_LISTENERS);
 	if (listen_parse_mode(set->socket_mode, &spec->socket_mode, e) < 0)
 		return -1;
+	/* Shared out, so that more addresses need no more descriptors and a crowd at one of them keeps nobody from another. */
+	spec->max_connections = (unsigned)(API_MAX_CONNECTIONS / set->listen.n);
 	for (; l->n < set->listen.n; l->n++) {
 		spec->listen = set->listen.at[l->n];
 		if (!(l->servers[l->n] = api_server_new(loop, spec, e)))

@@ -452,7 +452,7 @@ static int no_certificate(gnutls_session_t session, const gnutls_datum_t *author
 }
 
 /* The socket is libmicrohttpd's from then on. */
-static int start_mhd(struct api_server *s, struct err *e)
+static int start_mhd(struct api_server *s, unsigned max_connections, struct err *e)
 {
 	struct MHD_OptionItem tls[] = {
 		{MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)no_certificate},
@@ -463,7 +463,7 @@ static int start_mhd(struct api_server *s, struct err *e)
 	s->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s,
 		MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, /* first, so that it hears of the others */
 		MHD_OPTION_LISTEN_SOCKET, s->socket.fd,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)API_MAX_CONNECTIONS,
+		MHD_OPTION_CONNECTION_LIMIT, max_connections ? max_connections : API_MAX_CONNECTIONS,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
 		MHD_OPTION_CONNECTION_TIMEOUT, 0u, /* since the last byte; ours are since the beginning */
 		MHD_OPTION_URI_LOG_CALLBACK, on_request_line, NULL,
@@ -483,7 +483,7 @@ struct api_server *api_server_new(uv_loop_t *loop, const struct api_server_spec 
 	api_server_set_timeouts(s, API_REQUEST_TIMEOUT_S * 1000, API_REPLY_TIMEOUT_S * 1000);
 	bool is_open = listen_parse(&s->address, spec->listen, e) == 0 && listen_open(&s->address, spec->socket_mode, &s->socket, e) == 0;
 	s->tls = s->address.unix_path ? NULL : spec->tls;
-	if (!is_open || start_mhd(s, e) < 0) {
+	if (!is_open || start_mhd(s, spec->max_connections, e) < 0) {
 		if (is_open)
 			listen_remove(&s->address, &s->socket);
 		server_free(s);

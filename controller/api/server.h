@@ -55,6 +55,7 @@ enum tls_peer api_peer(struct api_exchange *x);
 struct api_server_spec {
 	const char *listen; /* one address, as listen_parse reads it */
 	mode_t socket_mode; /* if it is a unix socket */
+	unsigned max_connections; /* 0: API_MAX_CONNECTIONS */
 	/* NULL: plain. Otherwise what a new connection shows is what stands there then; unix sockets are plain in any case. */
 	struct tls_identity *const *tls;
 	api_handler_fn *handler;
