@@ -45,7 +45,6 @@ struct controller {
 	struct notify *notify;
 	struct api api;
 	uint64_t listener_errors[N_LISTENER_ERRORS];
-	struct api_server *server;
 	uv_signal_t signals[2];
 	bool stopping;
 };
@@ -61,7 +60,8 @@ static void on_stopped(void *ctx)
 	struct controller *c = ctx;
 	for (size_t i = 0; i < 2; i++)
 		uv_close((uv_handle_t *)&c->signals[i], on_closed_signal);
-	api_server_free(TAKE(c->server));
+	listeners_free(TAKE(c->api.listeners));
+	access_free(TAKE(c->api.access));
 	inputs_free(TAKE(c->inputs));
 	dirwatch_free(TAKE(c->receiver_files));
 	notify_free(TAKE(c->notify));
@@ -232,10 +232,11 @@ static int compose(struct controller *c, struct err *e)
 		&(struct dirwatch_spec){.dir = c->set->notify_secrets_dir, .wanted = receivers_is_secret, .on_change = on_receiver_files, .ctx = c}, NULL);
 	c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->swarm});
 	engine_observe(c->engine, on_published, c);
-	c->api = (struct api){
-		.engine = c->engine, .push = c->api.push, .notify = c->notify, .listener_errors = c->listener_errors, .http = c->http, .set = c->set};
-	c->server = api_server_new(&c->loop, c->set->listen, api_handle, &c->api, e);
-	return c->server ? engine_start(c->engine, e) : -1;
+	c->api = (struct api){.engine = c->engine, .push = c->api.push, .notify = c->notify, .listener_errors = c->listener_errors, .http = c->http, .set = c->set,
+		.access = access_new(&c->loop, c->set, e)};
+	if (c->api.access)
+		c->api.listeners = listeners_new(&c->loop, c->set, c->api.access, api_handle, &c->api, e);
+	return c->api.listeners ? engine_start(c->engine, e) : -1;
 }
 
 static void watch_signals(struct controller *c)
@@ -269,7 +270,9 @@ static int run(const struct settings *set, int argc, char **argv)
 		log_error("controller cannot_start error=%s", LOGQ(e.msg));
 		on_stopped(&c);
 	} else {
-		log_info("controller started version=" WATCHBILL_VERSION " listen=%s data_dir=%s", set->listen, set->data_dir);
+		for (size_t i = 0; i < set->listen.n; i++)
+			log_info("api listening listen=%s", set->listen.at[i]);
+		log_info("controller started version=" WATCHBILL_VERSION " data_dir=%s", set->data_dir);
 	}
 	uv_run(&c.loop, UV_RUN_DEFAULT);
 	uv_loop_close(&c.loop);

@@ -72,23 +72,30 @@ static json_t *diags_json(const struct diags *d)
 	return list;
 }
 
+void api_diags(const struct api *api, struct diags *d)
+{
+	engine_diags(api->engine, d);
+	notify_diags(api->notify, d);
+	access_diags(api->access, d);
+	listeners_diags(api->listeners, d);
+}
+
 static void handle_status(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
 {
 	const struct engine_parts *p = engine_parts_of(api->engine);
 	struct generation g = p->store->ops->stored(p->store);
 	AUTO_DIAGS d = {0};
 	(void)rest, (void)r;
-	engine_diags(api->engine, &d);
-	notify_diags(api->notify, &d);
+	api_diags(api, &d);
 	const struct desired *desired = engine_desired(api->engine);
 	const struct bundle *bundle = engine_bundle(api->engine);
 	static const char *const layouts[] = {"auto", "jobs", "pooled", "dns"};
 	api_reply_json(x, 200,
-		json_pack("{s:s, s:{s:I, s:o}, s:{s:o, s:o, s:o}, s:s, s:s, s:b, s:b, s:I, s:s, s:o, s:o, s:o, s:o}", "version", WATCHBILL_VERSION, "generation", "number", (json_int_t)g.number,
+		json_pack("{s:s, s:{s:I, s:o}, s:{s:o, s:o, s:o}, s:s, s:s, s:b, s:b, s:I, s:s, s:o, s:o, s:o, s:o, s:o}", "version", WATCHBILL_VERSION, "generation", "number", (json_int_t)g.number,
 			"digest", digest_json(&g.digest), "digests", "desired", bundle ? digest_json(&bundle->digest) : json_null(), "stored", digest_json(&g.digest), "running",
 			running_json(p), "problem", engine_problem(api->engine), "outcome", cycle_outcome_name(engine_outcome(api->engine)), "idle", engine_idle(api->engine), "stale", !engine_complete(api->engine),
 			"services", (json_int_t)(desired ? desired->n : 0), "scrape_layout", desired ? layouts[desired->layout] : "", "sources", sources_json(p), "workers",
-			workers_json(p), "receivers", api_receivers_json(api), "diags", diags_json(&d)));
+			workers_json(p), "receivers", api_receivers_json(api), "listeners", listeners_json(api->listeners), "diags", diags_json(&d)));
 }
 
 /* -- services -- */
@@ -173,17 +180,18 @@ static const struct route {
 	const char *path;
 	bool prefix;	/* what follows is handed on */
 	bool any_method; /* otherwise GET and HEAD */
+	enum access_need need;
 	void (*handle)(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x);
 } routes[] = {
-	{"/", false, false, handle_root},
-	{"/-/healthy", false, false, handle_healthy},
-	{"/-/ready", false, false, handle_ready},
-	{"/metrics", false, false, handle_metrics},
-	{"/api/v1/status", false, false, handle_status},
-	{"/api/v1/services", false, false, handle_services},
-	{"/api/v1/services/", true, false, handle_service},
-	{MONITOR_PREFIX, true, true, api_monitor},
-	{LISTENER_PREFIX, true, true, api_listener},
+	{"/", false, false, ACCESS_READ, handle_root},
+	{"/-/healthy", false, false, ACCESS_OPEN, handle_healthy},
+	{"/-/ready", false, false, ACCESS_OPEN, handle_ready},
+	{"/metrics", false, false, ACCESS_READ, handle_metrics},
+	{"/api/v1/status", false, false, ACCESS_READ, handle_status},
+	{"/api/v1/services", false, false, ACCESS_READ, handle_services},
+	{"/api/v1/services/", true, false, ACCESS_READ, handle_service},
+	{MONITOR_PREFIX, true, true, ACCESS_BY_ROUTE, api_monitor},
+	{LISTENER_PREFIX, true, true, ACCESS_BY_ROUTE, api_listener},
 };
 
 void api_handle(void *ctx, const struct api_request *r, struct api_exchange *x)
@@ -195,7 +203,7 @@ void api_handle(void *ctx, const struct api_request *r, struct api_exchange *x)
 			continue;
 		if (!t->any_method && strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
 			api_reply_json(x, 405, json_pack("{s:s}", "error", "only GET is understood here"));
-		else
+		else if (access_permits(api->access, t->need, r, x))
 			t->handle(api, r->path + strlen(t->path), r, x);
 		return;
 	}

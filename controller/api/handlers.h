@@ -2,6 +2,8 @@
 #ifndef WB_API_HANDLERS_H
 #define WB_API_HANDLERS_H
 
+#include "api/access.h"
+#include "api/listeners.h"
 #include "api/server.h"
 #include "engine/engine.h"
 #include "io/http.h"
@@ -17,6 +19,8 @@ struct api {
 	uint64_t *listener_errors; /* N_LISTENER_ERRORS of them */
 	struct http_client *http;
 	const struct settings *set;
+	struct access *access;
+	struct listeners *listeners;
 };
 
 /* The api_handler_fn; ctx is a struct api. */
@@ -24,6 +28,9 @@ void api_handle(void *ctx, const struct api_request *r, struct api_exchange *x);
 
 /* Replies with JSON; takes `j` over. */
 void api_reply_json(struct api_exchange *x, int status, json_t *j);
+
+/* All that is not as somebody wished: of services, receivers, files of access and addresses. */
+void api_diags(const struct api *api, struct diags *d);
 
 /* GET /api/v1/services/NAME/explain; replies at once or when Prometheus has answered. */
 void api_explain(const struct api *api, const char *name, struct api_exchange *x);

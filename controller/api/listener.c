@@ -63,21 +63,22 @@ static void notify_services(const struct api *api, struct api_exchange *x)
 
 static const struct {
 	const char *path;
+	enum access_need need;
 	void (*handle)(const struct api *api, struct api_exchange *x);
 } routes[] = {
-	{"/get-nodes", get_nodes},
-	{"/get-services", get_services},
-	{"/notify-services", notify_services},
-	{"/ping", ping},
+	{"/get-nodes", ACCESS_READ, get_nodes},
+	{"/get-services", ACCESS_READ, get_services},
+	{"/notify-services", ACCESS_WRITE, notify_services},
+	{"/ping", ACCESS_OPEN, ping},
 };
 
 void api_listener(const struct api *api, const char *path, const struct api_request *r, struct api_exchange *x)
 {
 	static const char missing[] = "404 page not found\n";
-	(void)r;
 	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
 		if (strcmp(routes[i].path, path) == 0) {
-			routes[i].handle(api, x);
+			if (access_permits(api->access, routes[i].need, r, x))
+				routes[i].handle(api, x);
 			return;
 		}
 	api_reply(x, 404, "text/plain; charset=utf-8", missing, sizeof missing - 1, NULL);

@@ -67,8 +67,7 @@ static void write_objects(const struct api *api, struct buf *out)
 		scrapes += d->services[i]->wants.n_scrapes;
 		alerts += d->services[i]->wants.n_alerts;
 	}
-	engine_diags(api->engine, &diags);
-	notify_diags(api->notify, &diags);
+	api_diags(api, &diags);
 	for (size_t i = 0; i < diags.v.n; i++)
 		by_severity[diags.v.at[i].severity]++;
 	diags_deinit(&diags);
@@ -138,6 +137,16 @@ static void write_workers(const struct engine_parts *p, struct buf *out)
 		value(out, "watchbill_worker_restarts_total", "worker", p->workers[i]->name, p->workers[i]->restarts);
 }
 
+static void write_access(const struct api *api, struct buf *out)
+{
+	head(out, "watchbill_listener_unprotected", "gauge", "1 where whoever reaches the address from another machine may change what is monitored.");
+	for (size_t i = 0; i < listeners_n(api->listeners); i++)
+		value(out, "watchbill_listener_unprotected", "listen", listeners_name(api->listeners, i), listeners_is_unprotected(api->listeners, i));
+	head(out, "watchbill_requests_refused_total", "counter", "Requests that lacked the right to what they asked for.");
+	for (int i = ACCESS_GRANTED + 1; i < N_ACCESS_VERDICTS; i++)
+		value(out, "watchbill_requests_refused_total", "reason", access_verdict_name((enum access_verdict)i), access_refusals(api->access, (enum access_verdict)i));
+}
+
 void api_metrics_text(const struct api *api, struct buf *out)
 {
 	const struct engine_parts *p = engine_parts_of(api->engine);
@@ -148,5 +157,6 @@ void api_metrics_text(const struct api *api, struct buf *out)
 	write_expected(api, out);
 	write_sources(p, out);
 	write_workers(p, out);
+	write_access(api, out);
 	api_listener_metrics(api, out);
 }

@@ -4,6 +4,7 @@
  * and is told so. The answer waits until it is decided what becomes of the change, and says it: 500 only where Prometheus does not or cannot run
  * it, because whoever sends notifications repeats what was answered so. */
 #include "api/handlers.h"
+#include "api/params.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "base/vec.h"
@@ -232,13 +233,14 @@ static void nothing(const struct api *api, const struct params *p, struct api_ex
 
 static const struct monitor_route {
 	const char *path;
+	enum access_need need;
 	void (*handle)(const struct api *api, const struct params *p, struct api_exchange *x);
 } routes[] = {
-	{"/reconfigure", reconfigure},
-	{"/remove", remove_service},
-	{"/node/reconfigure", reconfigure_node},
-	{"/node/remove", remove_node},
-	{"/ping", nothing},
+	{"/reconfigure", ACCESS_WRITE, reconfigure},
+	{"/remove", ACCESS_WRITE, remove_service},
+	{"/node/reconfigure", ACCESS_WRITE, reconfigure_node},
+	{"/node/remove", ACCESS_WRITE, remove_node},
+	{"/ping", ACCESS_OPEN, nothing},
 };
 
 static void redirect(const char *path, const struct api_request *r, struct api_exchange *x)
@@ -266,6 +268,8 @@ void api_monitor(const struct api *api, const char *path, const struct api_reque
 			redirect(routes[i].path, r, x);
 			return;
 		}
+		if (!access_permits(api->access, routes[i].need, r, x))
+			return;
 		read_params(&p, r);
 		routes[i].handle(api, &p, x);
 		VEC_DEINIT(&p.v);

@@ -1,7 +1,11 @@
 /* The HTTP server: see server.h.
  *
  * GNU libmicrohttpd speaks HTTP. It runs without threads: its epoll descriptor is watched by the loop, and each turn that it wants is
- * one MHD_run. The listening socket is ours, because then an address in use is our error with our words.
+ * one MHD_run. The listening socket is ours (listen.h), because then an address in use is our error with our words. With TLS each connection is
+ * given the identity that counts when it begins, so that a renewed certificate needs no new listener.
+ *
+ * While a TLS handshake waits for its client, libmicrohttpd (0.9.75) says that it has more to do at once, without an end. Nothing is lost by
+ * believing it less and less for as long as no byte moves: what the client sends shows at the descriptor.
  *
  * A connection has one timer, which is set anew when a request begins, is handed over, is answered and has ended; whoever is late is
  * cut off by a shutdown of the socket, which libmicrohttpd then finds. An exchange belongs to its connection until it is handed to
@@ -13,14 +17,13 @@
  * after a reply; all others are told "Connection: close". */
 #include "api/server.h"
 
+#include "api/params.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "base/text.h"
 
-#include <errno.h>
+#include <gnutls/abstract.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -30,11 +33,17 @@ enum {
 	/* The head, as much again for what libmicrohttpd notes about it: 64 bytes a parameter or header. */
 	POOL_BYTES = 2 * API_MAX_HEAD_BYTES,
 	KEPT_MAX = 8,
-	BACKLOG = 128,
+	IDLE_TURN_MAX_MS = 64,
+	TURNS_AT_ONCE = 16,
 };
 
 struct api_server {
 	struct MHD_Daemon *mhd;
+	struct listen_address address;
+	struct listen_socket socket;
+	struct tls_identity *const *tls; /* NULL: plain */
+	uint64_t n_moved;				 /* bytes over TLS */
+	uint64_t idle_turn_ms;			 /* how long to wait for the next turn after one in which none moved */
 	uv_poll_t poll;
 	uv_timer_t again; /* libmicrohttpd has more to do than its descriptor says */
 	int n_handles;    /* that have not closed yet: ours and those of connections */
@@ -50,6 +59,8 @@ struct conn {
 	struct api_server *server;
 	struct MHD_Connection *mhd;
 	struct api_exchange *x; /* the request that is being read, waited for or answered */
+	struct tls_identity *identity; /* that its session has, NULL without TLS */
+	struct tls_wire wire;
 	uv_timer_t timer;
 	bool kept; /* counts in n_kept */
 	struct conn *prev, *next;
@@ -89,101 +100,43 @@ static void exchange_end(struct api_exchange *x)
 		exchange_free(x);
 }
 
-/* -- percent-encoding and parameters -- */
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* What "%41" stands for; 0 when `s` begins with no escape or with that of a NUL. */
-static char escaped(const char *s, size_t len)
-{
-	int hi = len >= 3 && *s == '%' ? hex_value(s[1]) : -1, lo = hi >= 0 ? hex_value(s[2]) : -1;
-	return lo >= 0 ? (char)(hi << 4 | lo) : 0;
-}
-
-/* Decodes one name or value; "%zz" and "%00" stay as they are. The caller frees. */
-static char *decode(const char *s, size_t len)
-{
-	char *out = xmalloc(len + 1);
-	size_t n = 0;
-	for (size_t i = 0; i < len; i++) {
-		char c = escaped(s + i, len - i);
-		out[n++] = c ? c : s[i] == '+' ? ' ' : s[i];
-		i += c ? 2 : 0;
-	}
-	out[n] = 0;
-	return out;
-}
-
-/* As decode, but '+' is itself, and what is no valid escape is an error: NULL. */
-static char *decode_path(const char *s, size_t len)
-{
-	AUTO_FREE char *out = xmalloc(len + 1);
-	size_t n = 0;
-	for (size_t i = 0; i < len; i++) {
-		char c = escaped(s + i, len - i);
-		if (s[i] == '%' && !c)
-			return NULL;
-		out[n++] = c ? c : s[i];
-		i += c ? 2 : 0;
-	}
-	out[n] = 0;
-	return TAKE(out);
-}
-
-void api_params(const char *encoded, size_t len, void (*fn)(void *ctx, const char *name, const char *value), void *ctx)
-{
-	const char *end = encoded + len;
-	while (encoded < end) {
-		const char *amp = memchr(encoded, '&', (size_t)(end - encoded));
-		const char *to = amp ? amp : end;
-		const char *eq = memchr(encoded, '=', (size_t)(to - encoded));
-		const char *name_to = eq ? eq : to, *value_from = eq ? eq + 1 : to;
-		if (name_to > encoded) {
-			AUTO_FREE char *name = decode(encoded, (size_t)(name_to - encoded));
-			AUTO_FREE char *value = decode(value_from, (size_t)(to - value_from));
-			fn(ctx, name, value);
-		}
-		encoded = amp ? amp + 1 : end;
-	}
-}
-
-struct param_search {
-	const char *name;
-	char *found;
-};
-
-static void param_match(void *ctx, const char *name, const char *value)
-{
-	struct param_search *s = ctx;
-	if (!s->found && strcmp(s->name, name) == 0)
-		s->found = xstrdup(value);
-}
-
-char *api_param(const char *encoded, const char *name)
-{
-	struct param_search s = {.name = name};
-	api_params(encoded, strlen(encoded), param_match, &s);
-	return s.found;
-}
-
 /* -- the loop -- */
 
 static void on_again(uv_timer_t *t);
 
-/* A closed connection may have made room for one that waits, which libmicrohttpd only sees at its next turn. */
-static void run(struct api_server *s)
+/* When the next turn is due that libmicrohttpd wants in `ms`. */
+static uint64_t next_turn_ms(struct api_server *s, uint64_t ms, bool has_moved)
+{
+	if (!s->tls || ms || has_moved) {
+		s->idle_turn_ms = 1;
+		return ms;
+	}
+	ms = s->idle_turn_ms;
+	s->idle_turn_ms = ms < IDLE_TURN_MAX_MS ? 2 * ms : ms;
+	return ms;
+}
+
+/* One turn for all that is ready. Returns in how many ms the next one is due, -1: when the descriptor says so. A closed connection may have
+ * made room for one that waits, which libmicrohttpd only sees at its next turn. */
+static int64_t turn(struct api_server *s)
 {
 	MHD_UNSIGNED_LONG_LONG ms = 0;
+	uint64_t moved_before = s->n_moved;
 	s->conn_closed = false;
 	MHD_run(s->mhd);
-	if (s->conn_closed || MHD_get_timeout(s->mhd, &ms) == MHD_YES)
-		uv_timer_start(&s->again, on_again, s->conn_closed ? 0 : ms, 0);
+	if (!s->conn_closed && MHD_get_timeout(s->mhd, &ms) != MHD_YES)
+		return -1;
+	return (int64_t)next_turn_ms(s, ms, s->conn_closed || s->n_moved != moved_before);
+}
+
+static void run(struct api_server *s)
+{
+	int64_t ms = 0;
+	for (int i = 0; i < TURNS_AT_ONCE && ms == 0; i++)
+		ms = turn(s);
+	/* Not 0: libuv calls a timer that sets itself anew so before it looks at anything else, for as long as a client keeps us busy. */
+	if (ms >= 0)
+		uv_timer_start(&s->again, on_again, ms ? (uint64_t)ms : 1, 0);
 }
 
 static void on_again(uv_timer_t *t)
@@ -193,8 +146,10 @@ static void on_again(uv_timer_t *t)
 
 static void on_poll(uv_poll_t *p, int status, int events)
 {
+	struct api_server *s = p->data;
 	(void)status, (void)events;
-	run(p->data);
+	s->idle_turn_ms = 1;
+	run(s);
 }
 
 /* -- replying -- */
@@ -292,7 +247,7 @@ static void *on_request_line(void *ctx, const char *uri, struct MHD_Connection *
 	size_t path_len = uri ? strcspn(uri, "?") : 0;
 	(void)ctx;
 	*x = (struct api_exchange){.conn = c, .body = BUF_INIT(API_MAX_BODY_BYTES)};
-	x->path = uri ? decode_path(uri, path_len) : NULL;
+	x->path = uri ? api_decode_path(uri, path_len) : NULL;
 	x->query = xstrdup(uri && uri[path_len] ? uri + path_len + 1 : "");
 	if (!x->path || *x->path != '/')
 		refuse(x, 400, "the path is not valid\n");
@@ -333,6 +288,8 @@ static void hand_over(struct api_exchange *x, const char *method)
 		.body = x->body.data ? x->body.data : "",
 		.body_len = x->body.len,
 		.content_type = header(c->mhd, "Content-Type"),
+		.authorization = header(c->mhd, "Authorization"),
+		.local = c->server->address.unix_path != NULL,
 	};
 	x->handed = true;
 	uv_timer_start(&c->timer, on_timer, c->server->reply_ms, 0);
@@ -389,11 +346,17 @@ static size_t leave_encoded(void *ctx, struct MHD_Connection *m, char *s)
 
 /* -- connections -- */
 
+static void server_free(struct api_server *s)
+{
+	listen_address_deinit(&s->address);
+	free(s);
+}
+
 static void on_server_handle_closed(uv_handle_t *h)
 {
 	struct api_server *s = h->data;
 	if (--s->n_handles == 0)
-		free(s);
+		server_free(s);
 }
 
 static void on_conn_timer_closed(uv_handle_t *h)
@@ -402,6 +365,31 @@ static void on_conn_timer_closed(uv_handle_t *h)
 	h->data = c->server;
 	on_server_handle_closed(h);
 	free(c);
+}
+
+static struct gnutls_session_int *session_of(const struct conn *c)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	return info ? info->tls_session : NULL;
+}
+
+/* The session has the identity of now; the former one goes once it is not referred to any more. */
+static void renew_identity(struct conn *c)
+{
+	struct tls_identity *former = c->identity;
+	if (former == *c->server->tls)
+		return;
+	c->identity = tls_identity_ref(*c->server->tls);
+	tls_identity_show(c->identity, session_of(c));
+	tls_identity_unref(former);
+}
+
+enum tls_peer api_peer(struct api_exchange *x)
+{
+	if (!x->conn || !x->conn->server->tls)
+		return TLS_PEER_NONE;
+	renew_identity(x->conn); /* an authority that was taken out counts no more on connections that stay either */
+	return tls_peer_of(session_of(x->conn));
 }
 
 static struct conn *conn_new(struct api_server *s, struct MHD_Connection *m)
@@ -415,6 +403,11 @@ static struct conn *conn_new(struct api_server *s, struct MHD_Connection *m)
 	uv_timer_init(s->poll.loop, &c->timer);
 	c->timer.data = c;
 	uv_timer_start(&c->timer, on_timer, s->request_ms, 0);
+	if (s->tls) {
+		c->wire = (struct tls_wire){MHD_get_connection_info(m, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, &s->n_moved};
+		tls_wire_attach(&c->wire, session_of(c));
+		renew_identity(c);
+	}
 	return c;
 }
 
@@ -426,6 +419,7 @@ static void conn_free(struct conn *c)
 		c->next->prev = c->prev;
 	s->n_kept -= c->kept;
 	s->conn_closed = true;
+	tls_identity_unref(c->identity);
 	uv_close((uv_handle_t *)&c->timer, on_conn_timer_closed);
 }
 
@@ -435,56 +429,6 @@ static void on_connection(void *ctx, struct MHD_Connection *m, void **conn, enum
 		*conn = conn_new(ctx, m);
 	else if (*conn)
 		conn_free(TAKE(*conn));
-}
-
-/* -- the listener -- */
-
-/* Splits "ADDR:PORT"; `host` is "" for every address. */
-static int split_listen(const char *listen, char host[256], const char **port, struct err *e)
-{
-	const char *colon = strrchr(listen, ':');
-	size_t n = colon ? (size_t)(colon - listen) : 0;
-	int64_t number;
-	if (!colon || n >= 256 || !text_parse_int(colon + 1, 0, 65535, &number))
-		return err_set(e, ERR_INPUT, "\"%.100s\" is no address and port such as 0.0.0.0:8080", listen);
-	if (n >= 2 && listen[0] == '[' && colon[-1] == ']') {
-		listen++;
-		n -= 2;
-	}
-	memcpy(host, listen, n);
-	host[n] = 0;
-	*port = colon + 1;
-	return 0;
-}
-
-static int open_socket(const struct addrinfo *a, bool both_families)
-{
-	int on = 1, off = 0;
-	AUTO_CLOSE int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
-		return -1;
-	if (a->ai_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? &off : &on, sizeof on) < 0)
-		return -1;
-	if (bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
-		return -1;
-	int opened = fd;
-	fd = -1;
-	return opened;
-}
-
-static int listen_at(const char *host, const char *port)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
-	if (getaddrinfo(*host ? host : "::", port, &hints, &found) != 0) {
-		errno = EADDRNOTAVAIL;
-		return -1;
-	}
-	int fd = open_socket(found, !*host);
-	int saved = errno;
-	freeaddrinfo(found);
-	errno = saved;
-	/* A kernel without IPv6. */
-	return fd < 0 && !*host && saved == EAFNOSUPPORT ? listen_at("0.0.0.0", port) : fd;
 }
 
 /* -- the server -- */
@@ -499,46 +443,73 @@ __attribute__((format(printf, 2, 0))) static void log_mhd(void *ctx, const char 
 	log_debug("http_server text=%s", LOGQ(text));
 }
 
-/* The socket is libmicrohttpd's from then on. */
-static int start_mhd(struct api_server *s, int fd, struct err *e)
+/* Never asked: each session has been given its identity by then. libmicrohttpd wants to hear of one before it starts. */
+static int no_certificate(gnutls_session_t session, const gnutls_datum_t *authorities, int n, const gnutls_pk_algorithm_t *algorithms, int n_algorithms,
+	gnutls_pcert_st **cert, unsigned *cert_length, gnutls_privkey_t *key)
 {
-	s->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s,
+	(void)session, (void)authorities, (void)n, (void)algorithms, (void)n_algorithms, (void)cert, (void)cert_length, (void)key;
+	return -1;
+}
+
+/* The socket is libmicrohttpd's from then on. */
+static int start_mhd(struct api_server *s, unsigned max_connections, struct err *e)
+{
+	struct MHD_OptionItem tls[] = {
+		{MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)no_certificate},
+		{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
+		{MHD_OPTION_END, 0, NULL},
+	};
+	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (s->tls ? MHD_USE_TLS : 0);
+	s->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s,
 		MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, /* first, so that it hears of the others */
-		MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)API_MAX_CONNECTIONS,
+		MHD_OPTION_LISTEN_SOCKET, s->socket.fd,
+		MHD_OPTION_CONNECTION_LIMIT, max_connections ? max_connections : API_MAX_CONNECTIONS,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
 		MHD_OPTION_CONNECTION_TIMEOUT, 0u, /* since the last byte; ours are since the beginning */
 		MHD_OPTION_URI_LOG_CALLBACK, on_request_line, NULL,
 		MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
 		MHD_OPTION_NOTIFY_COMPLETED, on_request_end, NULL,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+		MHD_OPTION_ARRAY, s->tls ? tls : tls + 2,
 		MHD_OPTION_END);
 	return s->mhd ? 0 : err_set(e, ERR_INTERNAL, "libmicrohttpd cannot start");
 }
 
-struct api_server *api_server_new(uv_loop_t *loop, const char *listen, api_handler_fn *handler, void *ctx, struct err *e)
+struct api_server *api_server_new(uv_loop_t *loop, const struct api_server_spec *spec, struct err *e)
 {
-	char host[256];
-	const char *port = "";
-	if (split_listen(listen, host, &port, e) < 0)
-		return NULL;
-	int fd = listen_at(host, port);
-	if (fd < 0) {
-		err_errno(e, ERR_INPUT, "cannot listen at %.200s", listen);
+	struct api_server *s = xcalloc(1, sizeof *s);
+	s->handler = spec->handler;
+	s->ctx = spec->ctx;
+	api_server_set_timeouts(s, API_REQUEST_TIMEOUT_S * 1000, API_REPLY_TIMEOUT_S * 1000);
+	bool is_open = listen_parse(&s->address, spec->listen, e) == 0 && listen_open(&s->address, spec->socket_mode, &s->socket, e) == 0;
+	s->tls = s->address.unix_path ? NULL : spec->tls;
+	if (!is_open || start_mhd(s, spec->max_connections, e) < 0) {
+		if (is_open)
+			listen_remove(&s->address, &s->socket);
+		server_free(s);
 		return NULL;
 	}
-	AUTO_FREE struct api_server *s = xcalloc(1, sizeof *s);
-	s->handler = handler;
-	s->ctx = ctx;
-	api_server_set_timeouts(s, API_REQUEST_TIMEOUT_S * 1000, API_REPLY_TIMEOUT_S * 1000);
-	if (start_mhd(s, fd, e) < 0)
-		return NULL;
 	uv_poll_init(loop, &s->poll, MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
 	uv_timer_init(loop, &s->again);
 	s->poll.data = s->again.data = s;
 	s->n_handles = 2;
 	uv_poll_start(&s->poll, UV_READABLE, on_poll);
-	return TAKE(s);
+	return s;
+}
+
+const struct listen_address *api_server_address(const struct api_server *s)
+{
+	return &s->address;
+}
+
+bool api_server_is_loopback(const struct api_server *s)
+{
+	return s->socket.is_loopback;
+}
+
+bool api_server_speaks_tls(const struct api_server *s)
+{
+	return s->tls;
 }
 
 void api_server_set_timeouts(struct api_server *s, int request_ms, int reply_ms)
@@ -551,6 +522,7 @@ void api_server_free(struct api_server *s)
 {
 	if (!s)
 		return;
+	listen_remove(&s->address, &s->socket);
 	/* It may not be stopped while it holds suspended connections. */
 	for (struct conn *c = s->conns; c; c = c->next)
 		if (c->x && c->x->suspended)

@@ -5,10 +5,12 @@
  * API_MAX_BODY_BYTES of body (413). The first line must arrive within API_REQUEST_TIMEOUT_S of the connection or the reply before it,
  * all the rest within API_REQUEST_TIMEOUT_S of that, and the reply must be taken within API_REPLY_TIMEOUT_S, else the client is hung
  * up on. What a handler has not answered within API_REPLY_TIMEOUT_S is answered with 503. Beyond API_MAX_CONNECTIONS clients wait to
- * be accepted. A client that closes its sending side before a deferred reply may not get it. */
+ * be accepted; a TLS handshake is a part of the first request in all that. A client that closes its sending side before a deferred reply may not get it. */
 #ifndef WB_API_SERVER_H
 #define WB_API_SERVER_H
 
+#include "api/listen.h"
+#include "api/tls.h"
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -32,6 +34,8 @@ struct api_request {
 	const char *body;	/* "" when there is none; may hold NULs */
 	size_t body_len;
 	const char *content_type; /* "" when there is none */
+	const char *authorization; /* the same */
+	bool local;				   /* over a unix socket */
 };
 
 /* Called for each request that arrived whole. The request is borrowed for the call only. The handler must lead to exactly one api_reply for
@@ -45,16 +49,29 @@ void api_reply(struct api_exchange *x, int status, const char *content_type, con
 /* Adds a header to the reply that is still to come; one at most. Both texts are borrowed until then. */
 void api_reply_header(struct api_exchange *x, const char *name, const char *value);
 
-/* Value of a parameter of a query or urlencoded body, decoded, NULL when absent; the first one counts. The caller frees. */
-char *api_param(const char *encoded, const char *name);
-/* Calls `fn` for each decoded name and value. What is no valid encoding is taken as it stands. */
-void api_params(const char *encoded, size_t len, void (*fn)(void *ctx, const char *name, const char *value), void *ctx);
+/* What the client has shown of itself in TLS, judged now. Not once the request has been replied to. */
+enum tls_peer api_peer(struct api_exchange *x);
 
-/* `listen` is "ADDR:PORT", ":PORT" or "[V6]:PORT". NULL with `e` when it cannot listen. */
-struct api_server *api_server_new(uv_loop_t *loop, const char *listen, api_handler_fn *handler, void *ctx, struct err *e);
+struct api_server_spec {
+	const char *listen; /* one address, as listen_parse reads it */
+	mode_t socket_mode; /* if it is a unix socket */
+	unsigned max_connections; /* 0: API_MAX_CONNECTIONS */
+	/* NULL: plain. Otherwise what a new connection shows is what stands there then; unix sockets are plain in any case. */
+	struct tls_identity *const *tls;
+	api_handler_fn *handler;
+	void *ctx;
+};
+
+/* The HTTP server of one address. NULL with `e` when it cannot listen. */
+struct api_server *api_server_new(uv_loop_t *loop, const struct api_server_spec *spec, struct err *e);
 /* Closes the listener and all connections; the loop must run on until no handle of them is left (uv_loop_alive). Exchanges that still wait may be
  * replied to later without effect. */
 void api_server_free(struct api_server *s);
+
+const struct listen_address *api_server_address(const struct api_server *s);
+/* Nobody reaches it from another machine. */
+bool api_server_is_loopback(const struct api_server *s);
+bool api_server_speaks_tls(const struct api_server *s);
 
 /* Other times than API_REQUEST_TIMEOUT_S and API_REPLY_TIMEOUT_S, from the next request on: for tests. */
 void api_server_set_timeouts(struct api_server *s, int request_ms, int reply_ms);

@@ -14,7 +14,7 @@ enum { MAX_FILES = 1000, FILE_MAX_BYTES = 1024 * 1024, REREAD_MS = 10000, SETTLE
 
 struct dirwatch {
 	uv_loop_t *loop;
-	char *dir;
+	char *dir, *only;
 	struct dirwatch_spec spec;
 	uv_fs_event_t event;
 	uv_timer_t timer; /* the next look */
@@ -83,6 +83,14 @@ static struct digest digest_of_files(const struct dir_files *f)
 
 /* -- watching -- */
 
+static int read_watched(const struct dirwatch *w, struct dir_files *out)
+{
+	if (!w->only)
+		return dir_files_read(w->dir, w->spec.wanted, out, NULL);
+	read_one(w->dir, w->only, out);
+	return 0;
+}
+
 static void on_timer(uv_timer_t *t);
 
 static void look_again_in(struct dirwatch *w, int64_t ms)
@@ -90,11 +98,13 @@ static void look_again_in(struct dirwatch *w, int64_t ms)
 	uv_timer_start(&w->timer, on_timer, (uint64_t)ms, 0);
 }
 
-/* Soon, so that the several events of one change are one. */
+/* Soon, so that the several events of one change are one; but no later for each further one, or a busy neighbour would put it off for ever. */
 static void on_event(uv_fs_event_t *h, const char *name, int events, int status)
 {
+	struct dirwatch *w = h->data;
 	(void)name, (void)events, (void)status;
-	look_again_in(h->data, SETTLE_MS);
+	if (uv_timer_get_due_in(&w->timer) > SETTLE_MS)
+		look_again_in(w, SETTLE_MS);
 }
 
 /* Anew each time: the directory of that name may be another one than before, or be there only now. */
@@ -110,7 +120,7 @@ static void on_timer(uv_timer_t *t)
 	AUTO_DIR_FILES files = {0};
 	listen_to_events(w);
 	look_again_in(w, w->spec.reread_ms);
-	if (dir_files_read(w->dir, w->spec.wanted, &files, NULL) < 0)
+	if (read_watched(w, &files) < 0)
 		return; /* forbidden or failing: what was read last stays */
 	struct digest now = digest_of_files(&files);
 	if (digest_equal(&now, &w->seen))
@@ -127,12 +137,13 @@ struct dirwatch *dirwatch_new(uv_loop_t *loop, const struct dirwatch_spec *spec,
 	w->spec = *spec;
 	w->spec.reread_ms = spec->reread_ms ? spec->reread_ms : REREAD_MS;
 	w->dir = xstrdup(spec->dir);
+	w->only = spec->only ? xstrdup(spec->only) : NULL;
 	uv_fs_event_init(loop, &w->event);
 	uv_timer_init(loop, &w->timer);
 	w->event.data = w->timer.data = w;
 	w->open_handles = 2;
 	listen_to_events(w); /* before it is read, so that no change falls in between */
-	dir_files_read(w->dir, w->spec.wanted, &files, NULL);
+	read_watched(w, &files);
 	w->seen = digest_of_files(&files);
 	if (first) {
 		*first = files;
@@ -148,6 +159,7 @@ static void on_closed(uv_handle_t *h)
 	if (--w->open_handles)
 		return;
 	free(w->dir);
+	free(w->only);
 	free(w);
 }
 

@@ -36,6 +36,7 @@ struct dirwatch;
 struct dirwatch_spec {
 	const char *dir; /* copied */
 	dir_wanted_fn *wanted;
+	const char *only;  /* instead of `wanted`: the one file that is meant, reported even if it cannot be read; copied */
 	int64_t reread_ms; /* how often it looks without being told to; 0: 10 s */
 	/* The files are not what they were the last time; never called from within. Borrowed for the call. */
 	void (*on_change)(void *ctx, const struct dir_files *files);

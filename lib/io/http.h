@@ -38,6 +38,7 @@ struct http_request {
 	const char *body;				/* NULL: none; copied */
 	size_t body_len;
 	const char *content_type;
+	const char *bearer;		 /* NULL, or a token for the header Authorization */
 	size_t max_bytes;		 /* of the answer; 0: 1 MiB */
 	int64_t timeout_ms;		 /* whole call; 0: 10 s; < 0: none (streams) */
 	const char *want_header; /* copied into the result */

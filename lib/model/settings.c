@@ -17,7 +17,23 @@ const struct setting_def setting_defs[] = {
 	{"config", SETTING_STRING, AT(config), "", NULL, NULL, "FILE", "File with settings, a YAML mapping of the names on this page to values."},
 	{"data-dir", SETTING_STRING, AT(data_dir), "/var/lib/watchbill", NULL, NULL, "DIR",
 		"Where the store (configuration for the workers) and the time series of a supervised Prometheus are kept."},
-	{"listen", SETTING_STRING, AT(listen), "0.0.0.0:8080", NULL, NULL, "ADDR:PORT", "Address of Watchbill's HTTP API."},
+	{"listen", SETTING_LIST, AT(listen), "0.0.0.0:8080", NULL, NULL, "ADDR:PORT|unix:/PATH,...",
+		"Addresses of Watchbill's HTTP API: `0.0.0.0:8080`, `[::1]:8080`, `unix:/run/watchbill.sock`. Who may do what there: docs/access.md."},
+	{"socket-mode", SETTING_STRING, AT(socket_mode), "0660", NULL, NULL, "MODE", "Who may use unix sockets of `listen`: their file mode, in octal."},
+	{"token-file", SETTING_STRING, AT(token_file), "", NULL, NULL, "FILE",
+		"File with the tokens that whoever changes something has to show, one a line. Verbs that ask a running Watchbill show its first one. Read again when it changes."},
+	{"read-token-file", SETTING_STRING, AT(read_token_file), "", NULL, NULL, "FILE", "The same for whoever only reads, where `read-access` is `token`."},
+	{"read-access", SETTING_CHOICE, AT(read_access), "open", "open token certificate", NULL, NULL,
+		"What it takes to read status, services and metrics: nothing, a token of either file, or a client certificate. Health checks and ping are always open."},
+	{"tls-cert-file", SETTING_STRING, AT(tls_cert_file), "", NULL, NULL, "FILE",
+		"Certificate, with what it was signed by behind it (PEM): the addresses of `listen` then speak TLS, unix sockets do not. Read again when it changes, as is all of TLS."},
+	{"tls-key-file", SETTING_STRING, AT(tls_key_file), "", NULL, NULL, "FILE", "Private key of `tls-cert-file` (PEM)."},
+	{"client-ca-file", SETTING_STRING, AT(client_ca_file), "", NULL, NULL, "FILE",
+		"Authorities (PEM) whose client certificates are taken: whoever changes something has to show one, and a token too if `token-file` is set."},
+	{"ca-file", SETTING_STRING, AT(ca_file), "", NULL, NULL, "FILE",
+		"For verbs that ask a running Watchbill over TLS: the authority that signed its certificate (PEM). Empty: those of the system."},
+	{"client-cert-file", SETTING_STRING, AT(client_cert_file), "", NULL, NULL, "FILE", "The same: the certificate to show (PEM)."},
+	{"client-key-file", SETTING_STRING, AT(client_key_file), "", NULL, NULL, "FILE", "The same: its private key (PEM)."},
 	{"prometheus", SETTING_LIST, AT(prometheus), "child", NULL, NULL, "child|none|URL,...",
 		"`child` starts and supervises a Prometheus; otherwise the URLs of running ones that read the store's directory. `none`: only the store is kept, "
 		"and receivers of notifications are told."},
@@ -486,9 +502,12 @@ char *settings_docs(void)
 
 char *settings_self_target(const struct settings *s)
 {
-	const char *colon = strrchr(s->listen, ':');
+	const char *listen = "127.0.0.1:8080";
 	if (*s->self_target)
 		return xstrdup(s->self_target);
-	bool any = text_starts(s->listen, "0.0.0.0:") || text_starts(s->listen, "[::]:") || s->listen[0] == ':';
-	return any && colon ? xasprintf("127.0.0.1%s", colon) : xstrdup(s->listen);
+	for (size_t i = s->listen.n; i-- > 0;)
+		if (!text_starts(s->listen.at[i], "unix:"))
+			listen = s->listen.at[i];
+	bool any = text_starts(listen, "0.0.0.0:") || text_starts(listen, "[::]:") || listen[0] == ':';
+	return any ? xasprintf("127.0.0.1%s", strrchr(listen, ':')) : xstrdup(listen);
 }

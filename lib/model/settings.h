@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 enum scrape_layout { LAYOUT_AUTO, LAYOUT_JOBS, LAYOUT_POOLED, LAYOUT_DNS };
+enum read_access { READ_ACCESS_OPEN, READ_ACCESS_TOKEN, READ_ACCESS_CERTIFICATE };
 enum alert_names { ALERT_NAMES_ARTICLE, ALERT_NAMES_UNDERSCORE };
 
 struct string_list {
@@ -22,7 +23,12 @@ struct string_list {
 struct settings {
 	char *config;
 	char *data_dir;
-	char *listen;
+	struct string_list listen;
+	char *socket_mode;
+	char *token_file, *read_token_file;
+	int64_t read_access;
+	char *tls_cert_file, *tls_key_file, *client_ca_file;
+	char *ca_file, *client_cert_file, *client_key_file; /* of those who ask */
 	struct string_list prometheus; /* {"child"} or URLs */
 	char *prometheus_listen;
 	char *prometheus_binary;

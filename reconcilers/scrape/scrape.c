@@ -437,6 +437,18 @@ static void emit_service_jobs(const struct desired *d, size_t slot, struct buf *
 	json_decref(by_name);
 }
 
+/* As we would be asked ourselves; the certificate of the process beside it is not doubted. */
+static void set_access(const struct settings *set, json_t *job)
+{
+	const char *tokens = *set->read_token_file ? set->read_token_file : set->token_file;
+	if (*set->tls_cert_file) {
+		json_object_set_new(job, "scheme", json_string("https"));
+		json_object_set_new(job, "tls_config", json_pack("{s:b}", "insecure_skip_verify", true));
+	}
+	if (set->read_access == READ_ACCESS_TOKEN)
+		json_object_set_new(job, "authorization", json_pack("{s:s}", "credentials_file", tokens));
+}
+
 static void append_self_job(const struct desired *d, json_t *configs)
 {
 	if (!d->set->expected_targets)
@@ -448,7 +460,9 @@ static void append_self_job(const struct desired *d, json_t *configs)
 		name = longer;
 	}
 	/* Its own labels count: `job` is the one that a metric is about. */
-	json_array_append_new(configs, json_pack("{s:s, s:b, s:[{s:[s]}]}", "job_name", name, "honor_labels", true, "static_configs", "targets", target));
+	json_t *job = json_pack("{s:s, s:b, s:[{s:[s]}]}", "job_name", name, "honor_labels", true, "static_configs", "targets", target);
+	set_access(d->set, job);
+	json_array_append_new(configs, job);
 	free(target);
 	free(name);
 }

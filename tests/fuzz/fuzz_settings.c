@@ -11,7 +11,7 @@ static void assert_sound(const struct settings *s)
 	FUZZ_CHECK(s->scrape_layout >= LAYOUT_AUTO && s->scrape_layout <= LAYOUT_DNS);
 	FUZZ_CHECK(s->scrape_interval_ms > 0 && s->evaluation_interval_ms > 0 && s->resync_interval_ms > 0);
 	FUZZ_CHECK(s->reload_share >= 0.01 && s->reload_share <= 1);
-	FUZZ_CHECK(s->listen && s->data_dir && s->notify_label);
+	FUZZ_CHECK(s->socket_mode && s->data_dir && s->notify_label);
 	for (size_t i = 0; i < s->networks.n; i++)
 		FUZZ_CHECK(*s->networks.at[i] && !strchr(s->networks.at[i], ','));
 }

@@ -753,6 +753,52 @@ class SocketProxy:
             os.unlink(self.path)
 
 
+class ReadOnlyProxy:
+    """Stands before a unix socket, lets GET through and refuses all else with 403; `passed` and `refused` hold (method, target)."""
+
+    def __init__(self, path, upstream):
+        self.path, self.upstream, self.passed, self.refused = path, upstream, [], []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(64)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        """One request a connection, so that each one is looked at."""
+        with client, contextlib.suppress(OSError), client.makefile("rb") as lines:
+            request_line = lines.readline()
+            headers = []
+            while (line := lines.readline()) not in (b"\r\n", b"\n", b""):
+                if not line.lower().startswith(b"connection:"):
+                    headers.append(line)
+            method, target = request_line.decode("latin-1").split(" ")[:2]
+            if method != "GET":
+                self.refused.append((method, target))
+                client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                return
+            self.passed.append((method, target))
+            with socket.socket(socket.AF_UNIX) as server:
+                server.connect(self.upstream)
+                server.sendall(request_line + b"".join(headers) + b"Connection: close\r\n\r\n")
+                while data := server.recv(65536):
+                    client.sendall(data)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+
+
 def main(module="__main__"):
     """unittest.main with exit code 77 where everything was skipped."""
     program = unittest.main(module=module, exit=False, verbosity=2)

@@ -2,6 +2,7 @@
  * races. */
 #include "unit/unit.h"
 
+#include "api/params.h"
 #include "api/server.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -79,7 +80,7 @@ static void start(const char *host)
 	f.port = free_port(AF_INET);
 	AUTO_FREE char *listen = xasprintf("%s:%d", host, f.port);
 	uv_loop_init(&f.loop);
-	f.server = api_server_new(&f.loop, listen, handle, &f, &e);
+	f.server = api_server_new(&f.loop, &(struct api_server_spec){.listen = listen, .handler = handle, .ctx = &f}, &e);
 	if (!f.server)
 		fail_msg("%s", e.msg);
 }
@@ -717,6 +718,31 @@ static void test_idle_costs_nothing(void **state)
 	turn(deadline());
 }
 
+/* What one client has sent at once is not answered at once either: others get their turn in between. */
+static void test_one_client_does_not_hold_the_loop(void **state)
+{
+	static const char request[] = "GET /p HTTP/1.1\r\nHost: x\r\n\r\n";
+	enum { N = 400 };
+	AUTO_CLOSE int fd = dial();
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	uint64_t until = deadline();
+	(void)state;
+	for (int i = 0; i < N; i++)
+		assert_int_equal(send(fd, request, sizeof request - 1, MSG_NOSIGNAL | MSG_DONTWAIT), sizeof request - 1);
+	while (f.n_requests < N) {
+		int before = f.n_requests;
+		turn(until);
+		assert_in_range(f.n_requests - before, 0, N / 4);
+	}
+	for (int i = 0; i < N; i++) {
+		const char *body = get_reply(fd, &b, false);
+		assert_non_null(body);
+		size_t used = (size_t)(body + strlen("GET|/p|||0|") - b.data);
+		memmove(b.data, b.data + used, b.len - used + 1);
+		b.len -= used;
+	}
+}
+
 static void test_listen_errors(void **state)
 {
 	static const struct {
@@ -732,14 +758,14 @@ static void test_listen_errors(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		e = (struct err){0};
-		assert_null(api_server_new(&f.loop, rows[i].listen, handle, &f, &e));
+		assert_null(api_server_new(&f.loop, &(struct api_server_spec){.listen = rows[i].listen, .handler = handle, .ctx = &f}, &e));
 		if (!strstr(e.msg, rows[i].message))
 			fail_msg("%s: %s", rows[i].listen, e.msg);
 		assert_int_equal(e.kind, ERR_INPUT);
 	}
 	AUTO_FREE char *taken = xasprintf("127.0.0.1:%d", f.port),
 	               *message = xasprintf("cannot listen at %s: Address already in use", taken);
-	assert_null(api_server_new(&f.loop, taken, handle, &f, &e));
+	assert_null(api_server_new(&f.loop, &(struct api_server_spec){.listen = taken, .handler = handle, .ctx = &f}, &e));
 	assert_string_equal(e.msg, message);
 }
 
@@ -833,6 +859,7 @@ int main(void)
 		ON_SERVER(test_idle_and_stuck_are_cut),
 		ON_SERVER(test_late_handler),
 		ON_SERVER(test_idle_costs_nothing),
+		ON_SERVER(test_one_client_does_not_hold_the_loop),
 		ON_SERVER(test_listen_errors),
 		cmocka_unit_test(test_listen_forms),
 		cmocka_unit_test(test_ipv6),

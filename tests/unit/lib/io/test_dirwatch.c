@@ -179,12 +179,66 @@ static void what_nobody_is_told_of_is_found_by_looking_again(void **state)
 	scene_deinit(&s);
 }
 
+struct neighbour {
+	const char *dir;
+	uv_timer_t timer;
+	int n;
+};
+
+static void on_neighbour(uv_timer_t *t)
+{
+	struct neighbour *n = t->data;
+	AUTO_FREE char *text = xasprintf("%d", n->n++);
+	put(n->dir, "other", text);
+}
+
+static void a_busy_neighbour_puts_nothing_off(void **state)
+{
+	struct scene s;
+	struct neighbour busy = {0};
+	(void)state;
+	scene_init(&s, true);
+	busy.dir = s.in;
+	uv_timer_init(&s.loop, &busy.timer);
+	busy.timer.data = &busy;
+	uv_timer_start(&busy.timer, on_neighbour, 0, 5);
+	watch(&s, PATIENCE_MS * 10, NULL);
+	put(s.in, "scrape_a", "1");
+	wait_for_report(&s, "beside a file that always changes", "scrape_a=1");
+	uv_close((uv_handle_t *)&busy.timer, NULL);
+	scene_deinit(&s);
+}
+
+static void one_file_alone(void **state)
+{
+	struct scene s;
+	AUTO_DIR_FILES first = {0};
+	(void)state;
+	scene_init(&s, true);
+	put(s.in, "scrape_a", "1");
+	put(s.in, "token", "2");
+	s.watch = dirwatch_new(
+		&s.loop, &(struct dirwatch_spec){.dir = s.in, .only = "token", .reread_ms = PATIENCE_MS * 10, .on_change = on_change, .ctx = &s}, &first);
+	show(&first, &s.seen);
+	ROW_STR("first", s.seen.data, "token=2");
+	put(s.in, "scrape_a", "3");
+	put(s.in, "token", "4");
+	wait_for_report(&s, "changed", "token=4");
+	AUTO_FREE char *path = xasprintf("%s/token", s.in);
+	fs_remove(path, NULL);
+	wait_for_report(&s, "removed", "token=it cannot be read");
+	ROW_INT("reports", s.reports, 2);
+	scene_deinit(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_files_of_those_names_are_read),
 		cmocka_unit_test(changes_are_reported),
 		cmocka_unit_test(what_nobody_is_told_of_is_found_by_looking_again),
+		cmocka_unit_test(a_busy_neighbour_puts_nothing_off),
+		cmocka_unit_test(one_file_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,7 +63,7 @@ static char *listen_of(const char *file, const char *variable, const char *flag)
 	if (settings_from_file(&s, tree, "watchbill.yml", &e) < 0 || settings_from_env(&s, env, &e) < 0 || settings_from_args(&s, &argc, argv, NULL, &e) < 0)
 		fail_msg("%s", e.msg);
 	assert_int_equal(argc, 1);
-	return xstrdup(s.listen);
+	return xstrdup(s.listen.n ? s.listen.at[0] : "");
 }
 
 static void precedence_rises_from_file_to_variable_to_flag(void **state)
@@ -274,7 +274,7 @@ static void flags_are_taken_out_and_the_rest_stays(void **state)
 		for (int k = 0; k < argc; k++)
 			buf_printf(&left, "%s%s", k ? " " : "", argv[k]);
 		ROW_STR(rows[i].row, left.data ? left.data : "", rows[i].left);
-		ROW_STR(rows[i].row, s.listen, rows[i].listen);
+		ROW_STR(rows[i].row, s.listen.at[0], rows[i].listen);
 	}
 }
 
