@@ -29,7 +29,7 @@ struct scrape_choice {
 
 /* One alert rule that a checker should see before it is stored. */
 struct rule_check {
-	struct digest digest; /* of the rule as it stands in the file */
+	struct digest digest; /* of the rule's tree */
 	const char *label;	  /* com.df.alertIf.2 */
 	const char *name; /* of the rule */
 	const struct want_alert *alert;
