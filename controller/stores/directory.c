@@ -138,7 +138,7 @@ static int read_object(struct directory_store *s, unsigned shard, const struct d
 	AUTO_FREE char *dir = object_path(s, shard, want);
 	AUTO_NAMES names = {0};
 	struct digest_ctx c;
-	struct digest d;
+	struct digest d = {0};
 	int rc = fs_list(dir, &names, e);
 	digest_init(&c);
 	for (size_t i = 0; rc == 0 && i < names.n; i++) {
