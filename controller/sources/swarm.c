@@ -429,15 +429,26 @@ static char *tasks_path(struct swarm *s, bool only_rolling)
 	return xasprintf("/v%s/tasks?filters=%s", s->version, encoded);
 }
 
-/* Large parts of the answers that nobody reads; of what tasks are made of it is enough to see that it changed. */
-static const struct json_skip skips[N_LISTS][16] = {
-	[LIST_SERVICES] = {{"PreviousSpec", 1, false}, {"Endpoint", 1, false}, {"UpdateConfig", 2, false}, {"RollbackConfig", 2, false}, {"EndpointSpec", 2, false},
-		{"ContainerSpec", 3, true}, {"Resources", 3, true}},
-	[LIST_TASKS] = {{"Spec", 1, false}, {"Labels", 0, false}, {"ContainerStatus", 0, false}, {"PortStatus", 0, false}, {"IPAMOptions", 0, false}, {"DriverState", 0, false},
-		{"DriverConfiguration", 0, false}, {"Version", 0, false}, {"CreatedAt", 0, false}, {"UpdatedAt", 0, false}, {"Timestamp", 2, false}, {"Message", 2, false}},
-	[LIST_NODES] = {{"Resources", 2, false}, {"TLSInfo", 2, false}},
-	[LIST_NETWORKS] = {{"IPAM", 1, false}, {"Containers", 1, false}, {"Options", 1, false}, {"Labels", 1, false}},
-};
+/* What swarm_parse.c reads of the answers, in their shape. Of what tasks are made of it is enough to see that it changed. */
+static const struct json_want template_wants[] = {{"Networks", NULL}, {JSON_REST, NULL}};
+static const struct json_want service_spec_wants[] = {{"Name", NULL}, {"Labels", NULL}, {"TaskTemplate", template_wants}, {"Mode", NULL}, {"Networks", NULL}, {NULL, NULL}};
+static const struct json_want service_wants[] = {{"ID", NULL}, {"Version", NULL}, {"CreatedAt", NULL}, {"Spec", service_spec_wants}, {"UpdateStatus", NULL}, {NULL, NULL}};
+
+static const struct json_want network_spec_wants[] = {{"Name", NULL}, {"Ingress", NULL}, {NULL, NULL}};
+static const struct json_want network_wants[] = {{"Spec", network_spec_wants}, {NULL, NULL}};
+static const struct json_want attachment_wants[] = {{"Network", network_wants}, {"Addresses", NULL}, {NULL, NULL}};
+static const struct json_want status_wants[] = {{"State", NULL}, {NULL, NULL}};
+static const struct json_want task_wants[] = {{"ID", NULL}, {"ServiceID", NULL}, {"NodeID", NULL}, {"Slot", NULL}, {"Status", status_wants}, {"DesiredState", NULL},
+	{"NetworksAttachments", attachment_wants}, {NULL, NULL}};
+
+static const struct json_want engine_wants[] = {{"Labels", NULL}, {NULL, NULL}};
+static const struct json_want description_wants[] = {{"Hostname", NULL}, {"Engine", engine_wants}, {NULL, NULL}};
+static const struct json_want node_wants[] = {{"ID", NULL}, {"Version", NULL}, {"Spec", NULL}, {"Description", description_wants}, {"Status", NULL}, {NULL, NULL}};
+
+static const struct json_want listed_network_wants[] = {{"Id", NULL}, {"Name", NULL}, {"Ingress", NULL}, {NULL, NULL}};
+
+static const struct json_want *const wants[N_LISTS] = {
+	[LIST_SERVICES] = service_wants, [LIST_TASKS] = task_wants, [LIST_NODES] = node_wants, [LIST_NETWORKS] = listed_network_wants};
 
 static void start_list(struct swarm *s, enum list_kind kind, bool only_rolling)
 {
@@ -449,7 +460,7 @@ static void start_list(struct swarm *s, enum list_kind kind, bool only_rolling)
 	}
 	*l = (struct list){.s = s, .kind = kind, .only_rolling = only_rolling};
 	json_splitter_init(&l->splitter, true, MAX_ELEMENT_BYTES);
-	l->splitter.skip = skips[kind];
+	l->splitter.want = wants[kind];
 	if (kind == LIST_SERVICES) {
 		swarm_cache_services_begin(s->cache);
 		s->events_at_list = s->port.n_events;
@@ -579,7 +590,7 @@ static int parse_looked(struct arena *a, const struct buf *body, struct swarm_se
 	struct json_splitter splitter;
 	struct looked k = {a, out, -1, e};
 	json_splitter_init(&splitter, false, MAX_ELEMENT_BYTES);
-	splitter.skip = skips[LIST_SERVICES];
+	splitter.want = service_wants;
 	if (json_splitter_feed(&splitter, body->data ? body->data : "", body->len, on_looked_value, &k, e) == 0 && k.rc < 0 && !e->kind)
 		err_set(e, ERR_INPUT, "the answer holds no service");
 	json_splitter_deinit(&splitter);

@@ -145,7 +145,7 @@ static int read_object(struct directory_store *s, unsigned shard, const struct d
 	AUTO_FREE char *dir = object_path(s, shard, want);
 	AUTO_NAMES names = {0};
 	struct digest_ctx c;
-	struct digest d;
+	struct digest d = {0};
 	int rc = fs_list(dir, &names, e);
 	digest_init(&c);
 	for (size_t i = 0; rc == 0 && i < names.n; i++) {
@@ -248,13 +248,13 @@ static char *generation_name(const struct generation *g)
 	return xasprintf("%06llu-%s", (unsigned long long)g->number, digest_hex(&g->digest, hex));
 }
 
-/* Puts a file at `to`, where an older version of it may be: a hard link to `from`, which holds the same (NULL: there is none), or written. Never
- * over the older one: somebody who opened that long ago may still be reading. */
-static int place_file(const struct bundle_file *f, const char *from, const char *to, struct store_written *w, struct err *e)
+/* Puts a file at `to`: a hard link to `from`, which holds the same (NULL: there is none), or written. Where an older version of it may be, never
+ * over that: somebody who opened it long ago may still be reading. */
+static int place_file(const struct bundle_file *f, const char *from, const char *to, bool older, struct store_written *w, struct err *e)
 {
-	if (from && fs_same_file(from, to))
+	if (older && from && fs_same_file(from, to))
 		return 0;
-	if (fs_remove(to, e) < 0)
+	if (older && fs_remove(to, e) < 0)
 		return -1;
 	return from && fs_hard_link(from, to, e) == 0 ? 0 : write_file(to, f, w, e);
 }
@@ -362,12 +362,15 @@ static int fill_object(struct directory_store *s, unsigned shard, const struct f
 	AUTO_FREE char *stored = object_path(s, shard, &s->listing.folders[shard].digest);
 	for (size_t i = 0; i < want->n; i++)
 		names[i] = strrchr(want->files[i].path, '/') + 1;
-	if (fs_remove(tmp, e) < 0 || (take_spare(s, shard, tmp) ? remove_others(tmp, names, want->n, e) : fs_make_dir(tmp, e)) < 0)
+	if (fs_remove(tmp, e) < 0)
+		return -1;
+	bool made_over = take_spare(s, shard, tmp);
+	if ((made_over ? remove_others(tmp, names, want->n, e) : fs_make_dir(tmp, e)) < 0)
 		return -1;
 	for (size_t i = 0; i < want->n; i++) {
 		AUTO_FREE char *to = xasprintf("%s/%s", tmp, names[i]);
 		AUTO_FREE char *from = is_stored(s, shard, &want->files[i]) ? xasprintf("%s/%s", stored, names[i]) : NULL;
-		if (place_file(&want->files[i], from, to, w, e) < 0)
+		if (place_file(&want->files[i], from, to, made_over, w, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -442,7 +445,7 @@ static int fill_generation(
 	for (size_t i = 0; i < top->n; i++) {
 		const struct bundle_file *f = &top->files[i];
 		AUTO_FREE char *from = is_stored(s, BUNDLE_TOP, f) ? xasprintf("%s/%s", stored, f->path) : NULL, *to = xasprintf("%s/%s", tmp, f->path);
-		if (f->class == FILE_CONFIG && place_file(f, from, to, w, e) < 0)
+		if (f->class == FILE_CONFIG && place_file(f, from, to, true, w, e) < 0)
 			return -1;
 	}
 	return remove_former_files(tmp, top, e);

@@ -27,6 +27,14 @@ static void open_container(struct json_splitter *s, char c)
 	s->expects_key = c == '{';
 	if (s->depth < 64)
 		s->objects = c == '{' ? s->objects | 1ull << s->depth : s->objects & ~(1ull << s->depth);
+	if (s->depth <= JSON_WANT_DEPTH)
+		s->wants[s->depth] = s->next;
+}
+
+/* The members that are wanted of the object that is being read; NULL: all, or it is no object. */
+static const struct json_want *wanted_members(const struct json_splitter *s)
+{
+	return s->depth <= JSON_WANT_DEPTH && s->objects >> s->depth & 1 ? s->wants[s->depth] : NULL;
 }
 
 /* Between values: what may stand there, and what opens the next one. */
@@ -47,27 +55,46 @@ static void between(struct json_splitter *s, char c)
 		buf_add_char(&s->value, c);
 		s->depth = 0;
 		s->skip_depth = 0;
-		s->skip_next = false;
+		s->sum_next = false;
+		s->next = s->want;
 		open_container(s, c);
+		s->member = s->value.len;
 	} else if (!(s->list && c == ',')) {
 		s->broken = "an element is not an object";
 	}
 }
 
-static const struct json_skip *find_skip(const struct json_splitter *s)
+static void begin_skip(struct json_splitter *s, bool summed)
 {
-	for (const struct json_skip *k = s->skip; k && k->name; k++)
-		if (k->name[0] == s->key[0] && strlen(k->name) == s->key_len && memcmp(k->name, s->key, s->key_len) == 0 && (!k->depth || k->depth == s->depth))
-			return k;
-	return NULL;
+	s->skip_depth = s->depth;
+	s->summed = summed;
+	s->sum = 14695981039346656037u; /* FNV-1a, 64 bit */
 }
 
+/* What is to be done with the member of this key. */
 static void end_key(struct json_splitter *s)
 {
-	const struct json_skip *k = s->skip_depth ? NULL : find_skip(s);
-	s->skip_next = k != NULL;
-	s->summed = k ? k->summed : s->summed;
-	s->sum = k ? 14695981039346656037u : s->sum; /* FNV-1a, 64 bit */
+	const struct json_want *w = wanted_members(s);
+	s->next = NULL;
+	s->sum_next = false;
+	if (!w)
+		return;
+	while (w->name && *w->name && (strlen(w->name) != s->key_len || memcmp(w->name, s->key, s->key_len) != 0))
+		w++;
+	if (w->name && *w->name)
+		s->next = w->members;
+	else if (w->name)
+		s->sum_next = true;
+	else
+		begin_skip(s, false);
+}
+
+/* A key that does not fit is none that anybody asks for. */
+static void add_to_key(struct json_splitter *s, const char *bytes, size_t n)
+{
+	size_t room = sizeof s->key - s->key_len;
+	memcpy(s->key + s->key_len, bytes, n < room ? n : room);
+	s->key_len += n < room ? n : room;
 }
 
 static void inside_string(struct json_splitter *s, char c)
@@ -83,8 +110,8 @@ static void inside_string(struct json_splitter *s, char c)
 		s->in_key = false;
 		return;
 	}
-	if (s->in_key && s->key_len < sizeof s->key)
-		s->key[s->key_len++] = c;
+	if (s->in_key)
+		add_to_key(s, &c, 1);
 }
 
 /* Inside a value: true when `c` closed it. */
@@ -103,6 +130,7 @@ static bool inside(struct json_splitter *s, char c)
 		return false;
 	case ',':
 		s->expects_key = s->depth < 64 && (s->objects >> s->depth & 1);
+		s->next = s->depth <= JSON_WANT_DEPTH ? s->wants[s->depth] : NULL; /* an array's; an object's comes with the key */
 		return false;
 	case '{':
 	case '[':
@@ -115,21 +143,6 @@ static bool inside(struct json_splitter *s, char c)
 	default:
 		return false;
 	}
-}
-
-/* Whether `c`, not yet looked at, ends the member that is being left out. */
-static bool ends_skip(const struct json_splitter *s, char c)
-{
-	return !s->in_string && s->depth == s->skip_depth && (c == ',' || c == '}' || c == ']');
-}
-
-static void end_skip(struct json_splitter *s)
-{
-	if (s->summed)
-		buf_printf(&s->value, "\"%016llx\"", (unsigned long long)s->sum);
-	else
-		buf_add_str(&s->value, "null");
-	s->skip_depth = 0;
 }
 
 /* How many of the bytes are the inside of a string, neither its end nor escaped. */
@@ -147,28 +160,86 @@ static void add_up(struct json_splitter *s, const char *bytes, size_t len)
 		s->sum = (s->sum ^ (unsigned char)bytes[i]) * 1099511628211u;
 }
 
+/* How many of the bytes belong to the member that is being left out. */
+static size_t skip_run(struct json_splitter *s, const char *bytes, size_t len)
+{
+	static const bool matters[256] = {['"'] = true, [','] = true, ['{'] = true, ['}'] = true, ['['] = true, [']'] = true};
+	for (size_t i = 0; i < len;) {
+		if (s->in_string) {
+			i += s->escaped ? 0 : plain_run(bytes + i, len - i);
+			if (i < len)
+				inside_string(s, bytes[i++]);
+			continue;
+		}
+		while (i < len && !matters[(unsigned char)bytes[i]])
+			i++;
+		if (i == len)
+			break;
+		char c = bytes[i];
+		if (s->depth == s->skip_depth && (c == ',' || c == '}' || c == ']'))
+			return i;
+		s->in_string = c == '"';
+		s->depth += c == '{' || c == '[' ? 1 : c == '}' || c == ']' ? -1 : 0;
+		i++;
+	}
+	return len;
+}
+
+/* Leaves out what of the bytes belongs to the member; returns how many. Once it ended, `skip_depth` is 0. */
+static size_t skip_member(struct json_splitter *s, const char *bytes, size_t len)
+{
+	size_t n = skip_run(s, bytes, len);
+	if (s->summed)
+		add_up(s, bytes, n);
+	if (n == len)
+		return n;
+	if (s->summed)
+		buf_printf(&s->value, "\"%016llx\"", (unsigned long long)s->sum);
+	s->skip_depth = 0;
+	return n;
+}
+
+/* A member may begin behind this byte, which is `{` or a comma. The comma goes where nothing is left before it. */
+static void begin_member(struct json_splitter *s, char c)
+{
+	bool first = c == '{' || s->value.data[s->value.len - 1] == '{';
+	s->member = s->value.len + (c == '{');
+	if (c == '{' || !first)
+		buf_add_char(&s->value, c);
+}
+
 /* Reads up to the end of a value or of the bytes; returns how many, and whether the value is whole. */
 static size_t feed_value(struct json_splitter *s, const char *bytes, size_t len, bool *whole)
 {
 	size_t i = 0, from = 0; /* bytes[from..i) are wanted and not yet kept */
 	for (*whole = false; i < len && !*whole;) {
-		size_t n = s->in_string && !s->in_key && !s->escaped ? plain_run(bytes + i, len - i) : 0;
-		if (n == 0) {
-			if (s->skip_depth && ends_skip(s, bytes[i])) {
-				end_skip(s);
-				from = i;
-			}
-			*whole = inside(s, bytes[i]);
-			n = 1;
+		if (s->skip_depth) {
+			from = i += skip_member(s, bytes + i, len - i);
+			continue;
 		}
-		if (s->skip_depth && s->summed)
-			add_up(s, bytes + i, n);
-		if (s->skip_next && bytes[i] == ':' && !s->in_string) {
-			buf_add(&s->value, bytes + from, i + 1 - from);
-			s->skip_next = false;
-			s->skip_depth = s->depth;
+		size_t n = s->in_string && !s->escaped ? plain_run(bytes + i, len - i) : 0;
+		if (n) {
+			if (s->in_key)
+				add_to_key(s, bytes + i, n);
+			i += n;
+			continue;
 		}
-		i += n;
+		char c = bytes[i++];
+		bool structural = !s->in_string, was_key = s->in_key;
+		*whole = inside(s, c);
+		if (was_key && s->skip_depth) {
+			s->value.len = s->member;
+			from = i;
+		} else if (structural && (c == '{' || c == ',') && wanted_members(s)) {
+			buf_add(&s->value, bytes + from, i - 1 - from);
+			begin_member(s, c);
+			from = i;
+		} else if (structural && c == ':' && s->sum_next) {
+			buf_add(&s->value, bytes + from, i - from);
+			from = i;
+			s->sum_next = false;
+			begin_skip(s, true);
+		}
 	}
 	if (!s->skip_depth)
 		buf_add(&s->value, bytes + from, i - from);
@@ -230,6 +301,20 @@ int64_t json_get_int(const json_t *j, const char *key, int64_t otherwise)
 {
 	const json_t *v = json_object_get(j, key);
 	return json_is_integer(v) ? json_integer_value(v) : otherwise;
+}
+
+static int add_to_digest(const char *bytes, size_t n, void *digest)
+{
+	digest_add(digest, bytes, n);
+	return 0;
+}
+
+struct digest json_digest(const json_t *j)
+{
+	struct digest_ctx c;
+	digest_init(&c);
+	json_dump_callback(j, add_to_digest, &c, JSON_COMPACT | JSON_ENCODE_ANY);
+	return digest_final(&c);
 }
 
 json_t *json_walk(const json_t *j, const char *path)

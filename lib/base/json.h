@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/err.h"
 
 #include <jansson.h>
@@ -19,6 +20,8 @@ static inline void json_cleanup(json_t **j)
 }
 #define AUTO_JSON CLEANUP(json_cleanup) json_t
 
+enum { JSON_WANT_DEPTH = 8 }; /* below it everything is wanted of what is */
+
 /* Cuts a byte stream into JSON values without holding more than one of them, so that an answer of 100 MB costs the memory of its
  * largest element. In `list` mode the stream is one array and its elements come out; otherwise it is a sequence of objects with
  * anything in between ignored but white space (the Engine's event stream). Whether a value is valid is left to the parser. */
@@ -27,9 +30,12 @@ struct json_splitter {
 	int depth;
 	bool list, in_string, escaped, started, closed;
 	const char *broken; /* why the stream cannot be read further, NULL while it can */
-	const struct json_skip *skip; /* ends in {NULL}; NULL: nothing is left out */
+	const struct json_want *want; /* members of a value; NULL: all */
 	uint64_t objects;			  /* bit d: the container at depth d is an object (to depth 63) */
-	bool expects_key, in_key, skip_next;
+	const struct json_want *wants[JSON_WANT_DEPTH + 1]; /* members of the container at each depth; NULL: all */
+	const struct json_want *next; /* members of the value that comes next */
+	bool expects_key, in_key, sum_next;
+	size_t member;	/* where in `value` the member began that is being read, with the comma before it */
 	int skip_depth; /* depth of the container whose member is being left out; 0: none is */
 	bool summed;	/* that one's bytes are added up in `sum` */
 	uint64_t sum;
@@ -37,13 +43,15 @@ struct json_splitter {
 	size_t key_len;
 };
 
-/* A member that is not wanted: its value comes out as null, or as a text that differs when the value does, so that nobody has to read it. What is
- * asked of an answer is often a tenth of it. */
-struct json_skip {
-	const char *name; /* shorter than 24 bytes */
-	int depth;		  /* 1: only as a member of the value itself; 0: anywhere */
-	bool summed;	  /* 16 hexadecimal digits, a checksum of the bytes, in place of null */
+/* What is wanted of a value, in the shape that the value has: a list of members that ends in {NULL}, where elements of arrays are as the array. All
+ * else is left out, so that nobody has to read it: what is asked of an answer is often a tenth of it. A list may end in {JSON_REST} instead: of the
+ * other members it is enough to see that they changed. */
+struct json_want {
+	const char *name;				 /* shorter than 24 bytes */
+	const struct json_want *members; /* NULL: the whole value */
 };
+
+#define JSON_REST "" /* other members come out with a checksum of their bytes, 16 hexadecimal digits, as their value */
 
 typedef void json_value_fn(void *ctx, const char *bytes, size_t len);
 
@@ -62,6 +70,8 @@ json_t *json_parse(const char *bytes, size_t len, struct err *e);
  * inside reads as the default. */
 const char *json_get_str(const json_t *j, const char *key, const char *otherwise);
 int64_t json_get_int(const json_t *j, const char *key, int64_t otherwise);
+/* Of the text that the value would be emitted as. */
+struct digest json_digest(const json_t *j);
 /* Walks "a.b.c"; NULL where a step is missing. */
 json_t *json_walk(const json_t *j, const char *path);
 

@@ -12,7 +12,7 @@
 #include "model/observed.h"
 #include "model/verdicts.h"
 
-enum { MAX_RECONCILERS = 3, AUTO_JOBS_MAX = 100 };
+enum { MAX_RECONCILERS = 2, AUTO_JOBS_MAX = 100 };
 
 enum scrape_form {
 	FORM_ADDRESSES, /* task addresses on a network that Prometheus shares */
@@ -31,7 +31,7 @@ struct scrape_choice {
 
 /* One alert rule that a checker should see before it is stored. */
 struct rule_check {
-	struct digest digest; /* of the rule as it stands in the file */
+	struct digest digest; /* of the rule's tree */
 	const char *label;	  /* com.df.alertIf.2 */
 	const char *name; /* of the rule */
 	const struct want_alert *alert;
@@ -67,11 +67,15 @@ struct rendered {
 };
 
 struct desired_service {
-	unsigned refs;
-	uint64_t birth; /* the serial of the build that made it */
-	bool stale; /* to be built again although nothing observed changed */
-	unsigned shard;
+	/* What a cycle looks at of every service comes first: of ten thousand each further cache line is felt. */
 	struct obs_service *obs;
+	unsigned refs, shard;
+	bool stale; /* to be built again although nothing observed changed */
+	bool leaves_out; /* at least one of the rules or scrapes */
+	struct shares {
+		bool alerts, scrapes;
+	} denied; /* what it goes without, because all services together ask for too much */
+	size_t asked_alerts, asked_targets; /* before that */
 	struct arena arena;
 	struct wants wants;
 	struct scrape_choice *choices; /* one for each of wants.scrapes */
@@ -81,12 +85,8 @@ struct desired_service {
 	size_t n_checks;
 	struct scrape_piece *pieces;
 	size_t n_pieces;
-	struct shares {
-		bool alerts, scrapes;
-	} denied; /* what it goes without, because all services together ask for too much */
-	size_t asked_alerts, asked_targets; /* before that */
-	size_t max_targets;				   /* 0: no limit */
-	bool leaves_out; /* at least one of the rules or scrapes */
+	size_t max_targets; /* 0: no limit */
+	uint64_t birth;		/* the serial of the build that made it */
 	struct rendered rendered[MAX_RECONCILERS];
 	struct diags diags;
 	size_t n_parse_diags; /* the first so many are of its labels alone; the others came when it was put into files */

@@ -2,6 +2,7 @@
  *
  * Prometheus keeps the state of an alert (how long it has been pending) under file path and group name [prometheus rules/manager.go], so
  * neither may ever depend on anything but the service's own name. */
+#include "base/json.h"
 #include "base/text.h"
 #include "base/yaml.h"
 #include "model/blame.h"
@@ -28,16 +29,13 @@ static void render_rule(const struct build_ctx *c, struct desired_service *s, si
 {
 	const struct want_alert *w = &s->wants.alerts[i];
 	json_t *tree = rule_tree(s->alert_names[i], w);
-	struct buf text = BUF_INIT(FILE_MAX_BYTES);
-	yaml_emit(tree, &text);
 	struct rule_check check = {
-		.digest = digest_of(text.data, text.len),
+		.digest = json_digest(tree),
 		.label = label_name(&s->arena, "alertIf", w->index),
 		.name = s->alert_names[i],
 		.alert = w,
 		.needs_promtool = has_template(&w->labels) || has_template(&w->annotations),
 	};
-	buf_deinit(&text);
 	const char *refused = c->verdicts ? verdicts_find(c->verdicts, &check.digest) : NULL;
 	check.left_out = refused != NULL;
 	s->checks[s->n_checks++] = check;

@@ -7,6 +7,7 @@
  * Where task addresses are not known a service is looked up by name: a job of its own in `jobs`, an entry of a shared job in `pooled`.
  *
  * The base configuration's jobs stand behind those of the services and never change them. */
+#include "base/json.h"
 #include "base/text.h"
 #include "base/yaml.h"
 #include "reconcilers/registry.h"
@@ -232,6 +233,12 @@ static void render_jobs(const struct desired *d, const struct desired_service *s
 
 /* -- pool -- */
 
+static int add_bytes(const char *bytes, size_t n, void *text)
+{
+	buf_add(text, bytes, n);
+	return 0;
+}
+
 /* "{...},\n{...}": the service's part of a target file. */
 static void render_groups(const json_t *groups, struct rendered *r)
 {
@@ -239,9 +246,8 @@ static void render_groups(const json_t *groups, struct rendered *r)
 	size_t i;
 	json_t *g;
 	json_array_foreach((json_t *)groups, i, g) {
-		char *one = json_dumps(g, JSON_COMPACT);
-		buf_printf(&text, "%s%s", i ? ",\n" : "", one);
-		free(one);
+		buf_add_str(&text, i ? ",\n" : "");
+		json_dump_callback(g, add_bytes, &text, JSON_COMPACT);
 	}
 	r->len = text.len;
 	r->text = text.len ? buf_take(&text) : NULL;
@@ -304,9 +310,8 @@ static json_t *render_dns_entries(const struct settings *set, const struct desir
 
 static void note_tree(struct rendered *r)
 {
-	char *text = r->tree ? json_dumps(r->tree, JSON_COMPACT) : NULL;
-	r->tree_digest = digest_of(text ? text : "", text ? strlen(text) : 0);
-	free(text);
+	if (r->tree)
+		r->tree_digest = json_digest(r->tree);
 }
 
 /* A job that stands alone goes into every configuration as the same text. */

@@ -28,38 +28,42 @@ static bool split(bool list, const uint8_t *data, size_t size, size_t step, stru
 	return ok;
 }
 
-static const struct json_skip unwanted[] = {{"a", 0, false}, {"b", 1, true}, {NULL, 0, false}};
+static const struct json_want inner[] = {{"a", NULL}, {JSON_REST, NULL}};
+static const struct json_want outer[] = {{"a", NULL}, {"b", inner}, {"c", outer}, {NULL, NULL}};
 
-/* What the value of an unwanted member becomes: null, or the sum of its bytes. */
-static bool is_left_out(const char *key, int depth, const json_t *other)
+static const struct json_want *find_want(const struct json_want *w, const char *key)
 {
-	if (strcmp(key, "a") == 0)
-		return json_is_null(other);
-	return strcmp(key, "b") == 0 && depth == 1 && json_is_string(other) && json_string_length(other) == 16;
+	while (w->name && *w->name && strcmp(w->name, key) != 0)
+		w++;
+	return w->name ? w : NULL;
 }
 
-/* Equal, but for unwanted members. */
-static bool same_but_skipped(const json_t *a, const json_t *b, int depth)
+/* Whether `b` is what is wanted of `a`. */
+static bool is_wanted_part(const json_t *a, const json_t *b, const struct json_want *want, int depth)
 {
 	const char *key;
 	json_t *value;
-	size_t i;
-	if (json_typeof(a) != json_typeof(b))
-		return false;
+	size_t i, n = 0;
+	if (!want || depth > JSON_WANT_DEPTH || json_typeof(a) != json_typeof(b))
+		return depth > JSON_WANT_DEPTH || json_equal(a, b);
+	bool same = true;
 	if (json_is_array(a)) {
-		bool same = json_array_size(a) == json_array_size(b);
 		json_array_foreach((json_t *)a, i, value)
-			same = same && same_but_skipped(value, json_array_get(b, i), depth + 1);
-		return same;
+			same = same && is_wanted_part(value, json_array_get(b, i), want, depth + 1);
+		return same && json_array_size(a) == json_array_size(b);
 	}
 	if (!json_is_object(a))
 		return json_equal(a, b);
-	bool same = json_object_size(a) == json_object_size(b);
 	json_object_foreach((json_t *)a, key, value) {
+		const struct json_want *w = find_want(want, key);
 		const json_t *other = json_object_get(b, key);
-		same = same && other && (is_left_out(key, depth, other) || same_but_skipped(value, other, depth + 1));
+		n += w != NULL;
+		if (w && !*w->name)
+			same = same && json_is_string(other) && json_string_length(other) == 16;
+		else if (w)
+			same = same && other && is_wanted_part(value, other, w->members, depth + 1);
 	}
-	return same;
+	return same && n == json_object_size(b);
 }
 
 static void keep_last(void *ctx, const char *bytes, size_t len)
@@ -69,18 +73,18 @@ static void keep_last(void *ctx, const char *bytes, size_t len)
 	*last = json_parse(bytes, len, NULL);
 }
 
-/* One whole value through a splitter that leaves members out. */
+/* One whole value through a splitter that leaves members out. Keys that are written with escapes are not told from unwanted ones. */
 static void assert_skipping(const uint8_t *data, size_t size, size_t step)
 {
 	struct json_splitter s;
 	AUTO_JSON *whole = json_parse((const char *)data, size, NULL), *less = NULL;
-	if (!json_is_object(whole))
+	if (!json_is_object(whole) || memchr(data, '\\', size))
 		return;
 	json_splitter_init(&s, false, 1 << 20);
-	s.skip = unwanted;
+	s.want = outer;
 	for (size_t i = 0; i < size; i += step)
 		FUZZ_CHECK(json_splitter_feed(&s, (const char *)data + i, size - i < step ? size - i : step, keep_last, &less, NULL) == 0);
-	FUZZ_CHECK(less && same_but_skipped(whole, less, 1));
+	FUZZ_CHECK(less && is_wanted_part(whole, less, outer, 1));
 	json_splitter_deinit(&s);
 }
 

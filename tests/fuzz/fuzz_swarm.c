@@ -27,14 +27,15 @@ static void put_services(void *ctx, const char *bytes, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct json_skip skip[] = {{"Spec", 1, false}, {"Labels", 0, true}, {NULL, 0, false}};
+	static const struct json_want spec[] = {{"Name", NULL}, {"Labels", NULL}, {JSON_REST, NULL}};
+	static const struct json_want want[] = {{"ID", NULL}, {"Spec", spec}, {"NetworksAttachments", NULL}, {NULL, NULL}};
 	struct json_splitter s;
 	struct err e = {0};
 	if (!size)
 		return 0;
 	struct swarm_cache *c = swarm_cache_new("com.df.notify", data[0] & 16 ? "p" : "", data[0] & 32);
 	json_splitter_init(&s, data[0] & 1, 1 << 20);
-	s.skip = data[0] & 2 ? skip : NULL;
+	s.want = data[0] & 2 ? want : NULL;
 	swarm_cache_services_begin(c);
 	swarm_cache_tasks_begin(c, false);
 	json_splitter_feed(&s, (const char *)data + 1, size - 1, put_services, c, &e);

@@ -89,28 +89,38 @@ static void the_largest_value_is_measured_exactly(void **state)
 	}
 }
 
-static const struct json_skip unwanted[] = {{"raw", 0, false}, {"Top", 1, false}, {"sum", 0, true}, {NULL, 0, false}};
+static const struct json_want inner[] = {{"a", NULL}, {JSON_REST, NULL}};
+static const struct json_want outer[] = {{"a", NULL}, {"b", NULL}, {"in", inner}, {"self", outer}, {NULL, NULL}};
 
-static void unwanted_members_come_out_as_null(void **state)
+static void only_wanted_members_come_out(void **state)
 {
 	static const struct {
 		const char *text, *want;
 	} rows[] = {
-		{"[{\"raw\":1}]", "{\"raw\":null}|"},
-		{"[{\"raw\":1,\"a\":2}]", "{\"raw\":null,\"a\":2}|"},
-		{"[{\"a\":2,\"raw\" : [1,{\"raw\":[]},\"}],\"] , \"b\":3}]", "{\"a\":2,\"raw\" :null, \"b\":3}|"},
-		{"[{\"raw\":\"a\\\"},\"}]", "{\"raw\":null}|"},
-		{"[{\"raw\":{}}, {\"raw\":[]}]", "{\"raw\":null}|{\"raw\":null}|"},
-		{"[{\"a\":{\"raw\":1,\"b\":2}}]", "{\"a\":{\"raw\":null,\"b\":2}}|"},
-		{"[{\"a\":[{\"raw\":1},{\"raw\":2}]}]", "{\"a\":[{\"raw\":null},{\"raw\":null}]}|"},
-		{"[{\"Top\":1,\"a\":{\"Top\":2}}]", "{\"Top\":null,\"a\":{\"Top\":2}}|"},
-		{"[{\"a\":\"raw\",\"b\":[\"raw\",\"Top\"]}]", "{\"a\":\"raw\",\"b\":[\"raw\",\"Top\"]}|"},
-		{"[{\"raww\":1,\"ra\":2,\"xraw\":3,\"top\":4}]", "{\"raww\":1,\"ra\":2,\"xraw\":3,\"top\":4}|"},
-		{"[{\"0123456789012345678901234567890123456789raw\":1}]", "{\"0123456789012345678901234567890123456789raw\":1}|"},
-		{"[{\"raw\":\"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"}]", "{\"raw\":null}|"},
-		{"[{\"sum\":\"a\",\"b\":2}]", "{\"sum\":\"d4272417d7c77eea\",\"b\":2}|"}, /* FNV-1a of the three bytes with their quotes */
-		{"[{\"sum\":{\"raw\":[1,\"}\"]}},{\"sum\":1}]", "{\"sum\":\"65bd86aec31a0bfd\"}|{\"sum\":\"af63ac4c86019afc\"}|"},
-		{"[[\"raw\",{\"raw\":1}]]", "[\"raw\",{\"raw\":null}]|"},
+		{"[{}]", "{}|"},
+		{"[{\"x\":1}]", "{}|"},
+		{"[{\"x\":1,\"a\":2}]", "{\"a\":2}|"},
+		{"[{\"a\":2,\"x\":1}]", "{\"a\":2}|"},
+		{"[{\"x\":1,\"y\":2,\"a\":3,\"z\":4,\"b\":5}]", "{\"a\":3,\"b\":5}|"},
+		{"[{\"a\":2,\"x\" : [1,{\"a\":[]},\"}],\"] , \"b\":3}]", "{\"a\":2, \"b\":3}|"},
+		{"[{ \"x\" : 1 , \"a\" : 2 }]", "{ \"a\" : 2 }|"},
+		{"[{\"x\":\"a\\\"},\"}]", "{}|"},
+		{"[{\"x\":\"\\\\\",\"a\":1}]", "{\"a\":1}|"},
+		{"[{\"x\":{}}, {\"a\":[]}]", "{}|{\"a\":[]}|"},
+		{"[{\"a\":{\"x\":1,\"b\":2}}]", "{\"a\":{\"x\":1,\"b\":2}}|"}, /* the whole value */
+		{"[{\"self\":{\"x\":1,\"b\":2,\"self\":{\"x\":3}}}]", "{\"self\":{\"b\":2,\"self\":{}}}|"},
+		{"[{\"self\":[{\"x\":1},{\"x\":2,\"a\":[3,4]},[{\"b\":5,\"y\":6}],7]}]", "{\"self\":[{},{\"a\":[3,4]},[{\"b\":5}],7]}|"},
+		{"[{\"self\":null,\"x\":1}]", "{\"self\":null}|"},
+		{"[{\"a\":\"x\",\"b\":[\"x\",\"in\"]}]", "{\"a\":\"x\",\"b\":[\"x\",\"in\"]}|"},
+		{"[{\"aa\":1,\"A\":2,\"\":3}]", "{}|"},
+		{"[{\"0123456789012345678901234567890123456789a\":1}]", "{}|"},
+		{"[{\"x\":\"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"}]", "{}|"},
+		{"[{\"in\":{\"a\":1,\"s\":\"a\",\"b\":2}}]", /* FNV-1a of the three bytes with their quotes, and of the digit */
+			"{\"in\":{\"a\":1,\"s\":\"d4272417d7c77eea\",\"b\":\"af63af4c8601a015\"}}|"},
+		{"[{\"in\":{\"s\":{\"x\":[1,\"}\"]}}},{\"in\":{\"s\" :1}}]", "{\"in\":{\"s\":\"61bd63557a5431cb\"}}|{\"in\":{\"s\" :\"af63ac4c86019afc\"}}|"},
+		{"[[\"a\",{\"x\":1}]]", "[\"a\",{}]|"},
+		{"[{\"self\":{\"self\":{\"self\":{\"self\":{\"self\":{\"self\":{\"self\":{\"x\":1,\"a\":1}}}}}}}}]",
+			"{\"self\":{\"self\":{\"self\":{\"self\":{\"self\":{\"self\":{\"self\":{\"a\":1}}}}}}}}|"},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++)
@@ -119,8 +129,8 @@ static void unwanted_members_come_out_as_null(void **state)
 			struct json_splitter s;
 			struct err e = {0};
 			size_t n = strlen(rows[i].text);
-			json_splitter_init(&s, true, 64);
-			s.skip = unwanted;
+			json_splitter_init(&s, true, 96);
+			s.want = outer;
 			for (size_t k = 0; k < n; k += step)
 				if (json_splitter_feed(&s, rows[i].text + k, n - k < step ? n - k : step, collect, &out, &e) < 0)
 					fail_msg("row \"%s\": %s", rows[i].text, e.msg);
@@ -210,7 +220,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams_are_cut_into_values),
 		cmocka_unit_test(the_largest_value_is_measured_exactly),
-		cmocka_unit_test(unwanted_members_come_out_as_null),
+		cmocka_unit_test(only_wanted_members_come_out),
 		cmocka_unit_test(a_nul_between_values_breaks_the_stream),
 		cmocka_unit_test(values_are_parsed_or_refused),
 		cmocka_unit_test(deep_nesting_is_refused_not_followed),
