@@ -89,10 +89,10 @@ static void on_group(void *ctx, const char *bytes, size_t len)
 
 void running_rules_init(struct running_rules *rr, struct running *to)
 {
-	static const struct json_skip skips[] = {{"query", 3, false}, {"alerts", 3, false}, {"labels", 3, false}, {"annotations", 3, false}, {0}};
+	static const struct json_want rule[] = {{"name", NULL}, {NULL, NULL}}, wanted[] = {{"name", NULL}, {"file", NULL}, {"rules", rule}, {NULL, NULL}};
 	*rr = (struct running_rules){.to = to};
 	json_splitter_init(&rr->splitter, true, GROUP_MAX_BYTES);
-	rr->splitter.skip = skips;
+	rr->splitter.want = wanted;
 }
 
 /* {"status":"success","data":{"groups":[ ... ]}}: nothing before has a bracket, and nobody reads what comes after. */
