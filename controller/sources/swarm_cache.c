@@ -762,14 +762,11 @@ static void make_order(struct swarm_cache *c)
 		c->order[i]->dirty |= c->order[i]->obs && strcmp(c->order[i]->obs->name, c->order[i]->known_as) != 0;
 }
 
-static void report_names(const struct swarm_cache *c, size_t n, struct diags *d)
+static void report_name(const struct cached_service *s, struct diags *d)
 {
-	for (size_t i = 0; i < n; i++) {
-		const struct cached_service *s = c->order[i];
-		if (s->known_as != s->wanted_name && strcmp(s->known_as, s->wanted_name) != 0)
-			diags_add(d, DIAG_WARNING, s->known_as, LABEL_PREFIX "shortName", "Take shortName off one of them, or rename it.",
-				"another service is known as \"%.100s\" already; this one keeps its full name", s->wanted_name);
-	}
+	if (s->known_as != s->wanted_name && strcmp(s->known_as, s->wanted_name) != 0)
+		diags_add(d, DIAG_WARNING, s->known_as, LABEL_PREFIX "shortName", "Take shortName off one of them, or rename it.",
+			"another service is known as \"%.100s\" already; this one keeps its full name", s->wanted_name);
 }
 
 static char *paused_remedy(const char *name, bool is_rollback)
@@ -780,17 +777,14 @@ static char *paused_remedy(const char *name, bool is_rollback)
 }
 
 /* Of services that are not opted in nobody asked to hear. */
-static void report_updates(const struct swarm_cache *c, size_t n, struct diags *d)
+static void report_update(const struct cached_service *s, struct diags *d)
 {
-	for (size_t i = 0; i < n; i++) {
-		const struct cached_service *s = c->order[i];
-		if (!s->opted_in || s->spec.update != OBS_UPDATE_PAUSED)
-			continue;
-		bool is_rollback = strcmp(s->spec.update_state, "rollback_paused") == 0;
-		AUTO_FREE char *remedy = paused_remedy(s->spec.name, is_rollback);
-		diags_add(d, DIAG_WARNING, s->known_as, "", remedy, "the Engine has paused the service's %s (UpdateStatus %s): %.300s", is_rollback ? "rollback" : "update",
-			s->spec.update_state, s->spec.update_message);
-	}
+	if (!s->opted_in || s->spec.update != OBS_UPDATE_PAUSED)
+		return;
+	bool is_rollback = strcmp(s->spec.update_state, "rollback_paused") == 0;
+	AUTO_FREE char *remedy = paused_remedy(s->spec.name, is_rollback);
+	diags_add(d, DIAG_WARNING, s->known_as, "", remedy, "the Engine has paused the service's %s (UpdateStatus %s): %.300s", is_rollback ? "rollback" : "update",
+		s->spec.update_state, s->spec.update_message);
 }
 
 struct obs_part *swarm_cache_publish(struct swarm_cache *c, const char *source, uint64_t revision)
@@ -800,16 +794,18 @@ struct obs_part *swarm_cache_publish(struct swarm_cache *c, const char *source, 
 	c->changed = false;
 	size_t n = HASH_COUNT(c->services);
 	struct obs_service **list = xcalloc(n, sizeof *list);
+	AUTO_DIAGS diags = {0};
 	make_order(c);
 	for (size_t i = 0; i < n; i++) {
 		struct cached_service *s = c->order[i];
 		if (s->dirty || !s->obs)
 			refresh(c, s);
+		report_name(s, &diags);
+		report_update(s, &diags);
 		list[i] = obs_service_ref(s->obs);
 	}
 	struct obs_part *part = obs_part_new(source, revision, list, n);
-	report_names(c, n, &part->diags);
-	report_updates(c, n, &part->diags);
+	diags_append(&part->diags, &diags);
 	struct obs_node **nodes = xcalloc(HASH_COUNT(c->nodes), sizeof *nodes);
 	size_t n_nodes = 0;
 	for (struct cached_node *node = c->nodes; node; node = node->hh.next)
