@@ -158,16 +158,11 @@ static struct build_ctx build_ctx(struct engine *e)
 	};
 }
 
-static int digest_cmp(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct digest));
-}
-
 static bool needs_check(const struct engine *e, const struct rule_check *r)
 {
 	if (verdicts_find(&e->verdicts, &r->digest))
 		return false;
-	return !e->passed.v.n || !bsearch(&r->digest, e->passed.v.at, e->passed.v.n, sizeof *e->passed.v.at, digest_cmp);
+	return !e->passed.v.n || !bsearch(&r->digest, e->passed.v.at, e->passed.v.n, sizeof *e->passed.v.at, digest_compare);
 }
 
 /* The rules in files that are about to be stored and that nobody has checked. In `a`. */
@@ -337,7 +332,7 @@ static void check(struct engine *e)
 	size_t n = unchecked_rules(e, &a, current_plan(e), &rules);
 	for (size_t i = 0; i < n; i++)
 		VEC_PUSH(&e->passed.v, rules[i]->digest);
-	qsort(e->passed.v.at, e->passed.v.n, sizeof *e->passed.v.at, digest_cmp);
+	qsort(e->passed.v.at, e->passed.v.n, sizeof *e->passed.v.at, digest_compare);
 	e->check_started = uv_hrtime();
 	checker_check(e->p.checker, rules, n, find_judge(e), on_checked, e);
 }

@@ -9,20 +9,15 @@
 
 static const char held_back[] = "held back for a moment, while the piece is searched that Prometheus refuses";
 
-static int digest_cmp(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct digest));
-}
-
 static void sort(struct digest_list *l)
 {
 	if (l->v.n)
-		qsort(l->v.at, l->v.n, sizeof *l->v.at, digest_cmp);
+		qsort(l->v.at, l->v.n, sizeof *l->v.at, digest_compare);
 }
 
 static bool holds(const struct digest_list *l, const struct digest *d)
 {
-	return l->v.n && bsearch(d, l->v.at, l->v.n, sizeof *l->v.at, digest_cmp);
+	return l->v.n && bsearch(d, l->v.at, l->v.n, sizeof *l->v.at, digest_compare);
 }
 
 static void sort_unique(struct digest_list *l)
@@ -30,7 +25,7 @@ static void sort_unique(struct digest_list *l)
 	size_t n = 0;
 	sort(l);
 	for (size_t i = 0; i < l->v.n; i++)
-		if (!n || digest_cmp(&l->v.at[i], &l->v.at[n - 1]) != 0)
+		if (!n || digest_compare(&l->v.at[i], &l->v.at[n - 1]) != 0)
 			l->v.at[n++] = l->v.at[i];
 	l->v.n = n;
 }

@@ -54,6 +54,11 @@ struct digest digest_of(const void *bytes, size_t len)
 	return digest_final(&c);
 }
 
+int digest_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct digest));
+}
+
 bool digest_equal(const struct digest *a, const struct digest *b)
 {
 	return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;

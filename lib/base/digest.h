@@ -28,6 +28,8 @@ void digest_add_str(struct digest_ctx *c, const char *s);
 struct digest digest_final(struct digest_ctx *c);
 
 bool digest_equal(const struct digest *a, const struct digest *b);
+/* For qsort and bsearch over arrays of digests. */
+int digest_compare(const void *a, const void *b);
 /* All bytes are zero: where none was computed. */
 bool digest_is_zero(const struct digest *d);
 /* Writes 32 lower-case hex digits and a NUL; returns `out`. */

@@ -61,19 +61,14 @@ struct desired_service *desired_find(const struct desired *d, const char *key)
 	return NULL;
 }
 
-static int digest_cmp(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct digest));
-}
-
 void desired_mark_stale(struct desired *d, const struct digest *pieces, size_t n)
 {
 	for (size_t i = 0; n && i < d->n; i++) {
 		struct desired_service *s = d->services[i];
 		for (size_t k = 0; k < s->n_checks; k++)
-			s->stale |= bsearch(&s->checks[k].digest, pieces, n, sizeof *pieces, digest_cmp) != NULL;
+			s->stale |= bsearch(&s->checks[k].digest, pieces, n, sizeof *pieces, digest_compare) != NULL;
 		for (size_t k = 0; k < s->n_pieces; k++)
-			s->stale |= bsearch(&s->pieces[k].digest, pieces, n, sizeof *pieces, digest_cmp) != NULL;
+			s->stale |= bsearch(&s->pieces[k].digest, pieces, n, sizeof *pieces, digest_compare) != NULL;
 	}
 }
 
