@@ -517,7 +517,7 @@ static void tell_workers(struct engine *e)
 	e->reloads_open = 1; /* ours, so that it does not end while it starts */
 	/* Of an older generation nobody knows any more what is in it. */
 	bool newest = e->bundle && digest_equal(&e->bundle->digest, &g.digest);
-	struct running want = newest ? running_of(e->desired, e->bundle) : (struct running){0};
+	struct running want = newest ? running_of(e->bundle) : (struct running){0};
 	for (size_t i = 0; i < e->p.n_workers; i++) {
 		struct worker *w = e->p.workers[i];
 		if (w->state != WORKER_READY || !is_behind(w, g))

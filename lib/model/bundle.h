@@ -41,12 +41,19 @@ struct bundle_file {
 	const struct desired_service *owner; /* whose rules these are; NULL for files of more than one service */
 };
 
+/* Rule groups, as they are compared with those that run (running.h). */
+struct rule_sum {
+	size_t n_groups, n_rules;
+	uint64_t digests; /* their sum */
+};
+
 struct folder {
 	unsigned refs;
 	struct arena arena;
 	struct bundle_file *files; /* sorted by path once sealed */
 	size_t n, cap;
 	struct digest digest; /* of paths and contents */
+	struct rule_sum rules; /* in its files */
 	struct digest shared; /* of what else was made of the same services, for files of more than one folder; zero: nothing */
 };
 

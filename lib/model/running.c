@@ -48,26 +48,22 @@ static void group_rule(struct group *g, const char *name)
 	digest_add_str(&g->digest, name);
 }
 
-static void group_end(struct group *g, struct running *r)
+static void group_end(struct group *g, struct rule_sum *r)
 {
 	struct digest d = digest_final(&g->digest);
 	r->n_groups++;
 	r->n_rules += g->n_rules;
-	r->groups += first_bytes(&d);
+	r->digests += first_bytes(&d);
 }
 
-static void add_service(struct running *r, const struct desired_service *s)
+void running_add_service(struct rule_sum *r, const struct desired_service *s, const char *path)
 {
 	struct group g;
-	for (size_t i = 0; i < MAX_RECONCILERS; i++) {
-		if (!s->rendered[i].path || bundle_rule_shard(s->rendered[i].path) < 0)
-			continue;
-		group_begin(&g, s->rendered[i].path, s->obs->key);
-		for (size_t k = 0; k < s->n_checks; k++)
-			if (!s->checks[k].left_out)
-				group_rule(&g, s->checks[k].name);
-		group_end(&g, r);
-	}
+	group_begin(&g, path, s->obs->key);
+	for (size_t i = 0; i < s->n_checks; i++)
+		if (!s->checks[i].left_out)
+			group_rule(&g, s->checks[i].name);
+	group_end(&g, r);
 }
 
 static void on_group(void *ctx, const char *bytes, size_t len)
@@ -84,7 +80,7 @@ static void on_group(void *ctx, const char *bytes, size_t len)
 	group_begin(&g, path, json_get_str(j, "name", ""));
 	json_array_foreach(json_object_get(j, "rules"), i, rule)
 		group_rule(&g, json_get_str(rule, "name", ""));
-	group_end(&g, rr->to);
+	group_end(&g, &rr->to->rules);
 }
 
 void running_rules_init(struct running_rules *rr, struct running *to)
@@ -159,12 +155,17 @@ void running_add_config(struct running *r, const char *text)
 
 /* -- both -- */
 
-struct running running_of(const struct desired *d, const struct bundle *b)
+struct running running_of(const struct bundle *b)
 {
 	struct running r = {0};
-	for (size_t i = 0; i < d->n; i++)
-		add_service(&r, d->services[i]);
 	const struct folder *top = b->folders[BUNDLE_TOP];
+	for (size_t i = 0; i < BUNDLE_SHARDS; i++)
+		if (b->folders[i]) {
+			const struct rule_sum *sum = &b->folders[i]->rules;
+			r.rules.n_groups += sum->n_groups;
+			r.rules.n_rules += sum->n_rules;
+			r.rules.digests += sum->digests;
+		}
 	for (size_t i = 0; i < top->n; i++)
 		if (strcmp(top->files[i].path, "prometheus.yml") == 0) {
 			AUTO_BUF text = BUF_INIT(SIZE_MAX / 2);
@@ -178,7 +179,8 @@ char *running_difference(const struct running *want, const struct running *have)
 {
 	if (want->n_jobs != have->n_jobs || want->jobs != have->jobs)
 		return xasprintf("its scrape jobs (%zu) are not those that are stored (%zu)", have->n_jobs, want->n_jobs);
-	if (want->n_groups != have->n_groups || want->n_rules != have->n_rules || want->groups != have->groups)
-		return xasprintf("its alert rules (%zu in %zu groups) are not those that are stored (%zu in %zu)", have->n_rules, have->n_groups, want->n_rules, want->n_groups);
+	const struct rule_sum *w = &want->rules, *h = &have->rules;
+	if (w->n_groups != h->n_groups || w->n_rules != h->n_rules || w->digests != h->digests)
+		return xasprintf("its alert rules (%zu in %zu groups) are not those that are stored (%zu in %zu)", h->n_rules, h->n_groups, w->n_rules, w->n_groups);
 	return NULL;
 }

@@ -9,12 +9,15 @@
 #include "model/desired.h"
 
 struct running {
-	size_t n_jobs, n_groups, n_rules;
-	uint64_t jobs, groups; /* sums of digests */
+	size_t n_jobs;
+	uint64_t jobs; /* sum of digests */
+	struct rule_sum rules;
 };
 
-/* What a Prometheus runs that has taken this bundle, which was assembled from `d`. */
-struct running running_of(const struct desired *d, const struct bundle *b);
+/* What a Prometheus runs that has taken this bundle. */
+struct running running_of(const struct bundle *b);
+/* Adds the group of a service whose rule file has this path. */
+void running_add_service(struct rule_sum *r, const struct desired_service *s, const char *path);
 /* Adds the jobs of a prometheus.yml, be it ours or the text that GET /api/v1/status/config answers: job_name begins each element of scrape_configs.
  * Source: prometheus config.Config.String, gopkg.in/yaml.v2's form of lists. */
 void running_add_config(struct running *r, const char *text);

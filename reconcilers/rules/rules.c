@@ -7,6 +7,7 @@
 #include "base/yaml.h"
 #include "model/blame.h"
 #include "model/named_text.h"
+#include "model/running.h"
 #include "reconcilers/registry.h"
 
 #include <stdlib.h>
@@ -83,6 +84,7 @@ static void rules_assemble_shard(struct desired_service *const *services, size_t
 		*span = (struct span){r->text, r->len};
 		folder_add(out, r->path, FILE_CONFIG, r->digest, span, 1);
 		out->files[out->n - 1].owner = services[i];
+		running_add_service(&out->rules, services[i], r->path);
 	}
 }
 

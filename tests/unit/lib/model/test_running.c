@@ -21,7 +21,7 @@ static void stored_of(struct stored *s)
 	s->part = observe(services);
 	s->d = build_one(&s->x, s->part, NULL);
 	s->b = desired_assemble(&s->x.c, s->d);
-	s->r = running_of(s->d, s->b);
+	s->r = running_of(s->b);
 }
 
 static void stored_deinit(struct stored *s)
