@@ -1,0 +1,237 @@
+/* Making workers run what is stored, and what to do when they do not. See engine.h and quarantine.h. */
+#include "engine/inside.h"
+
+#include <string.h>
+
+bool engine_doubt_workers(struct engine *e)
+{
+	bool repaired = e->repairing;
+	for (size_t i = 0; repaired && i < e->p.n_workers; i++)
+		e->p.workers[i]->runs_known = false;
+	e->repairing = false;
+	return repaired;
+}
+
+bool engine_awaits_trial(const struct engine *e)
+{
+	return e->search.active && !e->trial && e->desired->serial > e->before_trial;
+}
+
+void engine_end_empty_trial(struct engine *e)
+{
+	if (!engine_awaits_trial(e))
+		return;
+	quarantine_abandon(&e->search, &e->verdicts, e->desired);
+	engine_post(e, (struct cycle_event){.kind = CE_DIRTY});
+}
+
+bool engine_is_behind(const struct worker *w, struct generation g)
+{
+	return g.number && !(w->runs_known && digest_equal(&w->running, &g.digest));
+}
+
+/* What a worker says of a configuration may quote values of the base, which may be secret. */
+static void hide_values(const struct engine *e, struct reload_result *r)
+{
+	if (!e->base || !*r->message)
+		return;
+	AUTO_FREE char *words = base_words_without_values(r->message);
+	snprintf(r->message, sizeof r->message, "%s", words);
+}
+
+/* A generation with a new base was refused: the base is the likely reason, and must not stand in the way of all that comes after. The one before
+ * is used until there is another. */
+static bool doubt_base(struct engine *e, const char *words)
+{
+	if (!e->shown.base || e->shown.base == e->good.base || e->base != e->shown.base)
+		return false;
+	snprintf(e->base_problem, sizeof e->base_problem, "Prometheus refused the configuration from variables and files as a whole, the one before is used: %.300s", words);
+	log_error("engine base_refused problem=%s", LOGQ(e->base_problem));
+	engine_swap_base(&e->base, e->good.base);
+	return true;
+}
+
+/* What a worker did with the generation that it sees, as far as it concerns a search for the piece that it refuses. Returns whether a trial
+ * follows. */
+static bool search_on(struct engine *e, struct generation g, bool taken)
+{
+	if (!e->search.active && !taken) {
+		e->trial = 0;
+		e->before_trial = e->desired->serial;
+		bool begun = e->good_number && g.number != e->good_number &&
+			quarantine_begin(&e->search, &e->verdicts, e->desired, e->good.serial, &g.digest, e->worst.message);
+		if (begun)
+			log_warn("engine search reason=%s", LOGQ(e->worst.message));
+		return begun;
+	}
+	if (!e->search.active)
+		return false;
+	if (!e->trial || g.number < e->trial)
+		return true; /* an older one; the trial is on its way */
+	e->trial = 0;
+	e->before_trial = e->desired->serial;
+	enum quarantine_step step = quarantine_hear(&e->search, &e->verdicts, e->desired, taken);
+	if (step != QUARANTINE_TRY)
+		log_warn("engine search_end found=%d", step == QUARANTINE_DONE);
+	return step == QUARANTINE_TRY;
+}
+
+/* A refusal. A base that nobody checked is the first suspect, one that promtool took is the last. Returns whether to build again. */
+static bool note_refused(struct engine *e, struct generation g, struct cycle_event *ev)
+{
+	struct digest first = e->search.active ? e->search.refused : g.digest;
+	ev->kind = CE_REFUSED;
+	ev->can_go_back = e->good_number && e->good_number != g.number;
+	engine_set_problem(e, "reload refused", e->worst.message);
+	bool likely_base = e->shown.base && e->shown.base->unchecked && doubt_base(e, e->worst.message);
+	bool was_searching = e->search.active;
+	ev->searching = !likely_base && search_on(e, g, false);
+	if (ev->searching)
+		return false;
+	ev->digest = first;
+	return likely_base || doubt_base(e, e->worst.message) || was_searching;
+}
+
+/* Returns whether to build again. */
+static bool note_taken(struct engine *e, struct generation g, struct cycle_event *ev)
+{
+	ev->kind = CE_RELOADED;
+	e->careful = false;
+	e->good_number = g.number;
+	engine_set_origin(&e->good, e->shown.base, e->shown.serial);
+	e->p.store->ops->mark_good(e->p.store, g.number);
+	bool was_searching = e->search.active;
+	ev->searching = search_on(e, g, true);
+	if (!was_searching || ev->searching)
+		return false;
+	engine_set_problem(e, "", "");
+	return true;
+}
+
+static void note_reloads_done(struct engine *e)
+{
+	struct generation g = engine_exposed(e);
+	struct cycle_event ev = {.digest = g.digest, .newer_stored = engine_stored(e).number != g.number};
+	bool build_again = false;
+	for (size_t i = 0; i < e->p.n_workers; i++) {
+		bool ready = e->p.workers[i]->state == WORKER_READY;
+		ev.some_missing |= !ready;
+		ev.worker_behind |= ready && engine_is_behind(e->p.workers[i], g);
+	}
+	bool differed = e->differs;
+	e->differs = e->worst.outcome == RELOAD_DIFFERS;
+	if (e->differs)
+		engine_set_problem(e, "verify", e->worst.message);
+	else if (differed)
+		engine_set_problem(e, "", "");
+	if (e->worst.outcome == RELOAD_DIFFERS || e->worst.outcome == RELOAD_UNREACHABLE)
+		ev.kind = CE_UNREACHABLE;
+	else
+		build_again = e->worst.outcome == RELOAD_REFUSED ? note_refused(e, g, &ev) : note_taken(e, g, &ev);
+	engine_post(e, ev);
+	if (build_again)
+		engine_post(e, (struct cycle_event){.kind = CE_DIRTY});
+}
+
+static void on_reloaded(void *ctx, struct worker *w, const struct reload_result *result)
+{
+	struct engine *e = ctx;
+	struct reload_result own = *result, *r = &own;
+	hide_values(e, r);
+	histogram_add(&e->metrics.stages[STAGE_M_RELOAD], r->seconds);
+	histogram_add(&e->metrics.stages[STAGE_M_CONFIRM], r->confirm_seconds);
+	log_info("worker reload name=%s outcome=%d seconds=%.3f%s%s", w->name, (int)r->outcome, r->seconds, *r->message ? " message=" : "",
+		*r->message ? LOGQ(r->message) : "");
+	static const int gravity[] = {[RELOAD_DONE] = 0, [RELOAD_UNREACHABLE] = 1, [RELOAD_DIFFERS] = 2, [RELOAD_REFUSED] = 3};
+	if (gravity[r->outcome] > gravity[e->worst.outcome])
+		e->worst = *r;
+	if (--e->reloads_open == 0)
+		note_reloads_done(e);
+}
+
+static bool some_ready(const struct engine *e)
+{
+	bool some = !e->p.n_workers;
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		some |= e->p.workers[i]->state == WORKER_READY;
+	return some;
+}
+
+static void tell_workers(struct engine *e)
+{
+	struct generation g = engine_exposed(e);
+	e->worst = (struct reload_result){.outcome = RELOAD_DONE};
+	e->reloads_open = 1; /* ours, so that it does not end while it starts */
+	/* Of an older generation nobody knows any more what is in it. */
+	bool newest = e->bundle && digest_equal(&e->bundle->digest, &g.digest);
+	struct running want = newest ? running_of(e->bundle) : (struct running){0};
+	for (size_t i = 0; i < e->p.n_workers; i++) {
+		struct worker *w = e->p.workers[i];
+		if (w->state != WORKER_READY || !engine_is_behind(w, g))
+			continue;
+		e->reloads_open++;
+		w->ops->reload(w, &g.digest, newest ? &want : NULL, on_reloaded, e);
+	}
+	if (!some_ready(e))
+		e->worst.outcome = RELOAD_UNREACHABLE;
+	if (--e->reloads_open == 0)
+		note_reloads_done(e);
+}
+
+void engine_reload(struct engine *e)
+{
+	struct err err;
+	if (e->careful && !some_ready(e)) {
+		engine_post(e, (struct cycle_event){.kind = CE_UNREACHABLE});
+		return;
+	}
+	if (e->p.store->ops->expose(e->p.store, &err) < 0) {
+		engine_set_problem(e, "store", err.msg);
+		engine_post(e, (struct cycle_event){.kind = CE_UNREACHABLE});
+		return;
+	}
+	engine_note_shown(e);
+	tell_workers(e);
+}
+
+/* Workers see the last good generation again. */
+static int show_good(struct engine *e, struct err *err)
+{
+	bool newest = engine_stored(e).number == engine_exposed(e).number;
+	if (e->p.store->ops->go_back(e->p.store, e->good_number, err) < 0)
+		return -1;
+	engine_set_origin(&e->shown, e->good.base, e->good.serial);
+	if (newest)
+		engine_set_origin(&e->stored, e->good.base, e->good.serial);
+	return 0;
+}
+
+void engine_go_back(struct engine *e)
+{
+	struct err err;
+	engine_forget_plan(e);
+	if (show_good(e, &err) < 0) {
+		engine_set_problem(e, "cannot go back to the last good generation", err.msg);
+		engine_post(e, (struct cycle_event){.kind = CE_REFUSED, .digest = engine_exposed(e).digest});
+		return;
+	}
+	log_warn("engine went_back generation=%llu", (unsigned long long)e->good_number);
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		e->p.workers[i]->runs_known = false; /* half of the refused one may be running */
+	tell_workers(e);
+}
+
+void engine_revive_worker(struct engine *e, const struct worker *w)
+{
+	struct err err = {0};
+	if (!w->died_starting || !e->good_number || engine_exposed(e).number == e->good_number)
+		return;
+	log_warn("engine revive generation=%llu reason=\"%s ended while it was starting\"", (unsigned long long)e->good_number, w->name);
+	if (e->search.active)
+		quarantine_abandon(&e->search, &e->verdicts, e->desired);
+	e->careful = true;
+	engine_forget_plan(e);
+	if (show_good(e, &err) < 0)
+		engine_set_problem(e, "cannot go back to the last good generation", err.msg);
+	engine_post(e, (struct cycle_event){.kind = CE_DIRTY});
+}
