@@ -145,13 +145,16 @@ static bool inside(struct json_splitter *s, char c)
 	}
 }
 
-/* How many of the bytes are the inside of a string, neither its end nor escaped. */
+/* How many of the next bytes are the inside of a string, neither its end nor escaped. Looks ahead a little only: escapes before a far end must not
+ * have all between them looked at again and again. */
 static size_t plain_run(const char *bytes, size_t len)
 {
-	size_t n = 0;
-	while (n < len && bytes[n] != '"' && bytes[n] != '\\')
-		n++;
-	return n;
+	enum { AHEAD = 256 };
+	len = len < AHEAD ? len : AHEAD;
+	const char *quote = memchr(bytes, '"', len);
+	len = quote ? (size_t)(quote - bytes) : len;
+	const char *escape = memchr(bytes, '\\', len);
+	return escape ? (size_t)(escape - bytes) : len;
 }
 
 static void add_up(struct json_splitter *s, const char *bytes, size_t len)

@@ -1,4 +1,5 @@
 /* Tests of lib/base/json. */
+#include "base/alloc.h"
 #include "base/json.h"
 #include "unit/unit.h"
 
@@ -140,6 +141,27 @@ static void only_wanted_members_come_out(void **state)
 		}
 }
 
+static void long_strings_are_read_to_their_end(void **state)
+{
+	(void)state;
+	for (size_t n = 250; n < 600; n += 7) {
+		AUTO_BUF text = BUF_INIT(10000), out = BUF_INIT(10000);
+		AUTO_FREE char *plain = xmalloc(n + 1), *kept = NULL;
+		struct json_splitter s;
+		struct err e = {0};
+		memset(plain, '{', n);
+		plain[n] = '\0';
+		buf_printf(&text, "[{\"x\":\"%s\\\"%s\",\"a\":\"%s\\\"%s\"}]", plain, plain, plain, plain);
+		kept = xasprintf("{\"a\":\"%s\\\"%s\"}|", plain, plain);
+		json_splitter_init(&s, true, 4000);
+		s.want = outer;
+		assert_int_equal(json_splitter_feed(&s, text.data, text.len, collect, &out, &e), 0);
+		assert_int_equal(json_splitter_end(&s, &e), 0);
+		assert_string_equal(out.data, kept);
+		json_splitter_deinit(&s);
+	}
+}
+
 static void a_nul_between_values_breaks_the_stream(void **state)
 {
 	AUTO_BUF out = BUF_INIT(100);
@@ -221,6 +243,7 @@ int main(void)
 		cmocka_unit_test(streams_are_cut_into_values),
 		cmocka_unit_test(the_largest_value_is_measured_exactly),
 		cmocka_unit_test(only_wanted_members_come_out),
+		cmocka_unit_test(long_strings_are_read_to_their_end),
 		cmocka_unit_test(a_nul_between_values_breaks_the_stream),
 		cmocka_unit_test(values_are_parsed_or_refused),
 		cmocka_unit_test(deep_nesting_is_refused_not_followed),
