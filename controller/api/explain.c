@@ -266,7 +266,10 @@ static const char *scrape_remedy(const struct found *f)
 static bool step_discovered(struct explain *e, const struct desired_service *s, const struct found *f)
 {
 	size_t most = (size_t)e->api->set->service_max_targets, asked = desired_targets(s), expected = most && asked > most ? most : asked;
-	if (!f->n && s->obs->replicas == 0)
+	const struct diag *paused = find_diag(&engine_desired(e->api->engine)->diags, s->obs->key, "has paused the service's");
+	if (paused && f->n < desired_wanted_targets(s))
+		add_diag(e, "discovered", paused);
+	else if (!f->n && s->obs->replicas == 0)
 		add(e, "discovered", false, "Scale the service up if it should run: docker service scale.", "the service has 0 replicas, so there is no target");
 	else if (!f->n && !expected && s->choices[0].form == FORM_ADDRESSES)
 		add(e, "discovered", false, "See why its tasks do not run: docker service ps --no-trunc.", "no task of the service is running");

@@ -186,6 +186,14 @@ class Targets(Case):
         self.service(state="failed", replicas=2, scrapePort=self.patient.port)
         self.fails(self.watchbill(), "discovered", "no task of the service is running", "docker service ps")
 
+    def test_update_that_the_engine_has_paused(self):
+        self.service(replicas=2, scrapePort=self.patient.port)
+        wb = self.watchbill()
+        self.is_well(wb)
+        self.cluster.set_task_state("web", 2, "failed")
+        self.cluster.set_update_state("web", "paused")
+        self.fails(wb, "discovered", "paused the service's update", "docker service update --rollback web")
+
     def test_path_404(self):
         self.service(scrapePort=self.patient.port, metricsPath="/nowhere")
         self.fails(self.watchbill(), "scraped", "404", "com.df.metricsPath")
