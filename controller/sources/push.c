@@ -175,13 +175,14 @@ static void join_network(struct obs_service *o, const char *name)
 	o->networks[o->n_networks++] = name;
 }
 
-/* [["NODE", "ADDRESS", "NODE-ID"], ...], the ID may be missing. What is no such entry, or has no address, is passed over. */
+/* [["NODE", "ADDRESS", "NODE-ID"], ...], the ID may be missing. What is no such entry, or has no address, is left out and counted. */
 static void read_node_info(const struct push *s, struct obs_service *o, const char *text)
 {
 	struct err e = {0};
 	AUTO_JSON *list = *text ? json_parse(text, strlen(text), &e) : NULL;
 	size_t i, n = json_array_size(list) < NODE_INFO_MAX ? json_array_size(list) : NODE_INFO_MAX;
 	json_t *entry;
+	o->n_bad_targets = *text && !list;
 	if (!n)
 		return;
 	const char *network = obs_service_label(o, LABEL_PREFIX "scrapeNetwork");
@@ -189,8 +190,10 @@ static void read_node_info(const struct push *s, struct obs_service *o, const ch
 	o->tasks = ARENA_ARRAY(&o->arena, struct obs_task, n);
 	json_array_foreach(list, i, entry) {
 		const json_t *name = json_array_get(entry, 0), *address = json_array_get(entry, 1), *id = json_array_get(entry, 2);
-		if (!json_is_string(name) || !json_is_string(address) || !is_address(json_string_value(address)) || o->n_tasks == n)
+		if (!json_is_string(name) || !json_is_string(address) || !is_address(json_string_value(address)) || o->n_tasks == n) {
+			o->n_bad_targets++;
 			continue;
+		}
 		o->tasks[o->n_tasks++] = (struct obs_task){
 			.address = arena_strdup(&o->arena, json_string_value(address)),
 			.network = network,
@@ -316,6 +319,7 @@ static struct obs_service *with_nodes(const struct push *s, const struct obs_ser
 	struct arena *a = &o->arena;
 	o->replicas = from->replicas;
 	o->wanted_tasks = from->wanted_tasks;
+	o->n_bad_targets = from->n_bad_targets;
 	o->opted_in = from->opted_in;
 	o->labels = obs_labels_copy(a, from->labels, from->n_labels);
 	o->n_labels = from->n_labels;

@@ -236,6 +236,9 @@ static struct desired_service *service_new(
 	if (!s->wants.n_scrapes && !s->wants.n_alerts && !s->diags.v.n && !asks_others(c->set, obs))
 		diags_add(&s->diags, DIAG_WARNING, obs->key, "", "Add " LABEL_PREFIX "scrapePort or alert labels.",
 			"the service is opted in but asks for nothing");
+	if (obs->n_bad_targets)
+		diags_add(&s->diags, DIAG_ERROR, obs->key, "nodeInfo", "Write nodeInfo as [[\"NODE\",\"ADDRESS\"],...] with addresses or host names.",
+			"%zu entries of nodeInfo are no targets and are left out", obs->n_bad_targets);
 	s->n_parse_diags = s->diags.v.n;
 	drop_refused_scrapes(c, s);
 	size_t n_scrapes = s->wants.n_scrapes;

@@ -180,7 +180,7 @@ bool obs_service_on_network(const struct obs_service *s, const char *network)
 bool obs_service_equal(const struct obs_service *a, const struct obs_service *b)
 {
 	if (strcmp(a->key, b->key) != 0 || strcmp(a->full_name, b->full_name) != 0 || strcmp(a->orchestrator, b->orchestrator) != 0 || strcmp(a->id, b->id) != 0 ||
-		a->replicas != b->replicas || a->wanted_tasks != b->wanted_tasks || a->created_ms != b->created_ms || a->opted_in != b->opted_in || a->mended != b->mended || a->update != b->update ||
+		a->replicas != b->replicas || a->wanted_tasks != b->wanted_tasks || a->n_bad_targets != b->n_bad_targets || a->created_ms != b->created_ms || a->opted_in != b->opted_in || a->mended != b->mended || a->update != b->update ||
 		!same_labels(a->labels, a->n_labels, b->labels, b->n_labels) || a->n_networks != b->n_networks || a->n_tasks != b->n_tasks)
 		return false;
 	for (size_t i = 0; i < a->n_networks; i++)

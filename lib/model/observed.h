@@ -65,6 +65,7 @@ struct obs_service {
 	bool opted_in;		  /* the notify label is there and true */
 	enum obs_update update; /* only where somebody wants to know, so that no other counts as changed */
 	int64_t wanted_tasks;	/* that should run, by the orchestrator */
+	size_t n_bad_targets;	/* told with the service, but they cannot be targets; they are left out */
 	bool mended;		  /* held bytes that are not UTF-8, which now read '?' */
 };
 

@@ -272,6 +272,9 @@ class Scrapes(Case):
         self.reconfigure(wb, serviceName="s", scrapePort="80", metricsPath="/m", nodeInfo='[["h","10.0.0.2","n1"]]')
         wait_for(lambda: wb.prometheus.addresses("s") == ["10.0.0.2:80"], 15, lambda: wb.prometheus.addresses("s"))
         self.assertEqual(wb.reloads(), reloads)                          # a task that moves costs no reload
+        self.assertEqual([d["message"] for d in wb.diags("s")], [])
+        self.reconfigure(wb, serviceName="s", scrapePort="80", metricsPath="/m", nodeInfo='[["h","10.0.0.2","n1"],["g","10.0.0.3/24","n2"]]')
+        self.assertEqual([d["message"] for d in wb.diags("s")], ["1 entries of nodeInfo are no targets and are left out"])
         self.reconfigure(wb, serviceName="s", scrapePort="80", nodeInfo="no JSON")
         self.assertIn("dns_sd_configs", self.job(wb, "s"))
 
