@@ -3,7 +3,8 @@
 
 bool guard_holds(struct removal_guard *g, size_t known, size_t missing)
 {
-	bool suspicious = missing >= GUARD_LEAST && (double)missing > g->share * (double)known;
+	bool most = missing >= GUARD_LEAST && (double)missing > g->share * (double)known;
+	bool suspicious = g->share < 1 && (most || (missing && missing == known));
 	g->waiting = suspicious && !g->waiting;
 	return g->waiting;
 }

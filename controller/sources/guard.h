@@ -1,4 +1,4 @@
-/* The removal guard: a list that lacks most of what was there is believed when a second one says the same. Pure. */
+/* The removal guard: a list that lacks most of what was there, or all of it, is believed when a second one says the same. Pure. */
 #ifndef WB_SOURCES_GUARD_H
 #define WB_SOURCES_GUARD_H
 
@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 enum {
-	GUARD_LEAST = 10,		/* fewer services than this may always go */
+	GUARD_LEAST = 10,		/* fewer services than this may go, as long as some stay */
 	GUARD_AGAIN_MS = 2000, /* when to ask a second time */
 };
 

@@ -96,7 +96,7 @@ const struct setting_def setting_defs[] = {
 		"Labels of a task's node that its target carries too: `zone` stands for the label `com.df.zone` of the node or its engine; `role`, `id`, "
 		"`hostname`, `address`, `state` and `availability` for what the node is; a name with a dot is taken as it is."},
 	{"removal-guard", SETTING_FRACTION, AT(removal_guard), "0.5", NULL, NULL, "FRACTION",
-		"When more than this share of the services, and at least 10, is missing from a list without an event that says so, a second list has to say the same; 1 believes the first."},
+		"When more than this share of the services, and at least 10, or all of them are missing from a list without an event that says so, a second list has to say the same; 1 believes the first."},
 	{"drift-interval", SETTING_DURATION, AT(drift_interval_ms), "10s", NULL, NULL, "DURATION",
 		"How often the store's files are looked at for changes that somebody else made. Stretched by itself where that is costly."},
 	{"drift-repair", SETTING_BOOL, AT(drift_repair), "true", NULL, NULL, "BOOL",

@@ -388,6 +388,16 @@ class Guard(Case):
         wait_for(lambda: not wb.diags(), 10, lambda: wb.diags())
         self.assertEqual(wb.digest(), digest)
 
+    def test_an_empty_list_does_not_empty_even_a_small_configuration(self):
+        self.three()
+        wb = self.watchbill(resync=1)
+        self.shows(wb, "s2", "up == 2")
+        digest = wb.digest()
+        self.engine.inject(r"/services$", "broken", times=1, body=b"[]\n")
+        wait_for(lambda: self.guarded(wb), 10)
+        wait_for(lambda: not wb.diags(), 10, lambda: wb.diags())
+        self.assertEqual(wb.digest(), digest)
+
     def test_the_second_empty_list_is_believed(self):
         wb = self.twelve(resync=1)
         self.engine.inject(r"/services$", "broken", times=None, body=b"[]\n")
