@@ -258,7 +258,7 @@ static inline void on_tick(uv_timer_t *t)
 static inline void world_init(struct world *w, const char *listen, const char *settings)
 {
 	AUTO_FREE char *all = xasprintf(
-		"data-dir=data prometheus=child prometheus-listen=%s promtool=./promtool networks=monitor drift-interval=100ms %s",
+		"data-dir=data prometheus=child prometheus-listen=%s promtool=./promtool networks=monitor drift-interval=1s %s",
 		listen, settings);
 	*w = (struct world){.source = {.ops = &scripted_ops, .name = "scripted"}};
 	settings_of(&w->set, all);
