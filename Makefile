@@ -8,7 +8,7 @@ SHELL := /bin/bash
 #   make up      ENGINE=existing  DEMO=yes|no  STACK=monitor  MONITOR_PORT=8080  PROMETHEUS_PORT=9090
 #   make test    PROMETHEUS=  PROMTOOL=      programs to test with instead of Debian's
 
-.PHONY: help deps build test up demo down image bench fuzz docs clean
+.PHONY: help deps build test up demo down image bench fuzz soak docs clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/p' Makefile | expand -t 16
@@ -42,6 +42,10 @@ bench: build ## the numbers of docs/performance.md
 fuzz: ## the parsers against random input, for a short fixed time
 	@scripts/deps.sh build test
 	@tests/fuzz/run.sh
+
+soak: build ## half an hour of random changes on a fake Engine: SOAK_MINUTES=30
+	@scripts/deps.sh test
+	@python3 tests/soak/run.py
 
 docs: build ## docs/labels.md, docs/shortcuts.md, docs/settings.md and the manual page, from the tables
 	@scripts/docs.sh

@@ -67,10 +67,7 @@ int pipeline_read_stack(struct pipeline *p, const struct settings *set, const ch
 struct checking {
 	struct pipeline *p;
 	const char *promtool;
-	struct {
-		VEC(struct digest) v;
-	} refused;
-	bool done;
+	bool done, refused;
 };
 
 static void on_checked(void *ctx, const struct check_result *r)
@@ -82,7 +79,8 @@ static void on_checked(void *ctx, const struct check_result *r)
 			"the alert rules are not checked: %s", r->err.msg);
 	for (size_t i = 0; i < r->n_refused; i++) {
 		verdicts_refuse(&c->p->verdicts, &r->refused[i].rule, r->refused[i].why);
-		VEC_PUSH(&c->refused.v, r->refused[i].rule);
+		desired_mark_stale(c->p->desired, &r->refused[i].rule, 1);
+		c->refused = true;
 	}
 }
 
@@ -154,11 +152,8 @@ void pipeline_build(struct pipeline *p, const struct settings *set)
 	check_rules(&c, *tmp ? tmp : "/nonexistent");
 	if (*tmp)
 		fs_remove(tmp, NULL);
-	if (c.refused.v.n) {
-		desired_mark_stale(p->desired, c.refused.v.at, c.refused.v.n);
+	if (c.refused)
 		build(p, set);
-	}
-	VEC_DEINIT(&c.refused.v);
 	diags_append(&p->diags, &p->desired->diags); /* the part's too */
 	for (size_t i = 0; i < p->desired->n; i++)
 		diags_append(&p->diags, &p->desired->services[i]->diags);

@@ -100,12 +100,11 @@ static bool note_taken(struct engine *e, struct generation g, struct cycle_event
 	e->good_number = g.number;
 	engine_set_origin(&e->good, e->shown.base, e->shown.serial);
 	e->p.store->ops->mark_good(e->p.store, g.number);
-	bool was_searching = e->search.active;
+	bool was_searching = e->search.active, went_back = e->cycle.apply == APPLY_REVERTING || e->cycle.outcome == OUTCOME_REVERTED;
 	ev->searching = search_on(e, g, true);
-	if (!was_searching || ev->searching)
-		return false;
-	engine_set_problem(e, "", "");
-	return true;
+	if (!ev->searching && !went_back && !e->cycle.retry_at_ms)
+		engine_set_problem(e, "", ""); /* whatever stood in its way is over */
+	return was_searching && !ev->searching;
 }
 
 static void note_reloads_done(struct engine *e)

@@ -32,6 +32,8 @@ static void settle(struct cycle *c, enum cycle_outcome o)
 {
 	if (o == OUTCOME_APPLIED && c->searching)
 		o = OUTCOME_WAITING;
+	if (c->retry_at_ms)
+		o = OUTCOME_HALTED; /* whatever workers do meanwhile, the newest could not be checked or stored */
 	c->outcome = o == OUTCOME_APPLIED && c->quarantine ? OUTCOME_QUARANTINE : o;
 }
 

@@ -240,9 +240,11 @@ static void store(struct engine *e, bool targets_only)
 	size_t n_puts = plan->n_puts, n_deletes = plan->n_deletes;
 	uint64_t started = uv_hrtime();
 	int rc = targets_only ? e->p.store->ops->apply_targets(e->p.store, plan, &w, &err) : e->p.store->ops->apply(e->p.store, plan, e->bundle, &w, &err);
-	/* Shown at once unless somebody is reading: a worker that starts by itself takes the newest. */
-	if (rc == 0 && !targets_only && !cycle_reload_in_flight(&e->cycle) && !e->careful)
-		rc = e->p.store->ops->expose(e->p.store, &err);
+	/* Shown at once unless somebody is reading: a worker that starts by itself takes the newest. What fails here is stored all the same, and the
+	 * reload shows it again. */
+	struct err not_shown = {0};
+	if (rc == 0 && !targets_only && !cycle_reload_in_flight(&e->cycle) && !e->careful && e->p.store->ops->expose(e->p.store, &not_shown) < 0)
+		log_warn("engine not_shown error=%s", LOGQ(not_shown.msg));
 	engine_forget_plan(e);
 	histogram_add(&e->metrics.stages[STAGE_M_STORE], engine_seconds_since(started));
 	e->metrics.bytes_written += w.bytes;

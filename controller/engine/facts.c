@@ -54,7 +54,7 @@ const char *engine_problem(const struct engine *e)
 
 bool engine_idle(const struct engine *e)
 {
-	return e->cycle.stage == STAGE_IDLE && !e->cycle.dirty && e->cycle.apply == APPLY_CLEAN;
+	return e->cycle.stage == STAGE_IDLE && !e->cycle.dirty && !e->cycle.retry_at_ms && e->cycle.apply == APPLY_CLEAN;
 }
 
 static void add_problem_diags(const struct engine *e, struct diags *out)

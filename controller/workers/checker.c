@@ -215,16 +215,23 @@ static void forget_query(struct checker *c, struct query *q)
 	free(q);
 }
 
+/* In the words that promtool has for the same. */
+static void refuse_query(struct checker *c, const struct rule_check *rule, const struct buf *body)
+{
+	static const char prefix[] = "invalid parameter \"query\": ";
+	struct err e;
+	AUTO_JSON *j = body->len ? json_parse(body->data, body->len, &e) : NULL;
+	const char *why = json_get_str(j, "error", "Prometheus does not read it");
+	AUTO_FREE char *words = xasprintf("could not parse expression: %s", text_starts(why, prefix) ? why + sizeof prefix - 1 : why);
+	refuse(c, rule, words);
+}
+
 static void on_answer(void *ctx, struct http_result *r)
 {
 	struct query *q = ctx;
 	struct checker *c = q->c;
-	struct err e;
-	if (r->status == 400) {
-		AUTO_JSON *j = r->body.len ? json_parse(r->body.data, r->body.len, &e) : NULL;
-		const char *why = json_get_str(j, "error", "Prometheus does not read the expression");
-		static const char prefix[] = "invalid parameter \"query\": ";
-		refuse(c, q->rule, text_starts(why, prefix) ? why + sizeof prefix - 1 : why);
+	if (r->status == 400 && !r->err.kind) {
+		refuse_query(c, q->rule, &r->body);
 	} else if (r->status != 200) {
 		VEC_PUSH(&c->batch.v, q->rule); /* no answer, or an older Prometheus: promtool decides */
 	}

@@ -243,7 +243,7 @@ static void on_reloaded(void *ctx, struct http_result *r)
 		set_state(p, WORKER_DOWN, "it does not offer POST /-/reload: start it with --web.enable-lifecycle");
 		reload_finish(p, RELOAD_UNREACHABLE, p->w.problem);
 	} else if (r->status == 500) {
-		reload_finish(p, RELOAD_REFUSED, r->body.data ? r->body.data : "");
+		reload_finish(p, RELOAD_REFUSED, r->body.len ? r->body.data : "it gave no reason; its log may");
 	} else {
 		/* No answer, or that of something in between: nothing is known of the generation. */
 		reload_finish(p, RELOAD_UNREACHABLE, r->status ? "the reload was answered with an unexpected status" : r->err.msg);

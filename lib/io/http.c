@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum http_fault (*http_fault)(const char *method, const char *path);
+
 enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_TIMEOUT_MS = 10000, CONNECT_TIMEOUT_MS = 5000 };
 
 struct socket_watch {
@@ -32,6 +34,7 @@ struct http_call {
 	void *ctx;
 	struct http_result result;
 	bool in_callback, cancelled;
+	enum http_fault fault;
 };
 
 struct http_client {
@@ -75,11 +78,31 @@ static enum err_kind kind_of(CURLcode code)
 	}
 }
 
+/* The end that the call's fault has for it. */
+static CURLcode faulty_end(struct http_call *c, CURLcode code, long *status)
+{
+	switch (c->fault) {
+	case HTTP_FAULT_500:
+		*status = 500;
+		return CURLE_OK;
+	case HTTP_FAULT_CUT:
+		c->errbuf[0] = '\0';
+		return CURLE_PARTIAL_FILE;
+	case HTTP_FAULT_LOST:
+		*status = 0;
+		return CURLE_OPERATION_TIMEDOUT;
+	default:
+		return code;
+	}
+}
+
 static void finish(struct http_call *c, CURLcode code)
 {
 	long status = 0;
 	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(c->easy, CURLINFO_TOTAL_TIME, &c->result.seconds);
+	if (c->fault)
+		code = faulty_end(c, code, &status);
 	c->result.status = (int)status;
 	if (c->result.body.overflow)
 		err_set(&c->result.err, ERR_INPUT, "the answer is larger than %zu bytes", c->result.body.max);
@@ -174,18 +197,20 @@ static size_t on_bytes(char *bytes, size_t size, size_t n, void *userp)
 {
 	struct http_call *c = userp;
 	long status = 0;
-	size_t len = size * n;
+	size_t len = size * n, taken = c->fault == HTTP_FAULT_CUT ? len / 2 : len; /* less than all ends the call */
 	if (c->cancelled)
 		return 0;
+	if (c->fault == HTTP_FAULT_500 || c->fault == HTTP_FAULT_LOST)
+		return len;
 	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (!c->on_data || status != 200) {
-		buf_add(&c->result.body, bytes, len);
-		return c->result.body.overflow ? 0 : len;
+		buf_add(&c->result.body, bytes, taken);
+		return c->result.body.overflow ? 0 : taken;
 	}
 	c->in_callback = true;
-	c->on_data(c->ctx, bytes, len);
+	c->on_data(c->ctx, bytes, taken);
 	c->in_callback = false;
-	return c->cancelled ? 0 : len;
+	return c->cancelled ? 0 : taken;
 }
 
 static size_t on_header(char *bytes, size_t size, size_t n, void *userp)
@@ -260,7 +285,10 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
 	c->ctx = r->ctx;
 	c->want_header = r->want_header ? xstrdup(r->want_header) : NULL;
 	c->result.body = BUF_INIT(r->max_bytes ? r->max_bytes : DEFAULT_MAX_BYTES);
+	c->fault = http_fault ? http_fault(r->method ? r->method : r->body ? "POST" : "GET", r->path) : HTTP_FAULT_NONE;
 	set_endpoint(easy, r->to);
+	if (c->fault == HTTP_FAULT_UNSENT)
+		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, "/dev/null/nobody");
 	curl_easy_setopt(easy, CURLOPT_URL, url);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, c);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, c->errbuf);

@@ -15,6 +15,18 @@
 struct http_client;
 struct http_call;
 
+/* How a call goes wrong in a test. All but the first reach whoever they are sent to. */
+enum http_fault {
+	HTTP_FAULT_NONE,
+	HTTP_FAULT_UNSENT, /* nobody is there */
+	HTTP_FAULT_500,	   /* the answer is replaced with an empty one of status 500 */
+	HTTP_FAULT_CUT,	   /* half of the answer comes */
+	HTTP_FAULT_LOST,   /* no answer comes in time */
+};
+
+/* NULL outside of tests; asked once for each call. */
+extern enum http_fault (*http_fault)(const char *method, const char *path);
+
 /* Where requests go. All strings are owned. */
 struct http_endpoint {
 	char *base;		   /* "http://d" or "https://host:2376", no slash at the end */

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+bool (*proc_fault)(const char *program);
+
 struct proc {
 	uv_process_t process;
 	uv_pipe_t pipe;
@@ -130,7 +132,7 @@ struct proc *proc_start(uv_loop_t *loop, const struct proc_spec *spec, struct er
 		io[1] = io[2] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = out[1]};
 	}
 	uv_process_options_t options = {
-		.file = spec->argv[0],
+		.file = proc_fault && proc_fault(spec->argv[0]) ? "/dev/null/none" : spec->argv[0],
 		.args = (char **)spec->argv,
 		.cwd = spec->cwd,
 		.exit_cb = on_process_exit,

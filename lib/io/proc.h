@@ -5,8 +5,12 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
+
+/* NULL outside of tests; asked once for each child. True: it cannot be started. */
+extern bool (*proc_fault)(const char *program);
 
 struct proc;
 

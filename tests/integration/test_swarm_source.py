@@ -3,17 +3,21 @@
 The Prometheus is a small stand-in (it accepts every reload), so that the Engine is all that matters here.
 """
 
+import collections
 import os
+import random
 import shutil
 import ssl
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness                                                              # noqa: E402
-from fake_engine import NOT_A_MANAGER, Cluster, Endpoint                    # noqa: E402
+from churn import Churn, difference                                         # noqa: E402
+from fake_engine import NOT_A_MANAGER, Cluster, Endpoint, Mischief          # noqa: E402
 from harness import TempDir, Watchbill, stays, wait_for                     # noqa: E402
 from stand_in import StandIn                                                # noqa: E402
 
@@ -560,6 +564,65 @@ class Tls(Case):
 
     def test_name_of_another_host_is_refused(self):
         self.refused(self.secure("other"), "good")
+
+
+class Abuse(Case):
+    """Streams that are cut a thousand times and of whose events a third is lost, repeated or late, in the middle of random changes."""
+
+    CONTROLLERS, CUTS, MISCHIEF = 4, 1000, 0.3
+
+    def test_the_truth_comes_back_within_one_resync(self):
+        """Several controllers share the cuts, each at a daemon of its own, because coming back takes a moment."""
+        seed = int(os.environ.get("WATCHBILL_TEST_SEED") or random.randrange(10**6))
+        print("seed (WATCHBILL_TEST_SEED): %d" % seed, file=sys.stderr)
+        dice = random.Random(seed)
+        life = Churn(self.cluster, dice, 40)
+        abused = [self.abused("abused%d" % i, random.Random(seed + i)) for i in range(self.CONTROLLERS)]
+        for wb, _ in abused:
+            wait_for(lambda: difference(self.cluster, wb) is None, 20, lambda: difference(self.cluster, wb))
+        cuts = self.cut_and_change(abused, life, dice)
+        for _ in range(500):        # without cuts, after each of which everything is listed
+            life.change()
+            threading.Event().wait(0.005)
+        for wb, engine in abused:
+            engine.mischief.share = 0
+            self.assertGreater(min(engine.mischief.counts[k] for k in ("lost", "twice", "late")), 20, engine.mischief.counts)
+        self.assert_truth_comes(abused)
+        print("%d cuts, %d changes, events %s" % (cuts, life.serial, sum((e.mischief.counts for _, e in abused), collections.Counter())), file=sys.stderr)
+
+    def cut_and_change(self, abused, life, dice):
+        """Most streams live until they have said something; some are cut as soon as they are there, which makes their reader wait longer."""
+        cuts, lives, seen = 0, [dice.randint(0, 9) for _ in abused], [set() for _ in abused]
+        while cuts < self.CUTS:
+            life.change()
+            for i, (_, engine) in enumerate(abused):
+                fresh = [s for s in engine.streams if s not in seen[i]]
+                lives[i] = lives[i] - 1 if not fresh else dice.choice((0, 3, 3, 4, 5, 6, 9))
+                seen[i].update(fresh)
+                if lives[i] <= 0:
+                    cuts += engine.cut_streams()
+            threading.Event().wait(0.01)
+        return cuts
+
+    def abused(self, name, dice):
+        engine = self.endpoint(name)
+        engine.mischief = Mischief(dice, self.MISCHIEF)
+        stand_in = StandIn(os.path.join(self.dir / name, "store", "current"))
+        self.addCleanup(stand_in.close)
+        wb = Watchbill(self.dir / name, engine.address, "http://" + stand_in.listen, wait=False,
+                       args=("--networks", "monitor", "--resync-interval", "%ds" % RESYNC, "--task-interval", "%ds" % RESYNC, "--scrape-layout", "pooled"))
+        self.addCleanup(wb.close)
+        return wb, engine
+
+    def assert_truth_comes(self, abused):
+        """Within one resync, and what it takes to come back, list and store."""
+        began = time.monotonic()
+        for wb, _ in abused:
+            wait_for(lambda: difference(self.cluster, wb) is None, RESYNC * 2 + 3, lambda: difference(self.cluster, wb))
+        print("the truth was there %.1f s after the last change" % (time.monotonic() - began), file=sys.stderr)
+        for wb, _ in abused:
+            self.assertTrue(wb.running())
+            wait_for(lambda: wb.status()["outcome"] == "applied" and not wb.diags(), 10, lambda: wb.status())
 
 
 class Long(Case):

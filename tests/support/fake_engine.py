@@ -529,6 +529,27 @@ def event_matches(record, filters):
     return True
 
 
+class Mischief:
+    """A share of the events, a third of it each: is lost, comes twice, or comes after some of those that follow."""
+
+    def __init__(self, dice, share):
+        self.dice, self.share, self.held = dice, share, []
+        self.counts = collections.Counter()
+
+    def __call__(self, record):
+        """The records to send when `record` comes."""
+        self.held = [(n - 1, late) for n, late in self.held]
+        out = [late for n, late in self.held if n <= 0]
+        self.held = [(n, late) for n, late in self.held if n > 0]
+        kind = self.dice.choice(("lost", "twice", "late")) if self.dice.random() < self.share else "kept"
+        self.counts[kind] += 1
+        if kind == "late":
+            self.held.append((self.dice.randint(1, 6), record))
+        elif kind != "lost":
+            out = [record] * (2 if kind == "twice" else 1) + out
+        return out
+
+
 class Endpoint:
     """One daemon. `address` is unix:///path or tcp://host:port (port 0: any); `tls` is an ssl.SSLContext."""
 
@@ -539,6 +560,7 @@ class Endpoint:
         self.silent = False                # streams stay open, nothing is sent any more
         self.drop = 0                      # the next N events reach no stream of this endpoint
         self.repeat = 1                    # each event this many times
+        self.mischief = None               # a Mischief
         self.newline = True                # whether a newline ends each event
         self.split = False                 # events cut in the middle, each half a chunk
         self.requests = collections.Counter()
@@ -617,13 +639,15 @@ class Endpoint:
         self.released = threading.Event()
 
     def cut_streams(self):
-        """Every /events stream ends in the middle of a chunk, as with a daemon that goes."""
-        for stream in list(self.streams):
+        """Every /events stream ends in the middle of a chunk, as with a daemon that goes. Returns how many there were."""
+        streams = list(self.streams)
+        for stream in streams:
             stream.close()
             try:
                 stream.connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+        return len(streams)
 
     def demote(self):
         """Becomes a worker; its streams stay open and never say a swarm event again."""
@@ -649,9 +673,9 @@ class Endpoint:
         if self.drop > 0:
             self.drop -= 1
             return
-        for stream in list(self.streams):
-            for _ in range(self.repeat):
-                stream.offer(record)
+        for sent in self.mischief(record) if self.mischief else [record] * self.repeat:
+            for stream in list(self.streams):
+                stream.offer(sent)
 
     # serving
 

@@ -261,6 +261,26 @@ static void failed_store_is_tried_again_later_and_later(void **state)
 	assert_int_equal(last, 30000);
 }
 
+/* A reload of what was stored before says nothing about what could not be. */
+static void failed_check_stays_halted_whatever_a_worker_does(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	expect(&c, EV(CE_DIRTY), "build", "change");
+	expect(&c, EV(CE_BUILT, .config_changed = true, .n_unchecked = 1), "check", "built");
+	expect(&c, EV(CE_CHECK_FAILED), "", "failed");
+	expect(&c, EV(CE_WORKER_CHANGED, .worker_behind = true), "reload", "a worker is there");
+	expect_outcome(&c, OUTCOME_HALTED, "while it is told");
+	expect(&c, EV(CE_RELOADED), "", "it took the older one");
+	expect_outcome(&c, OUTCOME_HALTED, "afterwards");
+	expect(&c, EV(CE_TIMER, .now_ms = 1000), "build", "again");
+	expect(&c, EV(CE_BUILT, .now_ms = 1000, .config_changed = true), "store", "built");
+	expect(&c, EV(CE_STORED, .now_ms = 1000, .config_changed = true), "reload", "stored");
+	expect(&c, EV(CE_RELOADED, .now_ms = 1000), "", "taken");
+	expect_outcome(&c, OUTCOME_APPLIED, "in the end");
+}
+
 static void unreachable_worker_is_told_when_it_is_back(void **state)
 {
 	(void)state;
@@ -318,6 +338,7 @@ int main(void)
 		cmocka_unit_test(what_is_refused_like_everything_else_is_tried_again),
 		cmocka_unit_test(nowhere_to_go_back_to_halts),
 		cmocka_unit_test(failed_store_is_tried_again_later_and_later),
+		cmocka_unit_test(failed_check_stays_halted_whatever_a_worker_does),
 		cmocka_unit_test(unreachable_worker_is_told_when_it_is_back),
 		cmocka_unit_test(second_worker_is_told_without_the_pause_of_the_first),
 		cmocka_unit_test(target_changes_reload_nothing),
