@@ -279,12 +279,15 @@ static int run(const struct settings *set, int argc, char **argv)
 	return rc < 0 ? 1 : 0;
 }
 
-/* Becomes the program of argv, which ends when our parent does. Used between fork and exec of supervised workers. */
+/* Becomes the program of argv[1], which ends when our parent does. Used between fork and exec of supervised workers. The parent, whose process id is
+ * argv[0], may have ended before it was asked for: then nobody would end the program. */
 static int exec_child(char **argv)
 {
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	execvp(argv[0], argv);
-	fprintf(stderr, "watchbill: cannot start %s: %m\n", argv[0]);
+	if (getppid() != (pid_t)strtol(argv[0], NULL, 10))
+		return 127;
+	execvp(argv[1], argv + 1);
+	fprintf(stderr, "watchbill: cannot start %s: %m\n", argv[1]);
 	return 127;
 }
 
@@ -301,7 +304,7 @@ static const struct verb run_verb = {
 
 int main(int argc, char **argv, char **env)
 {
-	if (argc > 2 && strcmp(argv[1], "exec-child") == 0)
+	if (argc > 3 && strcmp(argv[1], "exec-child") == 0)
 		return exec_child(argv + 2);
 	return cli_main(argc, argv, env, &run_verb);
 }

@@ -377,12 +377,32 @@ static void on_synced(struct swarm *s)
 		log_info("source synced name=%s endpoint=%s api=%s", s->port.name, s->port.where, s->version);
 }
 
+/* What follows a list, whatever it said. */
+static void go_on_after(struct swarm *s, struct list *l)
+{
+	if (s->synced_once)
+		publish(s);
+	schedule_tasks(s);
+	if (l->cost_s > TRIM_COST_S)
+		malloc_trim(0); /* a large list leaves holes behind */
+	if (l->again) {
+		l->again = false;
+		start_list(s, l->kind, false);
+	}
+}
+
 static void on_list_done(void *ctx, struct http_result *r)
 {
 	struct list *l = ctx;
 	struct swarm *s = l->s;
 	struct err e = {0};
 	l->call = NULL;
+	if (l->only_rolling && r->status == 404) {
+		/* One of the services that it named has been removed, as an event will say: no fault, and the others are asked for again soon. */
+		json_splitter_deinit(&l->splitter);
+		go_on_after(s, l);
+		return;
+	}
 	if (r->status != 200 || r->err.kind) {
 		AUTO_FREE char *what = xasprintf("list of %s", list_names[l->kind]);
 		fail_with(s, what, r);
@@ -403,15 +423,7 @@ static void on_list_done(void *ctx, struct http_result *r)
 		on_synced(s);
 		timer_set(s->batch_timer, 0);
 	}
-	if (s->synced_once)
-		publish(s);
-	schedule_tasks(s);
-	if (l->cost_s > TRIM_COST_S)
-		malloc_trim(0); /* a large list leaves holes behind */
-	if (l->again) {
-		l->again = false;
-		start_list(s, l->kind, false);
-	}
+	go_on_after(s, l);
 }
 
 static char *tasks_path(struct swarm *s, bool only_rolling)

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	POLL_STARTING_MS = 25,
@@ -371,12 +372,13 @@ static void on_child_exit(void *ctx, struct proc_exit *x)
 
 static void start_child(struct prometheus *p)
 {
-	char *config = xasprintf("--config.file=%s", p->config_file);
-	const char **argv = xcalloc(p->flags->v.n + 5, sizeof *argv);
+	char *config = xasprintf("--config.file=%s", p->config_file), *parent = xasprintf("%ld", (long)getpid());
+	const char **argv = xcalloc(p->flags->v.n + 6, sizeof *argv);
 	size_t n = 0;
 	/* The program behind "exec-child" is us: it asks the kernel to end it when we end, then becomes Prometheus. */
 	argv[n++] = "/proc/self/exe";
 	argv[n++] = "exec-child";
+	argv[n++] = parent;
 	argv[n++] = p->set->prometheus_binary;
 	argv[n++] = config;
 	for (size_t i = 0; i < p->flags->v.n; i++)
@@ -393,6 +395,7 @@ static void start_child(struct prometheus *p)
 		poll_again(p);
 	}
 	free(config);
+	free(parent);
 	free(argv);
 }
 

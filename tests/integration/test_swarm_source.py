@@ -242,6 +242,22 @@ class Streams(Case):
         self.shows(wb, "born", "up == 51", 3)
         self.shows(wb, "s1", None, 3)
 
+    def test_service_removed_while_its_tasks_are_asked_for(self):
+        """The Engine answers 404 where one of the services that a list of tasks names is gone; that is no fault of the Engine's."""
+        self.three()
+        wb = self.watchbill(resync=600)
+        self.shows(wb, "s2", "up == 2")
+        self.streaming()
+        self.cluster.add_service("rolls", labels("x", "up == 55"), replicas=2, state="preparing")
+        self.shows(wb, "rolls", "up == 55")
+        with self.cluster.silently():
+            self.cluster.remove_service("rolls")
+        self.engine.log.clear()
+        wait_for(lambda: any("/tasks" in target and "service" in target for _, target in list(self.engine.log)), 5, "its tasks are asked for")
+        self.cluster.update_labels("s1", {"com.df.alertIf": "up == 56"})
+        self.shows(wb, "s1", "up == 56")
+        self.assertNotIn("state=stale", wb.log())
+
     def test_demoted_manager_falls_silent(self):
         other = self.endpoint("other")
         self.three()

@@ -11,8 +11,12 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+import harness                                                              # noqa: E402
+
 WATCHBILL = os.environ.get("WATCHBILL", "build/watchbill")
 PROMTOOL = os.environ.get("PROMTOOL", "promtool")
+ENVIRONMENT = harness.clean_environment()        # what is meant for tests is no setting
 
 
 def main():
@@ -22,7 +26,8 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         into = Path(name)
         (into / "observed.json").write_text('{"services": []}')
-        subprocess.run([WATCHBILL, "render", "--from", into / "observed.json", "--out", into / "out", "--expected-targets", "--expected-targets-for", "2m"], check=True, timeout=60)
+        subprocess.run([WATCHBILL, "render", "--from", into / "observed.json", "--out", into / "out", "--expected-targets", "--expected-targets-for", "2m"],
+                       env=ENVIRONMENT, check=True, timeout=60)
         shutil.copy(HERE / "watchbill.test.yml", into / "out")
         return subprocess.run([PROMTOOL, "test", "rules", into / "out" / "watchbill.test.yml"], timeout=120).returncode
 

@@ -17,13 +17,17 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+import harness                                                              # noqa: E402
+
 WATCHBILL = os.environ.get("WATCHBILL", "build/watchbill")
 PROMTOOL = os.environ.get("PROMTOOL", "promtool")
+ENVIRONMENT = harness.clean_environment()        # what is meant for tests is no setting
 TIMEOUT_S = 60
 
 
 def known_shortcuts():
-    page = subprocess.run([WATCHBILL, "docs", "shortcuts"], check=True, capture_output=True, text=True, timeout=TIMEOUT_S).stdout
+    page = subprocess.run([WATCHBILL, "docs", "shortcuts"], env=ENVIRONMENT, check=True, capture_output=True, text=True, timeout=TIMEOUT_S).stdout
     return re.findall(r"^### `@([^:`]+)", page, re.MULTILINE)
 
 
@@ -34,7 +38,7 @@ def render(first_line, name, into):
     labels = {"com.df.notify": "true", "com.df.alertName": "it", "com.df.alertIf": head[1]}
     (into / "observed.json").write_text(json.dumps({"services": [{"name": "web", "replicas": int(head[3] or 1), "labels": labels}]}))
     command = [WATCHBILL, "render", "--from", into / "observed.json", "--out", into / "out", "--promtool", PROMTOOL, "--shortcuts-dir", into / "none"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=TIMEOUT_S)
     if done.returncode:
         raise ValueError(done.stderr.strip())
     (rules,) = (into / "out/rules").glob("*/web.yml")

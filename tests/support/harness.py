@@ -223,10 +223,11 @@ _started = set()
 class Process:
     """A child with its output in a file. Always ended: by stop(), kill() or when the test program ends."""
 
-    def __init__(self, argv, log, env=None, netns=None):
+    def __init__(self, argv, log, env=None, netns=None, timens=None):
         self.argv, self.log_path = argv, log
         self.descendants = set()
-        prefix = ["nsenter", "--net=" + netns] if netns else []
+        namespaces = [option + path for option, path in (("--net=", netns), ("--time=", timens)) if path]
+        prefix = ["nsenter", *namespaces] if namespaces else []
         with open(log, "ab") as out:
             self.popen = subprocess.Popen(prefix + argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env,
                                           start_new_session=True)
@@ -511,7 +512,7 @@ class Watchbill(Process, WatchbillApi):
     """`watchbill run`. `args` are further flags; prometheus: "child" or URLs."""
 
     def __init__(self, data_dir, docker_host, prometheus="child", args=(), env=None, listen=None, prometheus_listen=None, wait=True,
-                 netns=None, fetch=None, log=None):
+                 netns=None, timens=None, fetch=None, log=None):
         if binary() is None:
             raise unittest.SkipTest("no watchbill binary: build it, or name it in WATCHBILL")
         self.data_dir, self.netns = data_dir, netns
@@ -527,7 +528,7 @@ class Watchbill(Process, WatchbillApi):
         environment.update(env or {})
         argv = [binary(), "run", "--data-dir", data_dir, "--listen", self.listen, "--prometheus", prometheus,
                 "--prometheus-listen", self.prometheus_listen, *args]
-        Process.__init__(self, argv, log or data_dir.rstrip("/") + ".log", environment, netns)
+        Process.__init__(self, argv, log or data_dir.rstrip("/") + ".log", environment, netns, timens)
         if wait:
             try:
                 self.wait_ready()
