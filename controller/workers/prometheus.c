@@ -294,6 +294,7 @@ static void prometheus_reload(
 	p->reload.answered = 0;
 	p->reload.done = done;
 	p->reload.ctx = ctx;
+	log_debug("worker reload_begun name=%s", p->w.name);
 	if (p->w.supervised && p->set->prometheus_reload == 1)
 		ask_runtimeinfo(p, on_before_signal);
 	else
