@@ -246,11 +246,11 @@ struct cycle_actions cycle_step(struct cycle *c, const struct cycle_event *e)
 			settle(c, OUTCOME_WAITING);
 		break;
 	case CE_TIMER:
-		if (c->retry_at_ms && e->now_ms >= c->retry_at_ms) {
-			c->retry_at_ms = 0;
-			c->dirty = true;
-		}
 		break;
+	}
+	if (c->retry_at_ms && e->now_ms >= c->retry_at_ms) { /* seen by whatever comes first: the timer may be late, and is set anew below */
+		c->retry_at_ms = 0;
+		c->dirty = true;
 	}
 	try_reload(c, e->now_ms, &a);
 	if (c->dirty && c->stage == STAGE_IDLE && !c->retry_at_ms)

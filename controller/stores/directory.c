@@ -303,6 +303,14 @@ static void keep_spare(struct directory_store *s, unsigned shard, const struct d
 	s->spares.of[shard] = *d;
 }
 
+/* Of these, what no generation refers to. */
+static void keep_spares(struct directory_store *s, const struct objects *o)
+{
+	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
+		if (!digest_is_zero(&o->of[k]) && !object_is_kept(s, k, &o->of[k], false))
+			keep_spare(s, k, &o->of[k]);
+}
+
 /* Forgets the oldest generation if there are enough: its directory is at `tmp` then, and what it links to in `links`. */
 static int retire_oldest(struct directory_store *s, const char *tmp, struct objects *links, struct err *e)
 {
@@ -317,9 +325,7 @@ static int retire_oldest(struct directory_store *s, const char *tmp, struct obje
 	*links = oldest->objects;
 	free(oldest->name);
 	VEC_REMOVE(&s->kept.v, (size_t)(oldest - s->kept.v.at));
-	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
-		if (!digest_is_zero(&links->of[k]) && !object_is_kept(s, k, &links->of[k], false))
-			keep_spare(s, k, &links->of[k]);
+	keep_spares(s, links);
 	return 0;
 }
 
@@ -466,10 +472,12 @@ static int apply_generation(struct directory_store *s, const struct bundle *want
 	struct kept k = {.number = next.number, .proven = true};
 	struct objects there = {0};
 	AUTO_FREE char *tmp = path_of(s, "tmp", "generation"), *name = generation_name(&next), *final = path_of(s, "generations", name);
-	if (retire_oldest(s, tmp, &there, e) < 0 || make_frame(tmp, e) < 0 || fill_generation(s, want, tmp, &there, &k.objects, w, e) < 0)
+	if (retire_oldest(s, tmp, &there, e) < 0 || make_frame(tmp, e) < 0)
 		return -1;
-	if (fs_remove(final, e) < 0 || fs_rename(tmp, final, e) < 0)
+	if (fill_generation(s, want, tmp, &there, &k.objects, w, e) < 0 || fs_remove(final, e) < 0 || fs_rename(tmp, final, e) < 0) {
+		keep_spares(s, &k.objects); /* as many as were made: on a full disk each attempt would leave more behind */
 		return -1;
+	}
 	k.name = TAKE(name);
 	VEC_PUSH(&s->kept.v, k);
 	s->stored = next;

@@ -281,6 +281,20 @@ static void failed_check_stays_halted_whatever_a_worker_does(void **state)
 	expect_outcome(&c, OUTCOME_APPLIED, "in the end");
 }
 
+/* A loop that is busy comes to the timer late, and something else may have come first. */
+static void retry_that_is_due_does_not_wait_for_its_timer(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	run_through(&c, 0, 1, one);
+	expect(&c, EV(CE_DIRTY, .now_ms = 1000), "build", "change");
+	expect(&c, EV(CE_BUILT, .now_ms = 1000, .config_changed = true, .digest = two), "store", "built");
+	expect(&c, EV(CE_STORE_FAILED, .now_ms = 1000), "", "failed");
+	expect(&c, EV(CE_DIRTY, .now_ms = 1100), "", "too early");
+	expect(&c, EV(CE_WORKER_CHANGED, .now_ms = 1000 + c.retry_ms + 1), "build", "a millisecond late, and of something else");
+}
+
 static void unreachable_worker_is_told_when_it_is_back(void **state)
 {
 	(void)state;
@@ -339,6 +353,7 @@ int main(void)
 		cmocka_unit_test(nowhere_to_go_back_to_halts),
 		cmocka_unit_test(failed_store_is_tried_again_later_and_later),
 		cmocka_unit_test(failed_check_stays_halted_whatever_a_worker_does),
+		cmocka_unit_test(retry_that_is_due_does_not_wait_for_its_timer),
 		cmocka_unit_test(unreachable_worker_is_told_when_it_is_back),
 		cmocka_unit_test(second_worker_is_told_without_the_pause_of_the_first),
 		cmocka_unit_test(target_changes_reload_nothing),

@@ -303,6 +303,42 @@ static void ten_generations_and_the_good_one_are_kept(void **state)
 	fs_remove(dir, &e);
 }
 
+static size_t count_names(const char *dir)
+{
+	struct err e = {0};
+	AUTO_NAMES names = {0};
+	assert_int_equal(fs_list(dir, &names, &e), 0);
+	return names.n;
+}
+
+/* On a full disk each change is tried and fails: what it made until then must not pile up. */
+static void failed_attempts_leave_little_behind(void **state)
+{
+	(void)state;
+	AUTO_FREE char *dir = fresh_dir(), *generations = xasprintf("%s/generations", dir), *objects = xasprintf("%s/objects", dir);
+	struct err e = {0};
+	struct store *s = open_store(dir);
+	put(s, before, COUNT(before));
+	bool hit = true;
+	for (int at = 1; hit; at++) {
+		char text[32];
+		struct store_written w = {0};
+		snprintf(text, sizeof text, "config %d\n", 100 + at);
+		struct file files[] = {{"prometheus.yml", text}, {"rules/00/a.yml", text}, {"rules/2f/c.yml", text}};
+		fault.fail_at = at;
+		fault.seen = 0;
+		fault.kill = false;
+		fs_fault = inject;
+		apply(s, files, COUNT(files), &w, &e);
+		hit = fault.seen >= at;
+		fs_fault = NULL;
+		if (count_names(objects) > 2 * count_names(generations) + 2)
+			fail_msg("failure at operation %d: %zu objects", at, count_names(objects));
+	}
+	s->ops->free(s);
+	fs_remove(dir, &e);
+}
+
 static void unchanged_files_are_not_written(void **state)
 {
 	(void)state;
@@ -369,6 +405,7 @@ int main(void)
 		cmocka_unit_test(goes_back_and_forward),
 		cmocka_unit_test(stored_is_not_seen_before_it_is_exposed),
 		cmocka_unit_test(ten_generations_and_the_good_one_are_kept),
+		cmocka_unit_test(failed_attempts_leave_little_behind),
 		cmocka_unit_test(unchanged_files_are_not_written),
 		cmocka_unit_test(any_history_ends_in_what_was_asked_for),
 	};
