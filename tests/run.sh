@@ -17,7 +17,7 @@ build asan
 build ubsan
 
 step "unit and golden tests under the sanitizers"
-ctest --preset asan --label-regex 'unit|golden' --parallel "$(nproc)" --quiet
+ctest --preset asan --label-regex 'unit|golden|faults' --parallel "$(nproc)" --quiet
 ctest --preset ubsan --label-regex 'unit|golden' --parallel "$(nproc)" --quiet
 
 step "the parsers against random input"
