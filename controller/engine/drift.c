@@ -37,9 +37,9 @@ void engine_on_audit_timer(void *ctx)
 {
 	enum { COST_FACTOR = 300 }; /* of a processor, at most one part in so many */
 	struct engine *e = ctx;
-	uint64_t started = uv_hrtime();
+	double before = timer_cpu_seconds();
 	audit(e);
-	int64_t rest = (int64_t)(engine_seconds_since(started) * 1000 * COST_FACTOR);
+	int64_t rest = (int64_t)((timer_cpu_seconds() - before) * 1000 * COST_FACTOR);
 	timer_set(e->audit_timer, rest > e->p.set->drift_interval_ms ? rest : e->p.set->drift_interval_ms);
 }
 

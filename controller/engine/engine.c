@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-double engine_seconds_since(uint64_t ns)
+static double seconds_since(uint64_t ns)
 {
 	return (double)(uv_hrtime() - ns) / 1e9;
 }
@@ -135,7 +135,7 @@ static void replace_desired(struct engine *e, struct desired *d, struct bundle *
 static void note_event_stored(struct engine *e)
 {
 	if (e->building_ns)
-		histogram_add(&e->metrics.stages[STAGE_M_EVENT_TO_STORED], engine_seconds_since(e->building_ns));
+		histogram_add(&e->metrics.stages[STAGE_M_EVENT_TO_STORED], seconds_since(e->building_ns));
 	e->building_ns = 0;
 }
 
@@ -172,7 +172,7 @@ static void build(struct engine *e)
 		.digest = e->bundle->digest,
 	};
 	e->cycle.quarantine = e->desired->n_leaving_out > 0;
-	histogram_add(&e->metrics.stages[STAGE_M_BUILD], engine_seconds_since(started));
+	histogram_add(&e->metrics.stages[STAGE_M_BUILD], seconds_since(started));
 	log_debug("engine built services=%zu built=%zu puts=%zu deletes=%zu unchecked=%u", d->n, d->n_built, plan->n_puts, plan->n_deletes, ev.n_unchecked);
 	if (!ev.config_changed) {
 		engine_set_origin(&e->stored, d->base, d->serial);
@@ -193,7 +193,7 @@ static void build(struct engine *e)
 static void on_checked(void *ctx, const struct check_result *r)
 {
 	struct engine *e = ctx;
-	histogram_add(&e->metrics.stages[STAGE_M_CHECK], engine_seconds_since(e->check_started));
+	histogram_add(&e->metrics.stages[STAGE_M_CHECK], seconds_since(e->check_started));
 	if (r->err.kind) {
 		VEC_DEINIT(&e->passed.v);
 		engine_set_problem(e, "check", r->err.msg);
@@ -246,7 +246,7 @@ static void store(struct engine *e, bool targets_only)
 	if (rc == 0 && !targets_only && !cycle_reload_in_flight(&e->cycle) && !e->careful && e->p.store->ops->expose(e->p.store, &not_shown) < 0)
 		log_warn("engine not_shown error=%s", LOGQ(not_shown.msg));
 	engine_forget_plan(e);
-	histogram_add(&e->metrics.stages[STAGE_M_STORE], engine_seconds_since(started));
+	histogram_add(&e->metrics.stages[STAGE_M_STORE], seconds_since(started));
 	e->metrics.bytes_written += w.bytes;
 	e->metrics.files_written += w.files;
 	if (rc < 0) {
@@ -326,7 +326,7 @@ static void on_part(void *ctx, struct source *s, uint64_t since_ns)
 	if (!e->changed_ns || since_ns < e->changed_ns)
 		e->changed_ns = since_ns;
 	e->change++;
-	histogram_add(&e->metrics.stages[STAGE_M_OBSERVE], engine_seconds_since(since_ns));
+	histogram_add(&e->metrics.stages[STAGE_M_OBSERVE], seconds_since(since_ns));
 	engine_post(e, (struct cycle_event){.kind = CE_DIRTY});
 	if (e->observer)
 		e->observer(e->observer_ctx, s);

@@ -74,8 +74,6 @@ struct engine {
 
 /* -- engine.c -- */
 
-/* Since a reading of uv_hrtime. */
-double engine_seconds_since(uint64_t ns);
 /* "WHAT: TEXT" is what goes wrong now; "" that nothing does. */
 void engine_set_problem(struct engine *e, const char *what, const char *text);
 /* The newest generation, and the one that workers see. */

@@ -23,7 +23,6 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NEWEST_API "1.51"
@@ -111,13 +110,6 @@ static void on_batch(void *ctx);
 static struct swarm *self(struct source *p)
 {
 	return (struct swarm *)p;
-}
-
-static double cpu_seconds(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static void note_change(struct swarm *s)
@@ -277,10 +269,10 @@ static void on_list_data(void *ctx, const char *bytes, size_t len)
 {
 	struct list *l = ctx;
 	struct err e;
-	double before = cpu_seconds();
+	double before = timer_cpu_seconds();
 	if (!l->broken && json_splitter_feed(&l->splitter, bytes, len, on_element, l, &e) < 0)
 		l->broken = true;
-	l->cost_s += cpu_seconds() - before;
+	l->cost_s += timer_cpu_seconds() - before;
 }
 
 static const char *const list_names[N_LISTS] = {"services", "tasks", "nodes", "networks"};

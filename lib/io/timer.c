@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 struct timer {
 	uv_timer_t uv;
@@ -56,4 +57,11 @@ void timer_free(struct timer *t)
 {
 	if (t)
 		uv_close((uv_handle_t *)&t->uv, on_closed);
+}
+
+double timer_cpu_seconds(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }

@@ -18,4 +18,7 @@ bool timer_is_set(const struct timer *t);
 /* NULL is allowed. The memory goes when the loop has turned. */
 void timer_free(struct timer *t);
 
+/* Processor time of this thread so far. */
+double timer_cpu_seconds(void);
+
 #endif

@@ -5,6 +5,7 @@ Run from anywhere: python3 tests/integration/test_explain.py [Class.test].  PROM
 
 import contextlib
 import http.server
+import itertools
 import os
 import signal
 import subprocess
@@ -249,15 +250,16 @@ class Workers(Case):
 
     def test_reload_pending(self):
         self.service(alertName="x", alertIf="up == 0")
-        wb = self.watchbill("--reload-share", "0.01", prometheus="http://" + self.endpoint, wait=False)
+        wb = self.watchbill("--reload-share", "0.05", prometheus="http://" + self.endpoint, wait=False)
         self.prometheus()
         self.is_well(wb)
-        for i in range(40):
-            self.cluster.update_labels("web", {"com.df.alertIf": "up == %d" % (i + 2)})
+        numbers = itertools.count(2)
+
+        def pending():
+            self.cluster.update_labels("web", {"com.df.alertIf": "up == %d" % next(numbers)})
             got = self.first_failure(wb)
-            if got and got["step"] == "running":
-                break
-        self.fails(wb, "running", "its reload is pending", "reload-share")
+            return got and got["step"] == "running" and "its reload is pending" in got["detail"] and got
+        self.assertIn("reload-share", wait_for(pending, 20, lambda: self.first_failure(wb))["remedy"])
         self.is_well(wb)
 
     def test_prometheus_that_hangs(self):
