@@ -43,7 +43,7 @@ class Migrate(unittest.TestCase):
         self.assertFalse([line for line in lines if len(line) > 100], text.stdout)
         plain, found = " ".join(text.stdout.split()), {}
         for f in told["findings"]:
-            self.assertEqual(sorted(f), ["label", "message", "remedy", "service", "severity"])
+            self.assertEqual(sorted(f), ["excerpt", "label", "message", "remedy", "service", "severity"])
             self.assertIn(" ".join(f["message"].split()), plain)
             self.assertIn(" ".join(f["remedy"].split()), plain)
             self.assertIn(f["service"] or "the stack", lines)
