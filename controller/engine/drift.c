@@ -11,14 +11,16 @@ static void note_drift(struct engine *e, const char *what, const char *which)
 	e->drift_ms = timer_now_ms();
 }
 
-/* Returns whether something was changed in the store that is being repaired now. */
-static bool audit(struct engine *e)
+enum { AUDIT_PARTS = 32 };
+
+/* Looks at one part of the store. Returns whether something was changed in it that is being repaired now. */
+static bool audit(struct engine *e, unsigned part)
 {
 	char what[256];
 	struct err err;
 	if (!e->desired || !engine_complete(e) || !engine_idle(e))
 		return false;
-	int rc = e->p.store->ops->audit(e->p.store, what, &err);
+	int rc = e->p.store->ops->audit(e->p.store, part, AUDIT_PARTS, what, &err);
 	if (rc < 0)
 		log_warn("engine audit_failed error=%s", LOGQ(err.msg));
 	if (rc <= 0)
@@ -38,9 +40,10 @@ void engine_on_audit_timer(void *ctx)
 	enum { COST_FACTOR = 300 }; /* of a processor, at most one part in so many */
 	struct engine *e = ctx;
 	double before = timer_cpu_seconds();
-	audit(e);
+	audit(e, e->audit_part++ % AUDIT_PARTS);
 	int64_t rest = (int64_t)((timer_cpu_seconds() - before) * 1000 * COST_FACTOR);
-	timer_set(e->audit_timer, rest > e->p.set->drift_interval_ms ? rest : e->p.set->drift_interval_ms);
+	int64_t turn = e->p.set->drift_interval_ms / AUDIT_PARTS;
+	timer_set(e->audit_timer, rest > turn ? rest : turn);
 }
 
 bool engine_note_worker_drift(struct engine *e, struct worker *w)
@@ -48,7 +51,10 @@ bool engine_note_worker_drift(struct engine *e, struct worker *w)
 	w->drifted = false;
 	e->metrics.worker_drifts++;
 	note_drift(e, "somebody else reloaded a worker", w->name);
-	return !audit(e) && e->p.set->drift_repair;
+	bool repairs = false;
+	for (unsigned part = 0; part < AUDIT_PARTS; part++)
+		repairs |= audit(e, part);
+	return !repairs && e->p.set->drift_repair;
 }
 
 bool engine_drifted_lately(const struct engine *e)

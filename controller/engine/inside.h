@@ -58,6 +58,7 @@ struct engine {
 	struct reload_result worst;
 	char problem[512];
 	struct timer *audit_timer;
+	unsigned audit_part;
 	bool repairing; /* what is built now repairs the store: workers may have read what was there */
 	char drift[320];
 	uint64_t drift_ms;

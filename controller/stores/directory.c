@@ -659,7 +659,7 @@ static int audit_top(struct directory_store *s, const char *generation, char wha
 	return audit_strangers(l, targets, "targets", FILE_TARGETS, what, e);
 }
 
-static int dir_audit(struct store *store, char what[256], struct err *e)
+static int dir_audit(struct store *store, unsigned part, unsigned n_parts, char what[256], struct err *e)
 {
 	struct directory_store *s = self(store);
 	*what = '\0';
@@ -672,10 +672,12 @@ static int dir_audit(struct store *store, char what[256], struct err *e)
 		if (point_current(s, name, e) < 0)
 			return -1;
 	}
-	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
+	for (unsigned k = part; k < BUNDLE_SHARDS; k += n_parts)
 		if (audit_shard(s, generation, k, what, e) < 0)
 			return -1;
-	return audit_top(s, generation, what, e) < 0 ? -1 : *what != '\0';
+	if (part == 0 && audit_top(s, generation, what, e) < 0)
+		return -1;
+	return *what != '\0';
 }
 
 static void dir_mark_good(struct store *store, uint64_t number)

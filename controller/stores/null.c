@@ -41,9 +41,9 @@ static int null_go_back(struct store *s, uint64_t number, struct err *e)
 	return err_set(e, ERR_INPUT, "nothing is kept");
 }
 
-static int null_audit(struct store *s, char what[256], struct err *e)
+static int null_audit(struct store *s, unsigned part, unsigned n_parts, char what[256], struct err *e)
 {
-	(void)s, (void)what, (void)e;
+	(void)s, (void)part, (void)n_parts, (void)what, (void)e;
 	return 0;
 }
 

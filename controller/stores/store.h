@@ -38,8 +38,8 @@ struct store_ops {
 	int (*go_back)(struct store *s, uint64_t number, struct err *e);
 	/* Whether all is there as it was stored, when the stored generation is the one that workers see: 0; 1 when somebody changed something, of which
 	 * `what` names the first; -1 when it cannot be read. What was changed is of unknown content in the listing then, so that applying a bundle
-	 * again repairs it. */
-	int (*audit)(struct store *s, char what[256], struct err *e);
+	 * again repairs it. Looks at part `part` of `n_parts`: at 10,000 files all at once would keep others waiting. */
+	int (*audit)(struct store *s, unsigned part, unsigned n_parts, char what[256], struct err *e);
 	/* The generation that workers are known to accept; it is never pruned. */
 	void (*mark_good)(struct store *s, uint64_t number);
 	void (*free)(struct store *s);

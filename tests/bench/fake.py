@@ -183,7 +183,7 @@ class Bench:
 
     def targets(self):
         """One task of each service gets another address; the service's own update tells of it, as in a rolling update."""
-        pause(2)
+        self.wb.settled(60)     # the reload of the changes before, and Prometheus' answer about what it runs, belong to those
         reloads, accepted = self.wb.reloads(), self.stand_in.reloads
         before = self.wb.metrics()
         cpu, began = harness.cpu_seconds(self.wb.pid), time.monotonic()
