@@ -265,7 +265,7 @@ static const char *scrape_remedy(const struct found *f)
 /* Returns whether there is something to scrape. */
 static bool step_discovered(struct explain *e, const struct desired_service *s, const struct found *f)
 {
-	size_t most = (size_t)e->api->set->service_max_targets, asked = desired_targets(s), expected = most && asked > most ? most : asked;
+	size_t expected = s->asked_targets;
 	const struct diag *paused = find_diag(&engine_desired(e->api->engine)->diags, s->obs->key, "has paused the service's");
 	if (paused && f->n < desired_wanted_targets(s))
 		add_diag(e, "discovered", paused);
@@ -332,15 +332,6 @@ static void on_rules(void *ctx, struct http_result *r)
 								 .to = e->prometheus, .path = "/api/v1/targets?state=active", .max_bytes = ANSWER_MAX_BYTES, .on_done = on_targets, .ctx = e});
 }
 
-static const struct http_endpoint *ready_prometheus(const struct api *api)
-{
-	const struct engine_parts *p = engine_parts_of(api->engine);
-	for (size_t i = 0; i < p->n_workers; i++)
-		if (p->workers[i]->state == WORKER_READY)
-			return p->judge(p->workers[i]);
-	return NULL;
-}
-
 /* A source that cannot be asked may well know the service. */
 static const struct source *silent_source(const struct api *api)
 {
@@ -404,7 +395,7 @@ static bool explain_known(struct explain *e, const struct obs_service *o, const 
 	step_rendered(e, s);
 	if (!step_stored(e))
 		return false;
-	e->prometheus = ready_prometheus(e->api);
+	e->prometheus = engine_ready_prometheus(e->api->engine);
 	if (!e->prometheus)
 		step_running(e, s, NULL);
 	return e->prometheus != NULL;

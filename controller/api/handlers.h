@@ -43,7 +43,6 @@ void api_metrics_text(const struct api *api, struct buf *out);
 /* Docker Flow Monitor's routes below MONITOR_PREFIX; `path` is what follows. */
 void api_monitor(const struct api *api, const char *path, const struct api_request *r, struct api_exchange *x);
 
-
 /* Docker Flow Swarm Listener's routes below LISTENER_PREFIX; `path` is what follows. */
 void api_listener(const struct api *api, const char *path, const struct api_request *r, struct api_exchange *x);
 /* Who is told of services and nodes, for the status. */

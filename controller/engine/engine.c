@@ -208,14 +208,6 @@ static void on_checked(void *ctx, const struct check_result *r)
 	engine_post(e, (struct cycle_event){.kind = CE_CHECKED, .n_refused = (unsigned)r->n_refused});
 }
 
-static const struct http_endpoint *find_judge(const struct engine *e)
-{
-	for (size_t i = 0; i < e->p.n_workers; i++)
-		if (e->p.workers[i]->state == WORKER_READY)
-			return e->p.judge(e->p.workers[i]);
-	return NULL;
-}
-
 /* All that are about to be checked count as passed; those that are refused are found in the verdicts first. */
 static void check(struct engine *e)
 {
@@ -226,7 +218,7 @@ static void check(struct engine *e)
 		VEC_PUSH(&e->passed.v, rules[i]->digest);
 	qsort(e->passed.v.at, e->passed.v.n, sizeof *e->passed.v.at, digest_compare);
 	e->check_started = uv_hrtime();
-	checker_check(e->p.checker, rules, n, find_judge(e), on_checked, e);
+	checker_check(e->p.checker, rules, n, engine_ready_prometheus(e), on_checked, e);
 }
 
 /* -- store -- */

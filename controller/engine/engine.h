@@ -64,6 +64,8 @@ void engine_set_shortcuts(struct engine *e, const struct shortcuts *lib);
 const struct desired *engine_desired(const struct engine *e);
 const struct bundle *engine_bundle(const struct engine *e);
 const struct engine_parts *engine_parts_of(const struct engine *e);
+/* The first worker that is ready and can be asked; NULL: there is none. */
+const struct http_endpoint *engine_ready_prometheus(const struct engine *e);
 const struct metrics *engine_metrics(const struct engine *e);
 enum cycle_outcome engine_outcome(const struct engine *e);
 /* Every worker runs the stored generation, and that is what the sources say or, while one has not answered yet, what was stored last. */

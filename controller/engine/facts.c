@@ -32,6 +32,14 @@ bool engine_ready(const struct engine *e)
 	return engine_complete(e) ? e->desired != NULL : !e->nothing_to_lose;
 }
 
+const struct http_endpoint *engine_ready_prometheus(const struct engine *e)
+{
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		if (e->p.workers[i]->state == WORKER_READY)
+			return e->p.judge(e->p.workers[i]);
+	return NULL;
+}
+
 const struct engine_parts *engine_parts_of(const struct engine *e)
 {
 	return &e->p;

@@ -453,12 +453,12 @@ static void prometheus_free(struct worker *w)
 
 static const struct worker_ops prometheus_ops = {"prometheus", prometheus_start, prometheus_reload, prometheus_stop, prometheus_free};
 
-/* Where the child of ours answers us: loopback when it listens on all addresses; below its prefix. */
+/* Where the child of ours answers us: below its prefix. */
 static char *child_url(const char *listen, const char *prefix)
 {
-	const char *colon = strrchr(listen, ':');
-	bool any = text_starts(listen, "0.0.0.0:") || text_starts(listen, "[::]:") || listen[0] == ':';
-	return any && colon ? xasprintf("http://127.0.0.1%s%s", colon, prefix) : xasprintf("http://%s%s", listen, prefix);
+	char *address = settings_local_address(listen), *url = xasprintf("http://%s%s", address, prefix);
+	free(address);
+	return url;
 }
 
 struct worker *prometheus_new(const struct prometheus_spec *spec, struct err *e)

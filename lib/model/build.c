@@ -178,7 +178,8 @@ static bool asks_others(const struct settings *set, const struct obs_service *ob
 	return false;
 }
 
-size_t desired_targets(const struct desired_service *s)
+/* Addresses and names that are scraped of it; where Prometheus looks them up itself they are not known and count as none. */
+static size_t count_targets(const struct desired_service *s)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < s->wants.n_scrapes; i++) {
@@ -203,7 +204,7 @@ static void check_shares(const struct build_ctx *c, struct desired_service *s, s
 	size_t most = (size_t)c->set->service_max_targets;
 	s->max_targets = most;
 	s->asked_alerts = s->wants.n_alerts;
-	s->asked_targets = desired_targets(s);
+	s->asked_targets = count_targets(s);
 	if (most && s->asked_targets > most) {
 		diags_add(&s->diags, DIAG_ERROR, s->obs->key, "", "Scale the service down, or raise the setting service-max-targets.",
 			"the service has %zu targets, more than service-max-targets allows (%zu); the last %zu are not scraped", s->asked_targets, most, s->asked_targets - most);

@@ -75,7 +75,7 @@ struct desired_service {
 	struct shares {
 		bool alerts, scrapes;
 	} denied; /* what it goes without, because all services together ask for too much */
-	size_t asked_alerts, asked_targets; /* before that */
+	size_t asked_alerts, asked_targets; /* before that, within the limits of one service */
 	struct arena arena;
 	struct wants wants;
 	struct scrape_choice *choices; /* one for each of wants.scrapes */
@@ -128,8 +128,6 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 void desired_free(struct desired *d);
 /* Has each service that holds one of these rules or scrapes built again the next time. `pieces` is sorted by memcmp. */
 void desired_mark_stale(struct desired *d, const struct digest *pieces, size_t n);
-/* Addresses and names that are scraped of it, before limits; where Prometheus looks them up itself they are not known and count as none. */
-size_t desired_targets(const struct desired_service *s);
 /* How many it should have: of each task that the orchestrator wants to run, within limits. */
 size_t desired_wanted_targets(const struct desired_service *s);
 struct desired_service *desired_find(const struct desired *d, const char *key);

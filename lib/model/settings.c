@@ -500,6 +500,12 @@ char *settings_docs(void)
 	return buf_take(&b);
 }
 
+char *settings_local_address(const char *listen)
+{
+	bool any = text_starts(listen, "0.0.0.0:") || text_starts(listen, "[::]:") || listen[0] == ':';
+	return any ? xasprintf("127.0.0.1%s", strrchr(listen, ':')) : xstrdup(listen);
+}
+
 char *settings_self_target(const struct settings *s)
 {
 	const char *listen = "127.0.0.1:8080";
@@ -508,6 +514,5 @@ char *settings_self_target(const struct settings *s)
 	for (size_t i = s->listen.n; i-- > 0;)
 		if (!text_starts(s->listen.at[i], "unix:"))
 			listen = s->listen.at[i];
-	bool any = text_starts(listen, "0.0.0.0:") || text_starts(listen, "[::]:") || listen[0] == ':';
-	return any ? xasprintf("127.0.0.1%s", strrchr(listen, ':')) : xstrdup(listen);
+	return settings_local_address(listen);
 }

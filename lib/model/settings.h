@@ -132,6 +132,8 @@ void settings_finish(struct settings *s);
 /* The page docs/settings.md. The caller frees. */
 char *settings_docs(void);
 
+/* Where a process beside it reaches what listens at ADDR:PORT: on the loopback address when that is every address. The caller frees. */
+char *settings_local_address(const char *listen);
 /* HOST:PORT where Prometheus reaches our /metrics, by `self-target` or `listen`. The caller frees. */
 char *settings_self_target(const struct settings *s);
 
