@@ -17,7 +17,7 @@ struct obs_service *obs_service_new(const char *orchestrator, const char *space,
 	s->space = arena_strdup(&a, space);
 	s->full_name = s->name = arena_strdup(&a, name);
 	s->key = *space ? arena_printf(&a, "%s/%s", space, name) : s->name;
-	s->id = "";
+	s->id = s->kind = "";
 	s->arena = a;
 	return s;
 }
@@ -144,8 +144,41 @@ const char *obs_node_param(const struct obs_node *n, const char *name)
 	return find_param(n->labels, n->n_labels, plain);
 }
 
+static int port_cmp(const void *pa, const void *pb)
+{
+	const struct obs_port *a = pa, *b = pb;
+	int c = strcmp(a->name, b->name);
+	return c ? c : (a->number > b->number) - (a->number < b->number);
+}
+
+static bool same_ports(const struct obs_port *a, size_t n, const struct obs_port *b, size_t m)
+{
+	if (n != m)
+		return false;
+	for (size_t i = 0; a != b && i < n; i++)
+		if (port_cmp(&a[i], &b[i]) != 0)
+			return false;
+	return true;
+}
+
+/* Of two tasks that task_cmp takes for the same. */
+static bool same_task(const struct obs_task *a, const struct obs_task *b)
+{
+	return strcmp(a->pod, b->pod) == 0 && same_ports(a->ports, a->n_ports, b->ports, b->n_ports) &&
+		same_labels(a->labels, a->n_labels, b->labels, b->n_labels) && obs_node_equal(a->node, b->node);
+}
+
+void obs_ports_sort(struct obs_port *ports, size_t n)
+{
+	sort(ports, n, sizeof *ports, port_cmp);
+}
+
 void obs_service_seal(struct obs_service *s)
 {
+	for (size_t i = 0; i < s->n_tasks; i++)
+		if (!s->tasks[i].pod)
+			s->tasks[i].pod = "";
+	obs_ports_sort(s->ports, s->n_ports);
 	sort(s->labels, s->n_labels, sizeof *s->labels, label_cmp);
 	sort(s->networks, s->n_networks, sizeof *s->networks, text_compare);
 	sort(s->tasks, s->n_tasks, sizeof *s->tasks, task_cmp);
@@ -181,13 +214,14 @@ bool obs_service_equal(const struct obs_service *a, const struct obs_service *b)
 {
 	if (strcmp(a->key, b->key) != 0 || strcmp(a->full_name, b->full_name) != 0 || strcmp(a->orchestrator, b->orchestrator) != 0 || strcmp(a->id, b->id) != 0 ||
 		a->replicas != b->replicas || a->wanted_tasks != b->wanted_tasks || a->n_bad_targets != b->n_bad_targets || a->created_ms != b->created_ms || a->opted_in != b->opted_in || a->mended != b->mended || a->update != b->update ||
+		strcmp(a->kind, b->kind) != 0 || !same_ports(a->ports, a->n_ports, b->ports, b->n_ports) ||
 		!same_labels(a->labels, a->n_labels, b->labels, b->n_labels) || a->n_networks != b->n_networks || a->n_tasks != b->n_tasks)
 		return false;
 	for (size_t i = 0; i < a->n_networks; i++)
 		if (strcmp(a->networks[i], b->networks[i]) != 0)
 			return false;
 	for (size_t i = 0; i < a->n_tasks; i++)
-		if (task_cmp(&a->tasks[i], &b->tasks[i]) != 0 || !obs_node_equal(a->tasks[i].node, b->tasks[i].node))
+		if (task_cmp(&a->tasks[i], &b->tasks[i]) != 0 || !same_task(&a->tasks[i], &b->tasks[i]))
 			return false;
 	return true;
 }

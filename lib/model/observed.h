@@ -28,13 +28,24 @@ struct obs_node {
 	size_t n_labels;
 };
 
-/* One address of one running task. */
+/* A port with a name, as Kubernetes has them. The name is "" where the only port has none. */
+struct obs_port {
+	const char *name;
+	int number;
+};
+
+/* One address of one running task, or of one endpoint. */
 struct obs_task {
 	const char *address; /* IP without prefix length, IPv6 without brackets */
 	const char *network; /* name of the network that the address is on */
 	const char *slot;	 /* "3"; "" for tasks of global services */
 	const char *id;
 	struct obs_node *node; /* never NULL; the service holds a reference for each task */
+	const char *pod;		/* "" where there is none */
+	const struct obs_port *ports; /* on which the address answers, as far as the orchestrator says; sorted by name. May be shared with other tasks */
+	size_t n_ports;
+	struct obs_label *labels; /* the pod's, those that a setting asks for; sorted by key */
+	size_t n_labels;
 };
 
 /* What the orchestrator itself says of replacing the service's tasks. */
@@ -47,7 +58,8 @@ enum obs_update {
 struct obs_service {
 	unsigned refs;
 	struct arena arena;		  /* holds everything below */
-	const char *orchestrator; /* "swarm", "push" */
+	const char *orchestrator; /* "swarm", "push", "kubernetes" */
+	const char *kind;		  /* the orchestrator's word where it has several: "Service", "Deployment"; else "" */
 	const char *space;		  /* namespace, "" where the orchestrator has none */
 	const char *name;	   /* by which it is known: to Prometheus, to receivers, to people */
 	const char *full_name; /* the orchestrator's, which its DNS knows; mostly the same */
@@ -59,6 +71,8 @@ struct obs_service {
 	size_t n_labels;
 	const char **networks; /* names, sorted */
 	size_t n_networks;
+	struct obs_port *ports; /* under which its clients reach it, not those of its tasks; sorted by name */
+	size_t n_ports;
 	struct obs_task *tasks; /* sorted by slot, node, id, network */
 	size_t n_tasks;
 	const char *reached_on; /* network whose addresses are the ones to scrape, where whoever observed the service says so; else NULL */
@@ -99,7 +113,9 @@ struct obs_label *obs_labels_copy(struct arena *a, const struct obs_label *from,
 /* Starts a service with one reference; the caller fills the rest out of `arena` and calls obs_service_seal. Strings are copied. `full_name` is
  * `name` until the caller says otherwise. */
 struct obs_service *obs_service_new(const char *orchestrator, const char *space, const char *name);
-/* Sorts labels, networks and tasks. The value must not change afterwards. */
+/* By name, as `ports` of tasks have to be. */
+void obs_ports_sort(struct obs_port *ports, size_t n);
+/* Sorts labels, networks, ports and tasks; a task without `pod` gets "". The value must not change afterwards. */
 void obs_service_seal(struct obs_service *s);
 struct obs_service *obs_service_ref(struct obs_service *s);
 void obs_service_unref(struct obs_service *s);

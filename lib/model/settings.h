@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 enum scrape_layout { LAYOUT_AUTO, LAYOUT_JOBS, LAYOUT_POOLED, LAYOUT_DNS };
+enum kube_opt_in { KUBE_OPT_IN_ANNOTATION, KUBE_OPT_IN_LABEL };
 enum read_access { READ_ACCESS_OPEN, READ_ACCESS_TOKEN, READ_ACCESS_CERTIFICATE };
 enum alert_names { ALERT_NAMES_ARTICLE, ALERT_NAMES_UNDERSCORE };
 
@@ -64,6 +65,11 @@ struct settings {
 	int64_t resync_interval_ms;
 	int64_t task_interval_ms;
 	int64_t event_silence_ms;
+	char *kubeconfig, *kube_context;
+	struct string_list kube_namespaces;
+	int64_t kube_opt_in; /* enum kube_opt_in */
+	bool kube_not_ready, prometheus_annotations;
+	struct string_list pod_labels;
 	struct string_list notify_create_service_url, notify_remove_service_url, notify_create_node_url, notify_remove_node_url;
 	struct string_list notify_create_service_method, notify_remove_service_method;
 	char *notify_secrets_dir;
