@@ -602,7 +602,7 @@ def every_path(root):
 
 
 class Exporter:
-    """Something to scrape, on every loopback address: /metrics with one gauge; counts who asked for what."""
+    """Something to scrape, on every address of the machine: /metrics with one gauge; counts who asked for what."""
 
     def __init__(self):
         outer = self
@@ -624,8 +624,14 @@ class Exporter:
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 128
+            address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
 
-        self.server = Server(("0.0.0.0", 0), Handler)
+            def server_bind(self):
+                if self.address_family == socket.AF_INET6:
+                    self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                super().server_bind()
+
+        self.server = Server(("", 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
