@@ -2,6 +2,7 @@
 """The Kubernetes source against a real API server: annotations to rules and targets that a real Prometheus runs."""
 
 import os
+import signal
 import sys
 import unittest
 
@@ -209,6 +210,101 @@ class Faults(Case):
         self.addCleanup(wb.close)
         self.assertEqual(wb.wait(), 1)
         self.assertIn(path, wb.log())
+
+
+def events(namespace, name):
+    """[(type, reason, note)] of the events on the object."""
+    items = CLUSTER.api.get(path_of("events", namespace))["items"]
+    return [(e["type"], e["reason"], e["note"]) for e in items if e["regarding"]["name"] == name and e["reportingController"] == "watchbill"]
+
+
+class Events(Case):
+    def test_a_broken_annotation_is_told_and_its_mending_too(self):
+        self.shop(notify="true", scrapePort="http", alertName="x", alertIf="up == = 0")
+        wait_for(lambda: len(events(self.ns, "shop")) == 1, 15, lambda: (events(self.ns, "shop"), self.wb.diags()))
+        kind, reason, note = events(self.ns, "shop")[0]
+        self.assertEqual((kind, reason), ("Warning", "InvalidAnnotation"))
+        self.assertIn("com.df.alertIf", note)
+        listed = CLUSTER.kubectl("get", "events", "-n", self.ns, "--field-selector", "involvedObject.name=shop")
+        self.assertIn("InvalidAnnotation", listed)
+        # another broken label of the same object, with control characters in it, is another event; the first is not told again
+        CLUSTER.annotate("services", self.ns, "shop", scrapeInterval="1\x07\nx")
+        wait_for(lambda: len(events(self.ns, "shop")) == 2, 15)
+        self.assertFalse([n for _, _, n in events(self.ns, "shop") if any(ord(c) < 32 for c in n)])
+        # a restart does not tell anew
+        self.wb.stop()
+        again = self.watchbill("wb")
+        wait_for(lambda: len(again.diags(self.ns + "/shop")) == 2)
+        stays(lambda: len(events(self.ns, "shop")) == 2, 2)
+        CLUSTER.annotate("services", self.ns, "shop", alertIf="up == 0", scrapeInterval=None)
+        wait_for(lambda: again.prometheus.expr(self.ns + "shopx") == "up == 0")
+        wait_for(lambda: len([e for e in events(self.ns, "shop") if e[:2] == ("Normal", "Mended")]) == 2, 15)
+
+    def test_mended(self):
+        self.shop(notify="true", scrapePort="nonsense here")
+        wait_for(lambda: [e for e in events(self.ns, "shop") if e[0] == "Warning"], 15)
+        CLUSTER.annotate("services", self.ns, "shop", scrapePort="http")
+        wait_for(lambda: [e for e in events(self.ns, "shop") if e[:2] == ("Normal", "Mended")], 15)
+        self.assertIn("com.df.scrapePort", [e for e in events(self.ns, "shop") if e[0] == "Normal"][0][2])
+
+    def test_without_the_right_to_write_events_all_else_works(self):
+        read = [{"apiGroups": ["", "discovery.k8s.io"], "resources": ["services", "endpointslices", "pods"], "verbs": ["get", "list", "watch"]}]
+        config = CLUSTER.kubeconfig_for(self.ns, CLUSTER.account(self.ns, "mute", rules=read), self.dir / "mute.kubeconfig")
+        self.wb.stop()
+        wb = Watchbill(self.dir / "mute", config, args=("--kube-namespaces", self.ns))
+        self.addCleanup(wb.close)
+        self.shop(notify="true", alertName="x", alertIf="up == 1", scrapePort="-")
+        wait_for(lambda: wb.prometheus.expr(self.ns + "shopx") == "up == 1")
+        wait_for(lambda: "events problem" in wb.log())
+        self.assertEqual(events(self.ns, "shop"), [])
+
+
+class Lease(Case):
+    """Who writes is who holds the lease; nobody else."""
+
+    def holder(self):
+        try:
+            return CLUSTER.api.get(path_of("leases", self.ns, "wb"))["spec"]
+        except kube.Failure:
+            return {}
+
+    def setUp(self):
+        self.args = ()
+        super().setUp()
+        self.wb.stop()
+        self.all = [self.watchbill("r%d" % i, ("--kube-lease", self.ns + "/wb")) for i in range(2)]
+
+    def leads(self):
+        return [wb for wb in self.all if "lease held" in (wb.log().rsplit("lease lost", 1)[-1])]
+
+    def test_one_holds_it_and_gives_it_up_when_it_ends(self):
+        wait_for(lambda: len(self.leads()) == 1)
+        first = self.leads()[0]
+        term = self.holder()["leaseTransitions"]
+        self.shop(notify="true", alertName="x", alertIf="up == = 0")
+        wait_for(lambda: len(events(self.ns, "shop")) == 1, 15)
+        for wb in self.all:     # both serve their own Prometheus all the same
+            wait_for(lambda wb=wb: wb.diags(self.ns + "/shop"))
+        first.stop()
+        self.all.remove(first)
+        wait_for(lambda: self.leads(), 8, "the other takes it as soon as it has been given up")
+        self.assertEqual(self.holder()["leaseTransitions"], term + 1)
+
+    def test_a_holder_that_stops_is_followed_and_writes_nothing_when_it_wakes(self):
+        wait_for(lambda: len(self.leads()) == 1)
+        first = self.leads()[0]
+        other = next(wb for wb in self.all if wb is not first)
+        first.signal(signal.SIGSTOP)
+        try:
+            wait_for(lambda: "lease held" in other.log(), 30)
+            self.shop(notify="true", alertName="x", alertIf="up == = 0")
+            wait_for(lambda: len(events(self.ns, "shop")) == 1, 15)
+            seen = self.holder()
+        finally:
+            first.signal(signal.SIGCONT)
+        wait_for(lambda: "lease lost" in first.log(), 10)
+        wait_for(lambda: first.diags(self.ns + "/shop"))
+        stays(lambda: self.holder()["holderIdentity"] == seen["holderIdentity"] and len(events(self.ns, "shop")) == 1, 4)
 
 
 if __name__ == "__main__":
