@@ -142,7 +142,7 @@ static void step_rendered(struct explain *e, const struct desired_service *s)
 	}
 	AUTO_BUF b = BUF_INIT(1 << 16);
 	for (size_t i = 0; i < s->wants.n_scrapes; i++)
-		buf_printf(&b, "%sport %d: %s", i ? "; " : "", s->wants.scrapes[i].port, s->choices[i].why);
+		buf_printf(&b, "%sport %s: %s", i ? "; " : "", s->wants.scrapes[i].port_text, s->choices[i].why);
 	for (size_t i = 0; i < s->wants.n_alerts; i++)
 		buf_printf(&b, "%salert %s", b.len ? "; " : "", s->alert_names[i]);
 	add(e, "rendered", true, "", "%s", b.len ? b.data : "nothing to render");

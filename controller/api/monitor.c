@@ -104,7 +104,7 @@ static void add_scrape(const struct settings *set, const struct obs_service *s, 
 	if (s->n_tasks && json_object_size(labels))
 		json_object_set(j, "scrapeLabels", labels);
 	json_decref(labels);
-	json_object_set_new(j, "scrapePort", json_sprintf("%d", w->port));
+	json_object_set_new(j, "scrapePort", json_string(w->port_text));
 	set_text(j, "scrapeTimeout", w->timeout);
 }
 

@@ -26,7 +26,7 @@ int pipeline_read_observed(struct pipeline *p, const struct settings *set, const
 		return err_wrap(e, "%s", path);
 	if (!json_is_array(json_object_get(j, "services")))
 		return err_set(e, ERR_INPUT, "%s: there is no list `services`", path);
-	p->part = obs_part_from_json(j, set->notify_label);
+	p->part = obs_part_from_json(j, set);
 	return 0;
 }
 

@@ -323,8 +323,7 @@ static struct obs_service *read_service(
 	read_replicas(s, deploy, &p);
 	obs_service_seal(s);
 	s->name = s->key = stack_known_name(&s->arena, s, o, o->name_prefix ? o->name_prefix : "");
-	const char *notify = obs_service_label(s, o->notify_label);
-	s->opted_in = notify && strcasecmp(notify, "true") == 0;
+	s->opted_in = labels_notify(s->labels, s->n_labels, o->notify_label);
 	warn_not_opted_in(s, &p);
 	return s;
 }

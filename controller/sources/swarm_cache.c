@@ -465,10 +465,7 @@ void swarm_cache_remove_service(struct swarm_cache *c, const char *id)
 
 static bool is_opted_in(const struct swarm_cache *c, const struct swarm_service *s)
 {
-	for (size_t i = 0; i < s->n_labels; i++)
-		if (strcmp(s->labels[i].key, c->notify_label) == 0)
-			return strcasecmp(s->labels[i].value, "true") == 0;
-	return false;
+	return labels_notify(s->labels, s->n_labels, c->notify_label);
 }
 
 /* All labels of an opted-in service, since a setting may copy any of them to targets; else those that may explain why it is not. */

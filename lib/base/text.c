@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 int text_compare(const void *a, const void *b)
 {
@@ -269,6 +270,21 @@ const char *text_nearest(const char *word, const char *const *candidates, size_t
 		}
 	}
 	return best;
+}
+
+int64_t text_parse_time_ms(const char *s)
+{
+	struct tm tm = {0};
+	char *rest = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (!rest)
+		return 0;
+	int64_t ms = (int64_t)timegm(&tm) * 1000;
+	if (*rest == '.') {
+		int scale = 100;
+		for (rest++; *rest >= '0' && *rest <= '9'; rest++, scale /= 10)
+			ms += (*rest - '0') * scale;
+	}
+	return ms;
 }
 
 char *text_file_name(const char *name)

@@ -22,6 +22,8 @@ bool text_parse_bool(const char *s, bool *out);
 bool text_parse_duration_ms(const char *s, int64_t *out);
 /* The shortest text that text_parse_duration_ms reads as `ms`: "1m30s". */
 void text_format_duration_ms(int64_t ms, char out[64]);
+/* Milliseconds since the epoch of an RFC 3339 time in UTC ("2026-01-31T12:00:00.5Z"), parts of a millisecond cut off; 0 when it is none. */
+int64_t text_parse_time_ms(const char *s);
 /* A decimal fraction within [min, max]. */
 bool text_parse_fraction(const char *s, double min, double max, double *out);
 

@@ -4,6 +4,7 @@
  * different ones, which may build a few services once more. */
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "model/choice.h"
 #include "model/desired.h"
 #include "model/reconciler.h"
 #include "model/shortcuts.h"
@@ -72,48 +73,6 @@ void desired_mark_stale(struct desired *d, const struct digest *pieces, size_t n
 	}
 }
 
-/* -- scrape form -- */
-
-static const char *first_shared_network(const struct build_ctx *c, const struct obs_service *s)
-{
-	for (size_t i = 0; i < c->networks->n; i++)
-		if (obs_service_on_network(s, c->networks->at[i]))
-			return c->networks->at[i];
-	return NULL;
-}
-
-static struct scrape_choice choose(const struct build_ctx *c, enum scrape_layout layout, struct desired_service *s, const struct want_scrape *w)
-{
-	struct arena *a = &s->arena;
-	if (s->obs->reached_on)
-		return (struct scrape_choice){FORM_ADDRESSES, s->obs->reached_on, "task addresses that came with nodeInfo"};
-	if (w->by_name && strchr(s->obs->full_name, '/')) { /* one such target and Prometheus refuses the whole configuration */
-		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(a, "scrapeType", w->index), "Rename the service, or leave the label out.",
-			"the service's name has a slash in it and cannot be a target; its tasks are looked up by name instead");
-		return (struct scrape_choice){.form = FORM_DNS, .why = "the service's name cannot be a target"};
-	}
-	if (w->by_name)
-		return (struct scrape_choice){.form = FORM_NAME, .why = "scrapeType=static_configs: the service's name is the target"};
-	if (layout == LAYOUT_DNS)
-		return (struct scrape_choice){.form = FORM_DNS, .why = "scrape-layout is dns: Prometheus resolves the tasks' name itself"};
-	if (w->network && obs_service_on_network(s->obs, w->network))
-		return (struct scrape_choice){FORM_ADDRESSES, w->network, arena_printf(a, "task addresses on network %s, by scrapeNetwork", w->network)};
-	if (w->network) {
-		const char *label = label_name(a, "scrapeNetwork", w->index);
-		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label, "Attach the service to that network or name one that it is on.",
-			"the service is not on network \"%.100s\"; its tasks are looked up by name instead", w->network);
-		return (struct scrape_choice){.form = FORM_DNS, .why = "the network that scrapeNetwork names is not one of the service's"};
-	}
-	const char *shared = first_shared_network(c, s->obs);
-	if (shared)
-		return (struct scrape_choice){FORM_ADDRESSES, shared, arena_printf(a, "task addresses on network %s, shared with Prometheus", shared)};
-	return (struct scrape_choice){.form = FORM_DNS,
-		.why = c->networks->n ? "the service is on no network that Prometheus shares, so its tasks are looked up by name; attach it to one, or name "
-								"one with com.df.scrapeNetwork"
-							  : "no network is known that Prometheus shares with the service, so its tasks are looked up by name; set `networks` or "
-								"com.df.scrapeNetwork"};
-}
-
 /* -- one service -- */
 
 /* Within one service the index tells two alerts of one name apart, between services a digest of the key does. */
@@ -141,7 +100,8 @@ static struct digest scrape_digest(const struct obs_service *obs, const struct w
 	digest_init(&h);
 	digest_add_str(&h, obs->key);
 	digest_add_str(&h, w->index);
-	digest_add(&h, &w->port, sizeof w->port);
+	digest_add_str(&h, w->port_text);
+	digest_add_str(&h, w->scheme);
 	digest_add_str(&h, w->path);
 	digest_add_str(&h, w->interval ? w->interval : "");
 	digest_add_str(&h, w->timeout ? w->timeout : "");
@@ -165,7 +125,7 @@ static void drop_refused_scrapes(const struct build_ctx *c, struct desired_servi
 		}
 		s->leaves_out = true;
 		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, "scrapePort", w->scrapes[i].index), "Mend the label; the scrape comes back by itself.",
-			"the scrape of port %d is left out: %s", w->scrapes[i].port, refused);
+			"the scrape of port %s is left out: %s", w->scrapes[i].port_text, refused);
 	}
 }
 
@@ -178,33 +138,13 @@ static bool asks_others(const struct settings *set, const struct obs_service *ob
 	return false;
 }
 
-/* Addresses and names that are scraped of it; where Prometheus looks them up itself they are not known and count as none. */
-static size_t count_targets(const struct desired_service *s)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < s->wants.n_scrapes; i++) {
-		n += s->choices[i].form == FORM_NAME;
-		for (size_t t = 0; s->choices[i].form == FORM_ADDRESSES && t < s->obs->n_tasks; t++)
-			n += strcmp(s->obs->tasks[t].network, s->choices[i].network) == 0;
-	}
-	return n;
-}
-
-size_t desired_wanted_targets(const struct desired_service *s)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < s->wants.n_scrapes; i++)
-		n += s->choices[i].form == FORM_NAME ? s->obs->wanted_tasks > 0 : (size_t)(s->obs->wanted_tasks > 0 ? s->obs->wanted_tasks : 0);
-	return s->max_targets && n > s->max_targets ? s->max_targets : n;
-}
-
 /* The limit of one service is the scrape reconciler's to keep; here it is told of. */
 static void check_shares(const struct build_ctx *c, struct desired_service *s, struct shares denied)
 {
 	size_t most = (size_t)c->set->service_max_targets;
 	s->max_targets = most;
 	s->asked_alerts = s->wants.n_alerts;
-	s->asked_targets = count_targets(s);
+	s->asked_targets = choice_count_targets(s);
 	if (most && s->asked_targets > most) {
 		diags_add(&s->diags, DIAG_ERROR, s->obs->key, "", "Scale the service down, or raise the setting service-max-targets.",
 			"the service has %zu targets, more than service-max-targets allows (%zu); the last %zu are not scraped", s->asked_targets, most, s->asked_targets - most);
@@ -245,7 +185,7 @@ static struct desired_service *service_new(
 	size_t n_scrapes = s->wants.n_scrapes;
 	s->choices = ARENA_ARRAY(&s->arena, struct scrape_choice, n_scrapes);
 	for (size_t i = 0; i < n_scrapes; i++)
-		s->choices[i] = choose(c, d->layout, s, &s->wants.scrapes[i]);
+		s->choices[i] = choice_make(c, d->layout, s, &s->wants.scrapes[i]);
 	check_shares(c, s, denied);
 	size_t n_alerts = s->wants.n_alerts;
 	s->alert_names = ARENA_ARRAY(&s->arena, const char *, n_alerts);
@@ -552,6 +492,17 @@ static void carry_over_files(struct desired *d, const struct desired *previous)
 	}
 }
 
+/* Of two with one key: from two sources, or of two kinds. */
+static void report_twice(const struct obs_service *used, const struct obs_service *other, struct diags *d)
+{
+	if (*used->kind && *other->kind && strcmp(used->orchestrator, other->orchestrator) == 0)
+		diags_add(d, DIAG_WARNING, other->key, "", "Take the annotations off one of the two.",
+			"a %s and a %s of this name both opt in, and they both know this service by it; the %s is used", used->kind, other->kind, used->kind);
+	else
+		diags_add(d, DIAG_WARNING, other->key, "", "Remove the service from one of the two.", "sources %s and %s both know this service; that of %s is used",
+			used->orchestrator, other->orchestrator, used->orchestrator);
+}
+
 struct desired *desired_build(const struct build_ctx *c, struct obs_part *const *parts, size_t n_parts, const struct desired *previous)
 {
 	struct desired *d = xcalloc(1, sizeof *d);
@@ -579,8 +530,7 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 		if (!same && (!obs->opted_in || !has_usable_name(obs, &d->diags)))
 			continue;
 		if ((several || !same) && last && strcmp(last->key, obs->key) == 0) {
-			diags_add(&d->diags, DIAG_WARNING, obs->key, "", "Remove the service from one of the two.",
-				"sources %s and %s both know this service; that of %s is used", last->orchestrator, obs->orchestrator, last->orchestrator);
+			report_twice(last, obs, &d->diags);
 			continue;
 		}
 		last = obs;

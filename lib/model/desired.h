@@ -17,7 +17,7 @@ enum { MAX_RECONCILERS = 2, AUTO_JOBS_MAX = 100 };
 enum scrape_form {
 	FORM_ADDRESSES, /* task addresses on a network that Prometheus shares */
 	FORM_DNS,		/* tasks.NAME, resolved by Prometheus */
-	FORM_NAME,		/* the service's name, by scrapeType=static_configs */
+	FORM_NAME,		/* the service's own name or address, by scrapeType=static_configs */
 };
 
 #define OWN_RULES "watchbill.yml" /* rules about Watchbill's own metrics */
@@ -26,6 +26,8 @@ enum scrape_form {
 struct scrape_choice {
 	enum scrape_form form;
 	const char *network; /* FORM_ADDRESSES: whose addresses */
+	const char *host;	 /* FORM_NAME: the name */
+	int port;			 /* FORM_NAME: of the name */
 	const char *why;	 /* one sentence for explain */
 };
 

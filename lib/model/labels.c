@@ -15,12 +15,13 @@ enum { VALUE_MAX_BYTES = 64 * 1024 };
 
 const struct label_def label_defs[] = {
 	{"notify", LABEL_BOOL, false, "`true` opts the service in. Its whole name is the setting `notify-label`."},
-	{"scrapePort", LABEL_PORT, true, "Port on which the service's tasks answer scrapes."},
+	{"scrapePort", LABEL_PORT, true, "Port on which the service's tasks answer scrapes. On Kubernetes also a port's name, or the number of a port of the Service, which stands for the pods' port behind it."},
 	{"metricsPath", LABEL_PATH, true, "Path of the metrics, `/metrics` without it."},
+	{"scrapeScheme", LABEL_SCHEME, true, "`http` without it. With `https` Prometheus checks the certificate by the authorities of its system."},
 	{"scrapeInterval", LABEL_DURATION, true, "How often the service is scraped, for example `15s`."},
 	{"scrapeTimeout", LABEL_DURATION, true, "How long a scrape may take; not longer than the interval."},
-	{"scrapeType", LABEL_SCRAPE_TYPE, true, "`static_configs`: scrape the service's name (its virtual IP) instead of each task."},
-	{"scrapeNetwork", LABEL_TEXT, true, "Network whose task addresses are scraped. Without an index it holds for all ports."},
+	{"scrapeType", LABEL_SCRAPE_TYPE, true, "`static_configs`: scrape the service's name (its virtual IP, on Kubernetes `NAME.NAMESPACE.svc`) instead of each task."},
+	{"scrapeNetwork", LABEL_TEXT, true, "Network whose task addresses are scraped. Without an index it holds for all ports. Not on Kubernetes, where there is one network."},
 	{"alertName", LABEL_TEXT, true, "Name of the alert; the service's name is put in front of it."},
 	{"alertIf", LABEL_EXPRESSION, true, "PromQL expression that makes the alert fire, or a shortcut such as `@service_mem_limit:0.8` (docs/shortcuts.md)."},
 	{"alertFor", LABEL_DURATION, true, "How long the expression must hold before the alert fires."},
@@ -31,10 +32,17 @@ const struct label_def label_defs[] = {
 };
 const size_t n_label_defs = sizeof label_defs / sizeof label_defs[0];
 
+/* What exporters' manifests say; each stands for one of ours without index. */
+#define SCRAPE_ALIAS "prometheus.io/scrape"
+static const struct {
+	const char *key, *name;
+} aliases[] = {{"prometheus.io/port", "scrapePort"}, {"prometheus.io/path", "metricsPath"}, {"prometheus.io/scheme", "scrapeScheme"}};
+
 /* All labels of one index, as texts; NULL where absent. Order of the table. */
 struct label_set {
 	const char *index;
 	const char *value[sizeof label_defs / sizeof label_defs[0]];
+	const char *alias[sizeof label_defs / sizeof label_defs[0]]; /* the key under which the value was found; NULL: ours */
 };
 
 struct parse {
@@ -67,11 +75,18 @@ static const char *get(const struct label_set *set, const char *name)
 	return set->value[def_index(name, strlen(name))];
 }
 
+/* Under which the user wrote it, or would have to. */
+static const char *key_of(struct arena *a, const struct label_set *set, const char *name)
+{
+	const char *alias = set->alias[def_index(name, strlen(name))];
+	return alias ? alias : label_name(a, name, set->index);
+}
+
 /* `at`: the byte of the value where it goes wrong. */
 static void bad_at(struct parse *p, const struct label_set *set, const char *name, size_t at, const char *remedy, const char *what)
 {
 	const char *value = get(set, name);
-	diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, name, set->index), remedy, "\"%.120s%s\" %s", value,
+	diags_add(p->d, DIAG_ERROR, p->s->key, key_of(p->a, set, name), remedy, "\"%.120s%s\" %s", value,
 		strlen(value) > 120 ? "..." : "", what);
 	diags_point_at(p->d, value, at);
 }
@@ -184,23 +199,53 @@ static bool is_plain_path(const char *path)
 	return true;
 }
 
+/* Source: Kubernetes API, ServicePort. */
+bool labels_is_port_name(const char *s)
+{
+	size_t n = strlen(s);
+	return n > 0 && n <= 63 && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n && s[0] != '-' && s[n - 1] != '-' && s[strspn(s, "0123456789")];
+}
+
+static bool read_port(struct parse *p, const struct label_set *set, struct want_scrape *w)
+{
+	const char *port = get(set, "scrapePort");
+	bool has_names = obs_service_is_kubernetes(p->s);
+	int64_t number;
+	if (text_parse_int(port, 1, 65535, &number)) {
+		w->port = (int)number;
+		w->port_text = arena_printf(p->a, "%d", w->port);
+		return true;
+	}
+	w->port_text = port;
+	if (has_names && labels_is_port_name(port))
+		return true;
+	bad_at(p, set, "scrapePort", port[strspn(port, "0123456789")] ? strspn(port, "0123456789") : 0,
+		has_names ? "Write a port from 1 to 65535, or the name of one." : "Write a port from 1 to 65535.", "is no port; this scrape is left out");
+	return false;
+}
+
+static bool read_scheme(struct parse *p, const struct label_set *set, struct want_scrape *w)
+{
+	const char *v = get(set, "scrapeScheme");
+	w->scheme = v && strcasecmp(v, "https") == 0 ? "https" : "http";
+	if (!v || !*v || strcasecmp(v, w->scheme) == 0)
+		return true;
+	bad(p, set, "scrapeScheme", "Write http or https.", "is neither http nor https; this scrape is left out");
+	return false;
+}
+
 static void read_scrape(struct parse *p, const struct label_set *set, struct wants *out)
 {
 	const char *port = get(set, "scrapePort"), *path = get(set, "metricsPath"), *type = get(set, "scrapeType");
 	const char *network = get(set, "scrapeNetwork");
 	struct want_scrape w = {.index = set->index, .path = path && *path ? path : "/metrics"};
-	int64_t number;
 	if (!port) {
 		if (path && *set->index)
 			bad(p, set, "metricsPath", arena_printf(p->a, "Add %s.", label_name(p->a, "scrapePort", set->index)),
 				"has no port to go with it; it has no effect");
 		return;
 	}
-	if (!text_parse_int(port, 1, 65535, &number)) {
-		bad_at(p, set, "scrapePort", port[strspn(port, "0123456789")] ? strspn(port, "0123456789") : 0, "Write a port from 1 to 65535.", "is no port; this scrape is left out");
-		return;
-	}
-	if (!read_scrape_times(p, set, &w))
+	if (!read_port(p, set, &w) || !read_scheme(p, set, &w) || !read_scrape_times(p, set, &w))
 		return;
 	if (!is_plain_path(w.path)) {
 		bad(p, set, "metricsPath", "Write a path of visible characters.", "holds blanks or control characters; this scrape is left out");
@@ -216,7 +261,6 @@ static void read_scrape(struct parse *p, const struct label_set *set, struct wan
 	if (!network && p->n_sets && !*p->sets[0].index)
 		network = get(&p->sets[0], "scrapeNetwork");
 	w.network = network && *network ? network : NULL;
-	w.port = (int)number;
 	out->scrapes[out->n_scrapes++] = w;
 }
 
@@ -349,6 +393,70 @@ static void report_too_many(struct parse *p)
 			"the service has more alerts than service-max-alerts allows (%d); the last %zu are left out", (int)p->set->service_max_alerts, p->alerts_left_out);
 }
 
+bool labels_notify(const struct obs_label *labels, size_t n, const char *notify_label)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(labels[i].key, notify_label) == 0)
+			return strcasecmp(labels[i].value, "true") == 0;
+	return false;
+}
+
+static bool has_label(const struct obs_label *labels, size_t n, const char *key)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(labels[i].key, key) == 0)
+			return true;
+	return false;
+}
+
+bool labels_opted_in(const struct obs_label *labels, size_t n, const struct settings *set)
+{
+	bool by_alias = set->prometheus_annotations && !has_label(labels, n, set->notify_label);
+	return labels_notify(labels, n, by_alias ? SCRAPE_ALIAS : set->notify_label);
+}
+
+/* Where there is but one port. */
+static const char *only_port(struct parse *p)
+{
+	const struct obs_service *s = p->s;
+	if (s->n_ports == 1)
+		return arena_printf(p->a, "%d", s->ports[0].number);
+	return !s->n_ports && s->n_tasks && s->tasks[0].n_ports == 1 ? arena_printf(p->a, "%d", s->tasks[0].ports[0].number) : NULL;
+}
+
+static bool has_scrape(const struct parse *p)
+{
+	for (size_t i = 0; i < p->n_sets; i++)
+		if (get(&p->sets[i], "scrapePort"))
+			return true;
+	return false;
+}
+
+/* Puts the aliases in where ours are absent. Who says prometheus.io/scrape alone means the one port that there is. */
+static void sort_in_aliases(struct parse *p)
+{
+	if (!p->set->prometheus_annotations || (obs_service_label(p->s, SCRAPE_ALIAS) && !labels_notify(p->s->labels, p->s->n_labels, SCRAPE_ALIAS)))
+		return;
+	for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+		const char *value = obs_service_label(p->s, aliases[i].key);
+		size_t at = def_index(aliases[i].name, strlen(aliases[i].name));
+		if (!value || !*value || strlen(value) > VALUE_MAX_BYTES || !text_is_utf8(value, strlen(value)) || set_of(p, "")->value[at])
+			continue;
+		set_of(p, "")->value[at] = value;
+		set_of(p, "")->alias[at] = aliases[i].key;
+	}
+	if (has_scrape(p) || !obs_service_label(p->s, SCRAPE_ALIAS))
+		return;
+	const char *port = only_port(p);
+	size_t at = def_index("scrapePort", strlen("scrapePort"));
+	if (port) {
+		set_of(p, "")->value[at] = port;
+		set_of(p, "")->alias[at] = SCRAPE_ALIAS;
+	} else {
+		diags_add(p->d, DIAG_WARNING, p->s->key, SCRAPE_ALIAS, "Add prometheus.io/port.", "it is not said which port is to be scraped, and there is not just one");
+	}
+}
+
 /* Labels as long as they fit, in the order of their names. */
 static void sort_in_all(struct parse *p)
 {
@@ -378,6 +486,7 @@ void labels_parse(struct arena *a, const struct obs_service *s, const struct set
 		n_ours += text_starts(s->labels[i].key, LABEL_PREFIX);
 	p.sets = ARENA_ARRAY(&scratch, struct label_set, n_ours + 1);
 	sort_in_all(&p);
+	sort_in_aliases(&p);
 	if (!p.n_sets)
 		return;
 	qsort(p.sets, p.n_sets, sizeof *p.sets, set_cmp);
@@ -400,6 +509,7 @@ char *labels_docs(void)
 	static const char *const types[] = {
 		[LABEL_TEXT] = "text",
 		[LABEL_PORT] = "port, 1–65535",
+		[LABEL_SCHEME] = "`http` or `https`",
 		[LABEL_PATH] = "path",
 		[LABEL_DURATION] = "duration (`30s`, `1h30m`)",
 		[LABEL_BOOL] = "`true` or `false`",
@@ -410,12 +520,26 @@ char *labels_docs(void)
 	AUTO_BUF b = BUF_INIT(1 << 20);
 	buf_add_str(&b, "# Labels\n\n"
 					"<!-- Generated from the table in lib/model/labels.c by `make docs`. -->\n\n"
-					"Labels of a service (in a stack file: under `deploy.labels`). Where *indexed* says yes, the label may carry an index or a name of its\n"
+					"Labels of a service (in a stack file: under `deploy.labels`), and on Kubernetes annotations of a Service or a workload, or of a namespace,\n"
+					"whose annotations hold for all that is in it. Where *indexed* says yes, the label may carry an index or a name of its\n"
 					"own, in any number and with gaps: `com.df.alertName.1`, `com.df.scrapePort.web`. What belongs together carries the same index.\n"
 					"A label that cannot be used costs only its own scrape or alert; `watchbill explain SERVICE` and `/api/v1/status` name it and the remedy.\n\n"
 					"| label | value | indexed | meaning |\n|---|---|---|---|\n");
 	for (size_t i = 0; i < n_label_defs; i++)
 		buf_printf(&b, "| `" LABEL_PREFIX "%s` | %s | %s | %s |\n", label_defs[i].name, types[label_defs[i].type],
 			label_defs[i].indexed ? "yes" : "no", label_defs[i].help);
+	buf_add_str(&b, "\n## On Kubernetes\n\n"
+					"A service is called `NAMESPACE/NAME`: in `watchbill explain`, in the API, and in the label `job` of its targets. These have `namespace`, `service`,\n"
+					"`pod` and `node` as well, and what the settings `pod-labels` and `node-labels` copy. The namespace goes before the names of its alerts.\n\n"
+					"The targets of a Service are its endpoints, of both address families; those of a workload are its pods. `scrapePort` is one of:\n\n"
+					"* the name of a port. An endpoint that does not have it is no target;\n"
+					"* the number of a port of the pods;\n"
+					"* the number of a port of the Service: the port of the pods behind it is scraped;\n"
+					"* any other number, which is taken as it is: a port that nobody has told of.\n\n"
+					"With the setting `prometheus-annotations` these are understood too, where the label on the right is absent:\n\n"
+					"| annotation | stands for |\n|---|---|\n| `" SCRAPE_ALIAS "` | `com.df.notify` |\n");
+	for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+		buf_printf(&b, "| `%s` | `" LABEL_PREFIX "%s` |\n", aliases[i].key, aliases[i].name);
+	buf_add_str(&b, "\n`" SCRAPE_ALIAS ": \"true\"` alone means the port of the Service, if it has but one.\n");
 	return buf_take(&b);
 }

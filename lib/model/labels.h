@@ -19,6 +19,7 @@ enum label_type {
 	LABEL_PAIRS, /* k=v,k=v */
 	LABEL_EXPRESSION,
 	LABEL_SCRAPE_TYPE,
+	LABEL_SCHEME,
 };
 
 struct label_def {
@@ -42,8 +43,10 @@ struct pairs {
 /* What one scrapePort label and its companions ask for. */
 struct want_scrape {
 	const char *index; /* "" for the label without index */
-	int port;
-	const char *path;	  /* "/metrics" unless said otherwise */
+	int port;			   /* 0 where the port is given by name */
+	const char *port_text; /* the number, or the port's name */
+	const char *scheme;	   /* "http" unless said otherwise, or "https" */
+	const char *path;	   /* "/metrics" unless said otherwise */
 	const char *interval; /* NULL: the global one */
 	const char *timeout;  /* NULL: as Prometheus decides */
 	int64_t interval_ms;  /* the effective one */
@@ -75,6 +78,13 @@ struct wants {
 /* Reads all labels of one service; alerts come out with their shortcuts expanded (`lib` NULL: there are none). The result lives in `a` and borrows
  * from `s`; mistakes are appended to `d`. Never fails. */
 void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, const struct shortcuts *lib, struct wants *out, struct diags *d);
+
+/* Whether a port may be called so: a DNS label, as the ports of a Service are, that is no number. */
+bool labels_is_port_name(const char *s);
+/* Whether the notify label is there and true; all that counts on Swarm. */
+bool labels_notify(const struct obs_label *labels, size_t n, const char *notify_label);
+/* Whether the service opts in: by the notify label, and where that is missing by prometheus.io/scrape if the settings allow it. In any order. */
+bool labels_opted_in(const struct obs_label *labels, size_t n, const struct settings *set);
 
 /* "com.df.alertIf.2" for ("alertIf", "2"). Lives in `a`. */
 const char *label_name(struct arena *a, const char *name, const char *index);

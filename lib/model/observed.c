@@ -110,7 +110,7 @@ bool obs_node_equal(const struct obs_node *a, const struct obs_node *b)
 		same_labels(a->labels, a->n_labels, b->labels, b->n_labels));
 }
 
-static const char *find_label(const struct obs_label *labels, size_t n, const char *key)
+const char *obs_labels_find(const struct obs_label *labels, size_t n, const char *key)
 {
 	struct obs_label want = {.key = key};
 	struct obs_label *l = n ? bsearch(&want, labels, n, sizeof *labels, label_cmp) : NULL;
@@ -121,7 +121,7 @@ static const char *find_label(const struct obs_label *labels, size_t n, const ch
 static const char *find_param(const struct obs_label *labels, size_t n, const char *name)
 {
 	AUTO_FREE char *full = strchr(name, '.') ? xstrdup(name) : xasprintf(LABEL_PREFIX "%s", name);
-	return find_label(labels, n, full);
+	return obs_labels_find(labels, n, full);
 }
 
 const char *obs_service_param(const struct obs_service *s, const char *name)
@@ -200,9 +200,14 @@ void obs_service_unref(struct obs_service *s)
 	arena_deinit(&a);
 }
 
+bool obs_service_is_kubernetes(const struct obs_service *s)
+{
+	return strcmp(s->orchestrator, "kubernetes") == 0;
+}
+
 const char *obs_service_label(const struct obs_service *s, const char *key)
 {
-	return find_label(s->labels, s->n_labels, key);
+	return obs_labels_find(s->labels, s->n_labels, key);
 }
 
 bool obs_service_on_network(const struct obs_service *s, const char *network)
@@ -231,11 +236,20 @@ static int service_cmp(const void *a, const void *b)
 	return strcmp((*(struct obs_service *const *)a)->key, (*(struct obs_service *const *)b)->key);
 }
 
+/* By key; a Service before a workload of its name, whoever else by kind. */
+static int order_cmp(const void *pa, const void *pb)
+{
+	const struct obs_service *a = *(struct obs_service *const *)pa, *b = *(struct obs_service *const *)pb;
+	int c = strcmp(a->key, b->key), a_is = strcmp(a->kind, "Service") == 0, b_is = strcmp(b->kind, "Service") == 0;
+	c = c ? c : a_is != b_is ? b_is - a_is : strcmp(a->kind, b->kind);
+	return c ? c : strcmp(a->space, b->space); /* only hostile names have a slash */
+}
+
 struct obs_part *obs_part_new(const char *source, uint64_t revision, struct obs_service **services_take, size_t n)
 {
 	struct obs_part *p = xcalloc(1, sizeof *p);
 	*p = (struct obs_part){.refs = 1, .source = xstrdup(source), .revision = revision, .services = services_take, .n = n};
-	sort(p->services, n, sizeof *p->services, service_cmp);
+	sort(p->services, n, sizeof *p->services, order_cmp);
 	return p;
 }
 
@@ -279,6 +293,8 @@ struct obs_service *obs_part_find(const struct obs_part *p, const char *key)
 	struct obs_service probe = {.key = key};
 	struct obs_service *want = &probe;
 	struct obs_service **s = bsearch(&want, p->services, p->n, sizeof *p->services, service_cmp);
+	while (s && s > p->services && service_cmp(s - 1, s) == 0)
+		s--;
 	for (size_t i = 0; !s && i < p->n; i++)
 		if (strcmp(p->services[i]->full_name, key) == 0)
 			s = &p->services[i];
@@ -340,6 +356,35 @@ static struct obs_node *node_of(struct nodes *nodes, const char *name)
 	return obs_node_new("", name);
 }
 
+/* {"http": 8080}; a number that is none is left out and reported. In `a`; returns how many. */
+static size_t read_ports(struct arena *a, const char *whose, const json_t *ports, struct obs_port **out, struct diags *d)
+{
+	const char *key;
+	json_t *v;
+	size_t n = 0;
+	*out = ARENA_ARRAY(a, struct obs_port, json_object_size(ports) + 1);
+	json_object_foreach((json_t *)ports, key, v) {
+		json_int_t number = json_integer_value(v);
+		if (number < 1 || number > 65535)
+			diags_add(d, DIAG_ERROR, whose, "ports", "Write a number from 1 to 65535.", "the port \"%.100s\" is no number of a port; it is left out", key);
+		else
+			(*out)[n++] = (struct obs_port){arena_strdup(a, key), (int)number};
+	}
+	obs_ports_sort(*out, n);
+	return n;
+}
+
+/* What only pods have. */
+static void read_pod(struct obs_service *s, const json_t *v, struct obs_task *t, struct diags *d)
+{
+	struct obs_port *ports;
+	t->n_ports = read_ports(&s->arena, s->key, json_object_get(v, "ports"), &ports, d);
+	t->ports = ports;
+	t->n_labels = read_labels(&s->arena, s->key, json_object_get(v, "labels"), &t->labels, d);
+	if (t->n_labels > 1)
+		qsort(t->labels, t->n_labels, sizeof *t->labels, label_cmp);
+}
+
 static void read_tasks(struct obs_service *s, const json_t *tasks, struct nodes *nodes, struct diags *d)
 {
 	size_t i;
@@ -350,18 +395,41 @@ static void read_tasks(struct obs_service *s, const json_t *tasks, struct nodes 
 		if (strchr(address, '/'))
 			diags_add(d, DIAG_ERROR, s->key, "tasks", "Write the address without its prefix length.", "\"%.100s\" is no address; the task is left out",
 				address);
-		else if (*address)
-			s->tasks[s->n_tasks++] = (struct obs_task){
-				.address = arena_strdup(&s->arena, address),
-				.network = arena_strdup(&s->arena, json_get_str(v, "network", "")),
-				.slot = arena_strdup(&s->arena, json_get_str(v, "slot", "")),
-				.id = arena_strdup(&s->arena, json_get_str(v, "id", "")),
-				.node = node_of(nodes, json_get_str(v, "node", "")),
-			};
+		if (!*address || strchr(address, '/'))
+			continue;
+		const char *pod = json_get_str(v, "pod", "");
+		struct obs_task *t = &s->tasks[s->n_tasks++];
+		*t = (struct obs_task){
+			.address = arena_strdup(&s->arena, address),
+			.network = arena_strdup(&s->arena, json_get_str(v, "network", s->reached_on ? s->reached_on : "")),
+			.slot = arena_strdup(&s->arena, json_get_str(v, "slot", "")),
+			.id = arena_strdup(&s->arena, json_get_str(v, "id", pod)),
+			.pod = arena_strdup(&s->arena, pod),
+			.node = node_of(nodes, json_get_str(v, "node", "")),
+		};
+		read_pod(s, v, t, d);
 	}
 }
 
-struct obs_part *obs_part_from_json(const json_t *j, const char *notify_label)
+static struct obs_service *read_service(const json_t *item, const char *name, struct nodes *nodes, const struct settings *set, struct diags *d)
+{
+	struct obs_service *s = obs_service_new(json_get_str(item, "orchestrator", "swarm"), json_get_str(item, "namespace", ""), name);
+	s->full_name = arena_strdup(&s->arena, json_get_str(item, "full_name", name));
+	s->kind = arena_strdup(&s->arena, json_get_str(item, "kind", obs_service_is_kubernetes(s) ? "Service" : ""));
+	s->replicas = json_get_int(item, "replicas", 1);
+	s->wanted_tasks = s->replicas;
+	s->created_ms = json_get_int(item, "created_ms", 0);
+	s->reached_on = obs_service_is_kubernetes(s) ? "pods" : NULL;
+	s->n_labels = read_labels(&s->arena, s->name, json_object_get(item, "labels"), &s->labels, d);
+	s->n_ports = read_ports(&s->arena, s->key, json_object_get(item, "ports"), &s->ports, d);
+	read_networks(s, json_object_get(item, "networks"));
+	read_tasks(s, json_object_get(item, "tasks"), nodes, d);
+	obs_service_seal(s);
+	s->opted_in = labels_opted_in(s->labels, s->n_labels, set);
+	return s;
+}
+
+struct obs_part *obs_part_from_json(const json_t *j, const struct settings *set)
 {
 	AUTO_DIAGS d = {0};
 	VEC(struct obs_service *) v = {0};
@@ -376,18 +444,7 @@ struct obs_part *obs_part_from_json(const json_t *j, const char *notify_label)
 			diags_add(&d, DIAG_ERROR, "", "name", "Give each service a name.", "service %zu of the file has no name", i + 1);
 			continue;
 		}
-		struct obs_service *s = obs_service_new(json_get_str(item, "orchestrator", "swarm"), json_get_str(item, "namespace", ""), name);
-		s->full_name = arena_strdup(&s->arena, json_get_str(item, "full_name", name));
-		s->replicas = json_get_int(item, "replicas", 1);
-		s->wanted_tasks = s->replicas;
-		s->created_ms = json_get_int(item, "created_ms", 0);
-		s->n_labels = read_labels(&s->arena, s->name, json_object_get(item, "labels"), &s->labels, &d);
-		read_networks(s, json_object_get(item, "networks"));
-		read_tasks(s, json_object_get(item, "tasks"), &nodes, &d);
-		obs_service_seal(s);
-		const char *notify = obs_service_label(s, notify_label);
-		s->opted_in = notify && strcasecmp(notify, "true") == 0;
-		VEC_PUSH(&v, s);
+		VEC_PUSH(&v, read_service(item, name, &nodes, set, &d));
 	}
 	struct obs_part *p = obs_part_new("file", 1, v.at, v.n);
 	obs_part_set_nodes(p, nodes.v.at, nodes.v.n);

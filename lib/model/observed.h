@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct settings;
+
 struct obs_label {
 	const char *key, *value;
 };
@@ -78,7 +80,7 @@ struct obs_service {
 	const char *reached_on; /* network whose addresses are the ones to scrape, where whoever observed the service says so; else NULL */
 	bool opted_in;		  /* the notify label is there and true */
 	enum obs_update update; /* only where somebody wants to know, so that no other counts as changed */
-	int64_t wanted_tasks;	/* that should run, by the orchestrator */
+	int64_t wanted_tasks;	/* that should run, by the orchestrator; a pod with two addresses counts once */
 	size_t n_bad_targets;	/* told with the service, but they cannot be targets; they are left out */
 	bool mended;		  /* held bytes that are not UTF-8, which now read '?' */
 };
@@ -119,6 +121,9 @@ void obs_ports_sort(struct obs_port *ports, size_t n);
 void obs_service_seal(struct obs_service *s);
 struct obs_service *obs_service_ref(struct obs_service *s);
 void obs_service_unref(struct obs_service *s);
+bool obs_service_is_kubernetes(const struct obs_service *s);
+/* Value of a label among those sorted by key, NULL without it. */
+const char *obs_labels_find(const struct obs_label *labels, size_t n, const char *key);
 /* Value of a label, NULL without it. */
 const char *obs_service_label(const struct obs_service *s, const char *key);
 /* True when both would lead to the same configuration and notifications: all but versions compared. Both sealed. */
@@ -127,7 +132,7 @@ bool obs_service_equal(const struct obs_service *a, const struct obs_service *b)
 const char *obs_service_param(const struct obs_service *s, const char *name);
 bool obs_service_on_network(const struct obs_service *s, const char *network);
 
-/* Takes over one reference of each service and the array. Sorts by key. */
+/* Takes over one reference of each service and the array. Sorts by key; of one key a Service goes before what is of another kind. */
 struct obs_part *obs_part_new(const char *source, uint64_t revision, struct obs_service **services_take, size_t n);
 /* Takes over one reference of each node and the array. Sorts by ID. */
 void obs_part_set_nodes(struct obs_part *p, struct obs_node **nodes_take, size_t n);
@@ -138,6 +143,6 @@ struct obs_service *obs_part_find(const struct obs_part *p, const char *key);
 
 /* The JSON form, as `watchbill render --from` reads it and golden cases are written in: docs/api.md, "Observed services". What is missing
  * takes its default; a service without a name, a label that is no text and an address that is none become diags of the part. */
-struct obs_part *obs_part_from_json(const json_t *j, const char *notify_label);
+struct obs_part *obs_part_from_json(const json_t *j, const struct settings *set);
 
 #endif

@@ -10,12 +10,14 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/yaml.h"
+#include "model/choice.h"
 #include "reconcilers/registry.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_PATH "/metrics"
+#define DEFAULT_SCHEME "http"
 enum { CONFIG_MAX_BYTES = 256 * 1024 * 1024, DEFAULT_TIMEOUT_MS = 10000 };
 
 /* -- labels of targets -- */
@@ -41,6 +43,23 @@ static void add_node_labels(const struct settings *set, const struct obs_node *n
 		add_named_label(labels, set->node_labels.at[i], obs_node_param(n, set->node_labels.at[i]));
 }
 
+/* A pod's own labels never take the place of what says where the target belongs. */
+static void add_pod_labels(const struct settings *set, const struct obs_task *t, json_t *labels)
+{
+	static const char *const taken[] = {"job", "instance"};
+	if (*t->pod)
+		json_object_set_new(labels, "pod", json_string(t->pod));
+	for (size_t i = 0; i < set->pod_labels.n; i++) {
+		char *name = text_label_name(set->pod_labels.at[i]);
+		bool free_name = !json_object_get(labels, name);
+		for (size_t k = 0; k < sizeof taken / sizeof *taken; k++)
+			free_name &= strcmp(name, taken[k]) != 0;
+		if (free_name)
+			add_named_label(labels, name, obs_labels_find(t->labels, t->n_labels, set->pod_labels.at[i]));
+		free(name);
+	}
+}
+
 static json_t *service_labels(const struct settings *set, const struct obs_service *s)
 {
 	json_t *labels = json_object();
@@ -59,6 +78,8 @@ static bool same_text(const char *a, const char *b)
 /* Says on the target what `base` (NULL: the pool's job) does not say on the job. */
 static void add_overrides(const struct settings *set, const struct want_scrape *w, const struct want_scrape *base, json_t *labels)
 {
+	if (!same_text(w->scheme, base ? base->scheme : DEFAULT_SCHEME))
+		json_object_set_new(labels, "__scheme__", json_string(w->scheme));
 	if (!same_text(w->path, base ? base->path : DEFAULT_PATH))
 		json_object_set_new(labels, "__metrics_path__", json_string(w->path));
 	if (same_text(w->interval, base ? base->interval : NULL) && same_text(w->timeout, base ? base->timeout : NULL))
@@ -100,10 +121,11 @@ static void add_groups(const struct settings *set, const struct desired_service 
 	if (pooled)
 		json_object_set_new(common, "job", json_string(s->obs->key));
 	if (c->form == FORM_NAME)
-		add_group(groups, s->obs->full_name, w->port, json_copy(common));
+		add_group(groups, c->host, c->port, json_copy(common));
 	for (size_t t = 0; c->form == FORM_ADDRESSES && t < s->obs->n_tasks && json_array_size(groups) < most; t++) {
 		const struct obs_task *task = &s->obs->tasks[t];
-		if (strcmp(task->network, c->network) != 0)
+		int port = choice_port(s->obs, w, task);
+		if (strcmp(task->network, c->network) != 0 || !port)
 			continue;
 		json_t *labels = json_copy(common);
 		if (*task->node->name)
@@ -111,7 +133,8 @@ static void add_groups(const struct settings *set, const struct desired_service 
 		add_node_labels(set, task->node, labels);
 		if (*task->slot)
 			json_object_set_new(labels, "slot", json_string(task->slot));
-		add_group(groups, task->address, w->port, labels);
+		add_pod_labels(set, task, labels);
+		add_group(groups, task->address, port, labels);
 	}
 	json_decref(common);
 }
@@ -147,6 +170,8 @@ static json_t *job_head(const struct settings *set, const char *name, const stru
 	if (w->timeout)
 		json_object_set_new(job, "scrape_timeout", json_string(w->timeout));
 	json_object_set_new(job, "metrics_path", json_string(w->path));
+	if (strcmp(w->scheme, DEFAULT_SCHEME) != 0)
+		json_object_set_new(job, "scheme", json_string(w->scheme));
 	return job;
 }
 
@@ -167,7 +192,7 @@ static json_t *fixed_labels(const json_t *labels)
 
 static bool same_job(const struct want_scrape *a, const struct want_scrape *b)
 {
-	return same_text(a->path, b->path) && same_text(a->interval, b->interval) && same_text(a->timeout, b->timeout);
+	return same_text(a->scheme, b->scheme) && same_text(a->path, b->path) && same_text(a->interval, b->interval) && same_text(a->timeout, b->timeout);
 }
 
 /* A look-up by name cannot carry labels, so a second path or interval needs a job of its own. */
@@ -197,10 +222,10 @@ static void add_dns_jobs(const struct desired *d, const struct desired_service *
 	}
 }
 
-/* Targets of Docker Flow Monitor's form: a name without labels, or task addresses in a file of the service's own. */
+/* Targets of Docker Flow Monitor's form: a name without labels, or addresses with labels in a file of the service's own. */
 static void add_dns_layout_targets(const struct desired_service *s, json_t *job, const json_t *groups, struct rendered *r)
 {
-	if (!has_addresses(s)) {
+	if (!has_addresses(s) && !obs_service_is_kubernetes(s->obs)) {
 		json_object_set_new(job, "static_configs", json_pack("[{s:O}]", "targets", json_object_get(json_array_get(groups, 0), "targets")));
 		return;
 	}
@@ -258,9 +283,9 @@ static void render_groups(const json_t *groups, struct rendered *r)
 /* Name of the shared job for look-ups with the same path and times; those of most services are the same. */
 static json_t *shared_dns_job(const struct settings *set, const struct want_scrape *w)
 {
-	bool plain = strcmp(w->path, DEFAULT_PATH) == 0 && !w->interval && !w->timeout;
+	bool secure = strcmp(w->scheme, DEFAULT_SCHEME) != 0, plain = strcmp(w->path, DEFAULT_PATH) == 0 && !w->interval && !w->timeout && !secure;
 	char *name = plain ? xstrdup("watchbill-dns")
-					   : xasprintf("watchbill-dns %s %s %s", w->path, w->interval ? w->interval : "-", w->timeout ? w->timeout : "-");
+					   : xasprintf("watchbill-dns %s %s %s%s", w->path, w->interval ? w->interval : "-", w->timeout ? w->timeout : "-", secure ? " https" : "");
 	json_t *job = job_head(set, name, w);
 	free(name);
 	json_object_set_new(job, "dns_sd_configs", json_array());

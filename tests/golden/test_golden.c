@@ -110,7 +110,7 @@ static void add_diags(struct buf *b, const struct diags *d)
 static struct result build(const struct build_ctx *c, const json_t *observed, struct desired *previous, struct obs_part *again)
 {
 	struct result r = {.diags = BUF_INIT(FILE_MAX)};
-	r.part = again ? obs_part_ref(again) : obs_part_from_json(observed, c->set->notify_label);
+	r.part = again ? obs_part_ref(again) : obs_part_from_json(observed, c->set);
 	r.d = desired_build(c, &r.part, 1, previous);
 	r.b = desired_assemble(c, r.d);
 	add_diags(&r.diags, &r.d->diags);

@@ -635,11 +635,11 @@ class Exporter:
 
 
 class ReloadProxy:
-    """Stands before a Prometheus and spoils what it is told to: faults is {path: (status, body)}; counts requests by path."""
+    """Stands before a Prometheus and spoils what it is told to: faults is {path: (status, body)}, once the same for the next one only; counts requests by path."""
 
     def __init__(self, upstream):
         outer = self
-        self.faults, self.counts, self.upstream = {}, {}, upstream
+        self.faults, self.once, self.counts, self.upstream = {}, {}, {}, upstream
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -648,7 +648,7 @@ class ReloadProxy:
                 path = self.path.split("?")[0]
                 outer.counts[path] = outer.counts.get(path, 0) + 1
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                fault = outer.faults.get(path)
+                fault = outer.once.pop(path, None) or outer.faults.get(path)
                 if fault:
                     status, data, kind = fault[0], fault[1], "text/plain"
                 else:

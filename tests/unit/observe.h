@@ -40,7 +40,9 @@ static inline struct obs_part *observe(const char *list)
 	AUTO_JSON *j = json_parse(text, strlen(text), &e);
 	if (!j)
 		fail_msg("%s in %s", e.msg, text);
-	return obs_part_from_json(j, "com.df.notify");
+	AUTO_SETTINGS set = {0};
+	settings_init(&set);
+	return obs_part_from_json(j, &set);
 }
 
 static inline void part_cleanup(struct obs_part **p)

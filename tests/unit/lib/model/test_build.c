@@ -400,7 +400,7 @@ static void a_history_of_changes_ends_as_a_fresh_start(void **state)
 				world[i] = NULL;
 				if (dice_roll(&dice, 3)) {
 					AUTO_JSON *one = json_pack("{s:[o]}", "services", random_service(&dice, world_names[i]));
-					AUTO_PART *p = obs_part_from_json(one, "com.df.notify");
+					AUTO_PART *p = obs_part_from_json(one, &x.set);
 					world[i] = obs_service_ref(p->services[0]);
 				}
 			}
@@ -491,13 +491,13 @@ static void who_goes_takes_nothing_along(void **state)
 			for (size_t i = 0; i < N_OF(apart); i++)
 				json_array_append_new(services, random_service(&dice, apart[i]));
 			AUTO_JSON *all = json_pack("{s:O}", "services", services);
-			AUTO_PART *part = obs_part_from_json(all, "com.df.notify");
+			AUTO_PART *part = obs_part_from_json(all, &x.set);
 			AUTO_DESIRED *d = build_one(&x, part, NULL);
 			AUTO_BUNDLE *before = desired_assemble(&x.c, d);
 			for (size_t gone = 0; gone < N_OF(apart); gone++) {
 				AUTO_JSON *rest = json_deep_copy(all);
 				json_array_remove(json_object_get(rest, "services"), gone);
-				AUTO_PART *rest_part = obs_part_from_json(rest, "com.df.notify");
+				AUTO_PART *rest_part = obs_part_from_json(rest, &x.set);
 				AUTO_DESIRED *rest_d = build_one(&x, rest_part, d);
 				AUTO_BUNDLE *after = desired_assemble(&x.c, rest_d);
 				for (size_t i = 0; i < N_OF(apart); i++) {
@@ -528,7 +528,7 @@ static void no_two_jobs_have_one_name(void **state)
 			for (size_t i = 0; i < N_OF(world_names); i++)
 				json_array_append_new(services, random_service(&dice, world_names[i]));
 			AUTO_JSON *all = json_pack("{s:O}", "services", services);
-			AUTO_PART *part = obs_part_from_json(all, "com.df.notify");
+			AUTO_PART *part = obs_part_from_json(all, &x.set);
 			AUTO_DESIRED *d = build_one(&x, part, NULL);
 			AUTO_BUNDLE *b = desired_assemble(&x.c, d);
 			AUTO_FREE char *text = bundle_text(b, "prometheus.yml");

@@ -17,7 +17,7 @@ static void print_wants(const struct wants *w, struct buf *out)
 {
 	for (size_t i = 0; i < w->n_scrapes; i++) {
 		const struct want_scrape *s = &w->scrapes[i];
-		buf_printf(out, "scrape[%s] %d%s", s->index, s->port, s->path);
+		buf_printf(out, "scrape[%s] %s%s%s", s->index, s->port_text, s->path, strcmp(s->scheme, "http") ? " by TLS" : "");
 		buf_printf(out, "%s%s%s%s", s->interval ? " every " : "", s->interval ? s->interval : "", s->timeout ? " within " : "",
 			s->timeout ? s->timeout : "");
 		buf_printf(out, "%s%s%s\n", s->network ? " on " : "", s->network ? s->network : "", s->by_name ? " by name" : "");
@@ -88,6 +88,12 @@ static void scrape_labels(void **state)
 		{"port with blank", "scrapePort=80 ", "", "error web com.df.scrapePort: \"80 \" is no port; this scrape is left out\n"},
 		{"empty port", "scrapePort=", "", "error web com.df.scrapePort: \"\" is no port; this scrape is left out\n"},
 		{"format as port", "scrapePort=%s%n", "", "error web com.df.scrapePort: \"%s%n\" is no port; this scrape is left out\n"},
+		{"a name of a port, where ports have none", "scrapePort=web", "", "error web com.df.scrapePort: \"web\" is no port; this scrape is left out\n"},
+		{"schemes", "scrapePort=80\nscrapeScheme=https\nscrapePort.1=81\nscrapeScheme.1=http\nscrapePort.2=82\nscrapeScheme.2=HTTPS\nscrapePort.3=83\nscrapeScheme.3=",
+			"scrape[] 80/metrics by TLS\nscrape[1] 81/metrics\nscrape[2] 82/metrics by TLS\nscrape[3] 83/metrics\n", ""},
+		{"no scheme", "scrapePort=80\nscrapeScheme=https://\nscrapePort.1=81", "scrape[1] 81/metrics\n",
+			"error web com.df.scrapeScheme: \"https://\" is neither http nor https; this scrape is left out\n"},
+		{"aliases that no setting allows", "!prometheus.io/scrape=true\n!prometheus.io/port=80", "", ""},
 		{"bad interval costs its scrape only", "scrapePort=80\nscrapeInterval=often\nscrapePort.1=81", "scrape[1] 81/metrics\n",
 			"error web com.df.scrapeInterval: \"often\" is no duration\n"},
 		{"no interval of zero", "scrapePort=80\nscrapeInterval=0", "", "error web com.df.scrapeInterval: \"0\" is not above zero\n"},
@@ -118,6 +124,48 @@ static void scrape_labels(void **state)
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++)
 		assert_labels(rows[i].row, "", "web", rows[i].labels, rows[i].want, rows[i].diags);
+}
+
+static void aliases(void **state)
+{
+	static const struct {
+		const char *row, *labels, *want, *diags;
+		bool in;
+	} rows[] = {
+		{"all four", "!prometheus.io/scrape=true\n!prometheus.io/port=80\n!prometheus.io/path=/m\n!prometheus.io/scheme=https", "scrape[] 80/m by TLS\n", "", true},
+		{"ours go before, one by one", "!prometheus.io/scrape=true\n!prometheus.io/port=80\n!prometheus.io/path=/m\nscrapePort=81", "scrape[] 81/m\n", "", true},
+		{"beside one with an index", "!prometheus.io/scrape=true\n!prometheus.io/port=80\nscrapePort.1=81\nmetricsPath.1=/x", "scrape[] 80/metrics\nscrape[1] 81/x\n", "", true},
+		{"not to be scraped", "!prometheus.io/scrape=false\n!prometheus.io/port=80", "", "", false},
+		{"not to be scraped, but alerted on", "notify=true\n!prometheus.io/scrape=false\n!prometheus.io/port=80", "", "", true},
+		{"ours says no", "notify=false\n!prometheus.io/scrape=true\n!prometheus.io/port=80", "scrape[] 80/metrics\n", "", false},
+		{"ours says yes", "notify=true\n!prometheus.io/port=80", "scrape[] 80/metrics\n", "", true},
+		{"a port alone", "!prometheus.io/port=80", "scrape[] 80/metrics\n", "", false},
+		{"no port at all", "!prometheus.io/scrape=true", "", "warning web prometheus.io/scrape: it is not said which port is to be scraped, and there is not just one\n", true},
+		{"what is wrong is called what it is called there", "!prometheus.io/scrape=true\n!prometheus.io/port=x", "", "error web prometheus.io/port: \"x\" is no port; this scrape is left out\n", true},
+		{"empty ones", "!prometheus.io/scrape=True\n!prometheus.io/port=\nscrapePort=80\n!prometheus.io/path=", "scrape[] 80/metrics\n", "", true},
+		{"not UTF-8", "!prometheus.io/scrape=true\nscrapePort=80\n!prometheus.io/path=/\xff", "scrape[] 80/metrics\n", "", true},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_SETTINGS set = {0};
+		settings_of(&set, "prometheus-annotations=true");
+		assert_labels(rows[i].row, "prometheus-annotations=true", "web", rows[i].labels, rows[i].want, rows[i].diags);
+		struct obs_service *s = service_of("web", rows[i].labels);
+		ROW_INT(rows[i].row, labels_opted_in(s->labels, s->n_labels, &set), rows[i].in);
+		obs_service_unref(s);
+	}
+}
+
+static void names_of_ports(void **state)
+{
+	static const struct {
+		const char *name;
+		bool is;
+	} rows[] = {{"http", true}, {"http-metrics", true}, {"a", true}, {"80x", true}, {"", false}, {"80", false}, {"-a", false}, {"a-", false}, {"HTTP", false}, {"a_b", false}, {"a.b", false},
+		{"a b", false}, {"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", true}, {"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", false}};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++)
+		ROW_INT(rows[i].name, labels_is_port_name(rows[i].name), rows[i].is);
 }
 
 static void alert_labels(void **state)
@@ -263,6 +311,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(scrape_labels),	  cmocka_unit_test(alert_labels),
+		cmocka_unit_test(aliases),			  cmocka_unit_test(names_of_ports),
 		cmocka_unit_test(alert_names),		  cmocka_unit_test(a_notify_label_of_another_name_is_left_alone),
 		cmocka_unit_test(values_are_bounded), cmocka_unit_test(text_that_is_not_utf8_is_left_out),
 		cmocka_unit_test(many_labels_stay_quick), cmocka_unit_test(the_page_names_every_label),

@@ -14,7 +14,9 @@ static struct obs_part *part_of(const char *text)
 	AUTO_JSON *j = json_parse(json, strlen(json), &e);
 	if (!j)
 		fail_msg("%s: %s", text, e.msg);
-	return obs_part_from_json(j, "com.df.notify");
+	struct settings set CLEANUP(settings_deinit);
+	settings_init(&set);
+	return obs_part_from_json(j, &set);
 }
 
 static char *encoded(const struct notice *n)

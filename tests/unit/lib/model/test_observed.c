@@ -4,23 +4,20 @@
 static const char base_service[] =
 	"{'name':'web','namespace':'shop','orchestrator':'swarm','replicas':2,'created_ms':5,'labels':{'com.df.notify':'true','b':'2','a':'1'},"
 	"'networks':['n2','n1'],'tasks':[{'address':'10.0.0.2','network':'n1','node':'h','slot':'2'},{'address':'10.0.0.1','network':'n1','node':'h','slot':'1'}]}";
+static const char base_of_kubernetes[] =
+	"{'name':'web','namespace':'shop','orchestrator':'kubernetes','kind':'Service','ports':{'http':80,'m':81},"
+	"'tasks':[{'address':'10.0.0.2','pod':'web-1','ports':{'http':8080,'m':8081},'labels':{'v':'1','w':'2'}}]}";
 
-static void every_difference_counts(void **state)
+struct row {
+	const char *from, *to;
+	bool equal;
+};
+
+static void assert_differences(const char *base, const struct row *rows, size_t n)
 {
-	static const struct {
-		const char *from, *to;
-		bool equal;
-	} rows[] = {
-		{"'web'", "'wob'", false},		{"'shop'", "'stop'", false},	 {"'swarm'", "'push'", false},		{"'replicas':2", "'replicas':3", false},
-		{"_ms':5", "_ms':6", false},	{"'true'", "'false'", false},	 {"'b':'2'", "'b':'3'", false},		{"'b':'2'", "'c':'2'", false},
-		{",'a':'1'", "", false},		{"'n2'", "'n3'", false},		 {"'n2',", "", false},				{"10.0.0.2", "10.0.0.3", false},
-		{"'slot':'2'", "'slot':'3'", false}, {"'node':'h','slot':'2'", "'node':'g','slot':'2'", false}, {"'n1','node':'h','slot':'2'", "'n2','node':'h','slot':'2'", false},
-		{"'n2','n1'", "'n1','n2'", true}, {"'b':'2','a':'1'", "'a':'1','b':'2'", true}, {"'web'", "'web'", true},
-	};
-	AUTO_FREE char *list = xasprintf("[%s]", base_service);
+	AUTO_FREE char *list = xasprintf("[%s]", base);
 	AUTO_PART *a = observe(list);
-	(void)state;
-	for (size_t i = 0; i < N_OF(rows); i++) {
+	for (size_t i = 0; i < n; i++) {
 		const char *at = strstr(list, rows[i].from);
 		ROW_CHECK(rows[i].from, at != NULL);
 		AUTO_FREE char *other = xasprintf("%.*s%s%s", (int)(at - list), list, rows[i].to, at + strlen(rows[i].from));
@@ -28,6 +25,25 @@ static void every_difference_counts(void **state)
 		ROW_INT(rows[i].from, obs_service_equal(a->services[0], b->services[0]), rows[i].equal);
 		ROW_INT(rows[i].from, obs_service_equal(b->services[0], a->services[0]), rows[i].equal);
 	}
+}
+
+static void every_difference_counts(void **state)
+{
+	static const struct row rows[] = {
+		{"'web'", "'wob'", false},		{"'shop'", "'stop'", false},	 {"'swarm'", "'push'", false},		{"'replicas':2", "'replicas':3", false},
+		{"_ms':5", "_ms':6", false},	{"'true'", "'false'", false},	 {"'b':'2'", "'b':'3'", false},		{"'b':'2'", "'c':'2'", false},
+		{",'a':'1'", "", false},		{"'n2'", "'n3'", false},		 {"'n2',", "", false},				{"10.0.0.2", "10.0.0.3", false},
+		{"'slot':'2'", "'slot':'3'", false}, {"'node':'h','slot':'2'", "'node':'g','slot':'2'", false}, {"'n1','node':'h','slot':'2'", "'n2','node':'h','slot':'2'", false},
+		{"'n2','n1'", "'n1','n2'", true}, {"'b':'2','a':'1'", "'a':'1','b':'2'", true}, {"'web'", "'web'", true},
+	};
+	static const struct row of_kubernetes[] = {
+		{"'Service'", "'Pod'", false}, {"'http':80,", "'http':82,", false}, {"'m':81}", "'n':81}", false}, {"'web-1'", "'web-2'", false}, {"'http':8080", "'http':8082", false},
+		{"'m':8081", "'n':8081", false}, {",'m':8081", "", false}, {"'v':'1'", "'v':'2'", false}, {"'v':'1',", "", false}, {"'kubernetes'", "'swarm'", false},
+		{"'v':'1','w':'2'", "'w':'2','v':'1'", true}, {"'http':80,'m':81", "'m':81,'http':80", true}, {"'http':8080,'m':8081", "'m':8081,'http':8080", true},
+	};
+	(void)state;
+	assert_differences(base_service, rows, N_OF(rows));
+	assert_differences(base_of_kubernetes, of_kubernetes, N_OF(of_kubernetes));
 }
 
 static void sealing_sorts(void **state)
@@ -67,6 +83,23 @@ static void parts_are_sorted_and_searched(void **state)
 	assert_null(obs_part_find(p, ""));
 	assert_null(obs_part_find(none, "a"));
 	assert_null(obs_part_find(NULL, "a"));
+}
+
+/* However they come, a Service goes before a workload of its name and is the one that is found. */
+static void a_service_goes_before_a_workload(void **state)
+{
+	static const char *const rows[] = {"'Deployment','Service','Pod'", "'Pod','Deployment','Service'", "'Service','Deployment','Pod'"};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		char kinds[3][16];
+		assert_int_equal(sscanf(rows[i], "'%15[A-Za-z]','%15[A-Za-z]','%15[A-Za-z]'", kinds[0], kinds[1], kinds[2]), 3);
+#define OF(kind) "{'name':'web','namespace':'shop','orchestrator':'kubernetes','kind':'%s'}"
+		AUTO_FREE char *list = xasprintf("[" OF(1) "," OF(2) "," OF(3) "]", kinds[0], kinds[1], kinds[2]);
+		AUTO_PART *p = observe(list);
+		ROW_STR(rows[i], p->services[0]->kind, "Service");
+		ROW_STR(rows[i], p->services[1]->kind, "Deployment");
+		ROW_CHECK(rows[i], obs_part_find(p, "shop/web") == p->services[0]);
+	}
 }
 
 static void opting_in(void **state)
@@ -139,6 +172,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_difference_counts), cmocka_unit_test(sealing_sorts),	 cmocka_unit_test(parts_are_sorted_and_searched),
+		cmocka_unit_test(a_service_goes_before_a_workload),
 		cmocka_unit_test(opting_in),			   cmocka_unit_test(wrong_json_is_reported_or_ignored), cmocka_unit_test(references_are_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
