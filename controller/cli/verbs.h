@@ -41,8 +41,13 @@ void cli_print_diag(FILE *f, const char *file, const struct diag *d);
 json_t *cli_diags_json(const struct diags *d);
 void cli_print_json(json_t *j);
 
-/* GET of a running Watchbill, waited for. `address` NULL: where the setting `listen` says. Returns the status, 0 with `e` when
- * there was no answer; the body is JSON or NULL. */
+/* GET of a running Watchbill, waited for. `address` NULL: where the setting `listen` says, or what cli_set_address said. Returns the status, 0 with
+ * `e` when there was no answer; the body is JSON or NULL. */
 int cli_get(const struct settings *set, const char *address, const char *path, json_t **body, struct err *e);
+void cli_set_address(const char *address);
+
+/* The same through a Kubernetes API server, for "kube:NAMESPACE/SERVICE", "kube:NAMESPACE/SERVICE:PORT" or "kube:", the one that there is. */
+bool cli_is_in_cluster(const char *address);
+int cli_get_in_cluster(const struct settings *set, const char *address, const char *path, json_t **body, struct err *e);
 
 #endif

@@ -3,10 +3,12 @@
 
 import os
 import signal
+import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness                                                              # noqa: E402
 import kube                                                                 # noqa: E402
 from harness import Exporter, TempDir, stays, wait_for                      # noqa: E402
 from kube import Watchbill, path_of                                         # noqa: E402
@@ -305,6 +307,36 @@ class Lease(Case):
         wait_for(lambda: "lease lost" in first.log(), 10)
         wait_for(lambda: first.diags(self.ns + "/shop"))
         stays(lambda: self.holder()["holderIdentity"] == seen["holderIdentity"] and len(events(self.ns, "shop")) == 1, 4)
+
+
+class Plugin(Case):
+    """The same binary under another name: kubectl watchbill."""
+
+    def kubectl(self, *args):
+        bin_dir = self.dir / "bin"
+        if not os.path.isdir(bin_dir):
+            os.mkdir(bin_dir)
+            os.symlink(harness.binary(), os.path.join(bin_dir, "kubectl-watchbill"))
+        env = dict(harness.clean_environment(), KUBECONFIG=CLUSTER.kubeconfig, PATH=bin_dir + ":" + os.environ["PATH"], HOME=self.dir.path)
+        return subprocess.run([os.path.join(CLUSTER.root, "bin", "kubectl"), "watchbill", *args], env=env, capture_output=True, text=True, timeout=30)
+
+    def test_explain_through_the_api_server(self):
+        self.shop(notify="true", scrapePort="http", alertName="x", alertIf="up == = 0")
+        wait_for(lambda: self.wb.diags(self.ns + "/shop"))
+        nobody = self.kubectl("explain", self.ns + "/shop")
+        self.assertEqual(nobody.returncode, 2)
+        self.assertIn("0 Services have the label", nobody.stderr)
+        host, port = "10.77.0.8", int(self.wb.listen.rsplit(":", 1)[1])
+        self.wb.stop()
+        self.wb = self.watchbill("wb", listen="%s:%d" % (host, port))
+        CLUSTER.service(self.ns, "wb", labels={"app.kubernetes.io/name": "watchbill"}, ports=[{"name": "http", "port": 8080, "targetPort": port}])
+        CLUSTER.slice(self.ns, "wb", [host], [("http", port)])
+        told = wait_for(lambda: (lambda r: r if "up == = 0" in r.stdout else None)(self.kubectl("explain", self.ns + "/shop")), 15, lambda: self.kubectl("explain", self.ns + "/shop"))
+        self.assertEqual(told.returncode, 1)
+        self.assertIn("^", told.stdout)
+        self.assertEqual(self.kubectl("status", "--address", "kube:%s/wb:http" % self.ns).returncode, 0)
+        self.assertIn("no service", self.kubectl("explain", self.ns + "/nobody").stderr)
+        self.assertIn("is no NAMESPACE/SERVICE", self.kubectl("status", "--address", "kube:wb").stderr)
 
 
 if __name__ == "__main__":
