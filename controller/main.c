@@ -9,6 +9,7 @@
 #include "io/fs.h"
 #include "notify/notify.h"
 #include "reconcilers/registry.h"
+#include "sources/kube.h"
 #include "sources/listener.h"
 #include "sources/push.h"
 #include "sources/swarm.h"
@@ -37,7 +38,8 @@ struct controller {
 	struct diags notes; /* on what the environment says of them */
 	char *tmp_dir; /* of the store */
 	struct inputs *inputs;
-	struct source *sources[3];
+	struct kube_client *kube; /* NULL where nothing of Kubernetes is asked for */
+	struct source *sources[4];
 	struct worker *workers[MAX_WORKERS];
 	size_t n_sources, n_workers;
 	struct engine *engine;
@@ -77,6 +79,7 @@ static void on_stopped(void *ctx)
 	checker_free(TAKE(c->checker));
 	dirwatch_free(TAKE(c->shortcut_files));
 	shortcuts_free(TAKE(c->shortcuts));
+	kube_client_free(TAKE(c->kube));
 	http_client_free(TAKE(c->http));
 	if (c->store)
 		c->store->ops->free(TAKE(c->store));
@@ -122,23 +125,29 @@ static int make_workers(struct controller *c, const char *store_dir, struct err 
 	return 0;
 }
 
-/* Whether the setting `sources` names this one; anything unknown in it is an error. */
-static int wants_swarm(const struct settings *set, bool *out, struct err *e)
+struct wanted_sources {
+	bool swarm, kubernetes;
+};
+
+/* What the setting `sources` names; anything unknown in it is an error. */
+static int read_sources(const struct settings *set, struct wanted_sources *out, struct err *e)
 {
 	static const char unix_scheme[] = "unix://";
 	const struct setting_def *host = setting_find("docker-host");
-	*out = false;
+	*out = (struct wanted_sources){0};
 	for (size_t i = 0; i < set->sources.n; i++) {
 		const char *name = set->sources.at[i];
 		if (strcmp(name, "swarm") == 0) {
-			*out = true;
+			out->swarm = true;
+		} else if (strcmp(name, "kubernetes") == 0) {
+			out->kubernetes = true;
 		} else if (strcmp(name, "auto") == 0) {
 			bool as_is = set->docker_host.n == 1 && strcmp(set->docker_host.at[0], host->def) == 0;
-			*out = !as_is || access(host->def + strlen(unix_scheme), F_OK) == 0;
-			if (!*out)
+			out->swarm = !as_is || access(host->def + strlen(unix_scheme), F_OK) == 0;
+			if (!out->swarm)
 				log_info("controller no_swarm reason=\"%s is not there; services come by notification only\"", host->def);
 		} else if (strcmp(name, "push") != 0) {
-			return err_set(e, ERR_INPUT, "sources: \"%.60s\" is none of auto, swarm, push", name);
+			return err_set(e, ERR_INPUT, "sources: \"%.60s\" is none of auto, swarm, kubernetes, push", name);
 		}
 	}
 	return 0;
@@ -152,12 +161,21 @@ static int add_source(struct controller *c, struct source *s)
 	return 0;
 }
 
+static int make_kube(struct controller *c, struct err *e)
+{
+	struct kube_where where = {.kubeconfig = c->set->kubeconfig, .context = c->set->kube_context};
+	c->kube = kube_client_new(&c->loop, c->http, &where, e);
+	return c->kube ? add_source(c, kube_source_new(&c->loop, c->kube, c->set)) : -1;
+}
+
 static int make_sources(struct controller *c, struct err *e)
 {
-	bool swarm;
-	if (wants_swarm(c->set, &swarm, e) < 0)
+	struct wanted_sources wanted;
+	if (read_sources(c->set, &wanted, e) < 0)
 		return -1;
-	if (swarm && add_source(c, c->swarm = swarm_source_new(&c->loop, c->http, c->set, e)) < 0)
+	if (wanted.swarm && add_source(c, c->swarm = swarm_source_new(&c->loop, c->http, c->set, e)) < 0)
+		return -1;
+	if (wanted.kubernetes && make_kube(c, e) < 0)
 		return -1;
 	c->api.push = push_source_new();
 	add_source(c, c->api.push);

@@ -109,6 +109,8 @@ static void write_sources(const struct engine_parts *p, struct buf *out)
 		{"watchbill_events_total", "Events that a source was sent.", offsetof(struct source, n_events)},
 		{"watchbill_lists_total", "Lists that a source has read in full.", offsetof(struct source, n_lists)},
 		{"watchbill_reconnects_total", "How often a source began anew.", offsetof(struct source, n_reconnects)},
+		{"watchbill_resync_differences_total", "Objects that a list found to be other than the events had said; more than none means that events get lost.",
+			offsetof(struct source, n_differences)},
 		{"watchbill_streams_recycled_total", "Event streams given up because they had fallen silent.", offsetof(struct source, n_recycled)},
 	};
 	for (size_t c = 0; c < sizeof counters / sizeof *counters; c++) {

@@ -1,7 +1,11 @@
 /* Making workers run what is stored, and what to do when they do not. See engine.h and quarantine.h. */
 #include "engine/inside.h"
 
+#include "base/backoff.h"
+
 #include <string.h>
+
+enum { FORGIVE_FIRST_MS = 10 * 1000, FORGIVE_MAX_MS = 60 * 60 * 1000, FORGIVE_BUSY_MS = 5000 };
 
 bool engine_doubt_workers(struct engine *e)
 {
@@ -51,6 +55,13 @@ static bool doubt_base(struct engine *e, const char *words)
 	return true;
 }
 
+/* A refusal need not be the fault of what was refused. */
+static void forgive_later(struct engine *e, int64_t first_ms)
+{
+	e->forgive_ms = backoff_longer(e->forgive_ms, first_ms, FORGIVE_MAX_MS);
+	timer_set(e->forgive_timer, e->forgive_ms);
+}
+
 /* What a worker did with the generation that it sees, as far as it concerns a search for the piece that it refuses. Returns whether a trial
  * follows. */
 static bool search_on(struct engine *e, struct generation g, bool taken)
@@ -73,7 +84,21 @@ static bool search_on(struct engine *e, struct generation g, bool taken)
 	enum quarantine_step step = quarantine_hear(&e->search, &e->verdicts, e->desired, taken);
 	if (step != QUARANTINE_TRY)
 		log_warn("engine search_end found=%d", step == QUARANTINE_DONE);
+	if (step == QUARANTINE_DONE && e->p.set->quarantine_retry_ms)
+		forgive_later(e, e->p.set->quarantine_retry_ms);
 	return step == QUARANTINE_TRY;
+}
+
+void engine_on_forgive_timer(void *ctx)
+{
+	struct engine *e = ctx;
+	if (e->search.active || !engine_idle(e)) {
+		timer_set(e->forgive_timer, FORGIVE_BUSY_MS);
+		return;
+	}
+	log_info("engine forgive");
+	quarantine_reprieve(&e->search, &e->verdicts, e->desired);
+	engine_post(e, (struct cycle_event){.kind = CE_FORGIVE});
 }
 
 /* A refusal. A base that nobody checked is the first suspect, one that promtool took is the last. Returns whether to build again. */
@@ -89,6 +114,7 @@ static bool note_refused(struct engine *e, struct generation g, struct cycle_eve
 	if (ev->searching)
 		return false;
 	ev->digest = first;
+	forgive_later(e, FORGIVE_FIRST_MS);
 	return likely_base || doubt_base(e, e->worst.message) || was_searching;
 }
 
@@ -101,6 +127,8 @@ static bool note_taken(struct engine *e, struct generation g, struct cycle_event
 	engine_set_origin(&e->good, e->shown.base, e->shown.serial);
 	e->p.store->ops->mark_good(e->p.store, g.number);
 	bool was_searching = e->search.active, went_back = e->cycle.apply == APPLY_REVERTING || e->cycle.outcome == OUTCOME_REVERTED;
+	if (!was_searching && !went_back && !e->search.convicted.v.n)
+		e->forgive_ms = 0; /* whoever was refused was innocent, or is no more */
 	ev->searching = search_on(e, g, true);
 	if (!ev->searching && !went_back && !e->cycle.retry_at_ms)
 		engine_set_problem(e, "", ""); /* whatever stood in its way is over */

@@ -197,6 +197,10 @@ struct cycle_actions cycle_step(struct cycle *c, const struct cycle_event *e)
 {
 	struct cycle_actions a = {.wake_in_ms = -1};
 	switch (e->kind) {
+	case CE_FORGIVE:
+		c->has_refused = false;
+		c->dirty = true;
+		break;
 	case CE_DIRTY:
 		c->dirty = true;
 		break;

@@ -23,6 +23,7 @@ enum cycle_outcome {
 
 enum cycle_event_kind {
 	CE_DIRTY,		 /* something may have changed */
+	CE_FORGIVE,		 /* what was refused may be taken now */
 	CE_BUILT,		 /* facts: n_unchecked, config_changed, targets_changed, digest */
 	CE_CHECKED,		 /* facts: n_refused */
 	CE_CHECK_FAILED, /* nothing is known */

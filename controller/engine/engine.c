@@ -380,6 +380,7 @@ struct engine *engine_new(const struct engine_parts *parts)
 	e->p = *parts;
 	cycle_init(&e->cycle, parts->set->reload_share);
 	e->timer = timer_new(parts->loop, on_timer, e);
+	e->forgive_timer = timer_new(parts->loop, engine_on_forgive_timer, e);
 	e->audit_timer = timer_new(parts->loop, engine_on_audit_timer, e);
 	return e;
 }
@@ -396,6 +397,7 @@ void engine_free(struct engine *e)
 		return;
 	timer_free(e->timer);
 	timer_free(e->audit_timer);
+	timer_free(e->forgive_timer);
 	for (size_t i = 0; i < e->waiters.v.n; i++)
 		e->waiters.v.at[i].fn(e->waiters.v.at[i].ctx, FATE_FAILED, "Watchbill is being stopped");
 	VEC_DEINIT(&e->waiters.v);
@@ -465,6 +467,7 @@ void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx)
 	e->stopped_ctx = ctx;
 	timer_stop(e->timer);
 	timer_stop(e->audit_timer);
+	timer_stop(e->forgive_timer);
 	for (size_t i = 0; i < e->p.n_sources; i++)
 		e->p.sources[i]->ops->stop(e->p.sources[i]);
 	e->stops_open = 1 + e->p.n_workers;

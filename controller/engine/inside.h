@@ -43,6 +43,8 @@ struct engine {
 	char base_problem[512]; /* why the newest is not in use */
 	struct verdicts verdicts;
 	struct quarantine search;
+	struct timer *forgive_timer; /* until what was refused is tried again */
+	int64_t forgive_ms;
 	bool differs;	/* a worker took the last reload and runs something else */
 	bool careful;	/* a worker ended while it was starting with the newest generation: that is shown to running ones only */
 	uint64_t trial; /* the generation that is the search's present trial, 0 until it is stored */
@@ -104,6 +106,8 @@ bool engine_is_behind(const struct worker *w, struct generation g);
 void engine_reload(struct engine *e);
 /* Shows them the last good generation and tells them. */
 void engine_go_back(struct engine *e);
+/* Tries again what was refused, once nothing is under way. */
+void engine_on_forgive_timer(void *ctx);
 /* A child that does not live with what it is started with would end again and again: it is started with what it took last, and told of the rest
  * once it is there. */
 void engine_revive_worker(struct engine *e, const struct worker *w);

@@ -115,7 +115,7 @@ static void end(struct quarantine *q)
 	VEC_DEINIT(&q->waiting.v);
 	VEC_DEINIT(&q->culprits.v);
 	free(q->suspects);
-	*q = (struct quarantine){0};
+	*q = (struct quarantine){.convicted = q->convicted};
 }
 
 bool quarantine_begin(struct quarantine *q, struct verdicts *v, struct desired *d, uint64_t since, const struct digest *refused, const char *words)
@@ -170,6 +170,8 @@ enum quarantine_step quarantine_hear(struct quarantine *q, struct verdicts *v, s
 		return QUARANTINE_TRY;
 	}
 	forget_all(&q->waiting, v, d);
+	for (size_t i = 0; i < q->culprits.v.n; i++)
+		VEC_PUSH(&q->convicted.v, q->culprits.v.at[i]);
 	end(q);
 	return QUARANTINE_DONE;
 }
@@ -203,7 +205,13 @@ void quarantine_abandon(struct quarantine *q, struct verdicts *v, struct desired
 	end(q);
 }
 
+void quarantine_reprieve(struct quarantine *q, struct verdicts *v, struct desired *d)
+{
+	forget_all(&q->convicted, v, d);
+}
+
 void quarantine_deinit(struct quarantine *q)
 {
 	end(q);
+	VEC_DEINIT(&q->convicted.v);
 }

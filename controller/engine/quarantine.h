@@ -3,7 +3,9 @@
  * A piece is one alert rule or one scrape of a service. All that came since the worker took a generation last are suspects; the first of them
  * that it refuses is found by halving. A trial is a generation with only the first so many suspects in it, the rest is held back as if a checker
  * had refused it. With n suspects and one culprit the worker reloads at most ⌈log2 n⌉ + 2 times, the refusal that began it and the last one,
- * with everything but the culprit, included. Further culprits cost a search each. */
+ * with everything but the culprit, included. Further culprits cost a search each.
+ *
+ * A refusal need not have been the piece's fault: whoever was found is let back in for another trial some time later. */
 #ifndef WB_ENGINE_QUARANTINE_H
 #define WB_ENGINE_QUARANTINE_H
 
@@ -20,6 +22,7 @@ struct quarantine {
 		VEC(struct digest) v;
 	} known, waiting, culprits; /* sorted: all pieces when it began; what came later; who was found */
 	char words[512];
+	struct digest_list convicted; /* found by searches that have ended, and left out since */
 };
 
 enum quarantine_step {
@@ -37,6 +40,8 @@ enum quarantine_step quarantine_hear(struct quarantine *q, struct verdicts *v, s
 bool quarantine_hold_new(struct quarantine *q, struct verdicts *v, struct desired *d);
 /* Ends the search without a result; all pieces are as they were before. */
 void quarantine_abandon(struct quarantine *q, struct verdicts *v, struct desired *d);
+/* Lets back in whom earlier searches found; not during one. */
+void quarantine_reprieve(struct quarantine *q, struct verdicts *v, struct desired *d);
 void quarantine_deinit(struct quarantine *q);
 
 #endif

@@ -43,6 +43,7 @@ struct source {
 	} networks;
 	size_t expected; /* how many services the store holds from before the start; set before `start` */
 	uint64_t n_events, n_lists, n_reconnects, n_recycled;
+	uint64_t n_differences; /* objects that a list found to be other than the events had said */
 };
 
 const char *source_state_name(enum source_state s);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const char *copy_str(struct arena *a, const json_t *j, const char *key)
 {
@@ -17,21 +16,6 @@ static const char *copy_str(struct arena *a, const json_t *j, const char *key)
 static int need(const char *text, const char *what, struct err *e)
 {
 	return *text ? 0 : err_set(e, ERR_INPUT, "an object without %s", what);
-}
-
-int64_t swarm_parse_time_ms(const char *text)
-{
-	struct tm tm = {0};
-	char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-	if (!rest)
-		return 0;
-	int64_t ms = (int64_t)timegm(&tm) * 1000;
-	if (*rest == '.') {
-		int scale = 100;
-		for (rest++; *rest >= '0' && *rest <= '9'; rest++, scale /= 10)
-			ms += (*rest - '0') * scale;
-	}
-	return ms;
 }
 
 /* Appends those that are texts and whose names are not in `but` (may be NULL). A NUL cannot be in any configuration; the label parser will call
@@ -111,7 +95,7 @@ int swarm_parse_service(struct arena *a, const char *bytes, size_t len, struct s
 		.id = copy_str(a, j, "ID"),
 		.name = copy_str(a, spec, "Name"),
 		.version = (uint64_t)json_get_int(json_object_get(j, "Version"), "Index", 0),
-		.created_ms = swarm_parse_time_ms(json_get_str(j, "CreatedAt", "")),
+		.created_ms = text_parse_time_ms(json_get_str(j, "CreatedAt", "")),
 		.replicas = json_object_get(mode, "Global") || json_object_get(mode, "GlobalJob") ? -1 : json_get_int(json_object_get(mode, "Replicated"), "Replicas", 1),
 		.tasks_spec = tasks_spec_digest(spec),
 		.mended = mended.kind != ERR_NONE,

@@ -63,7 +63,5 @@ size_t swarm_parse_container_networks(struct arena *a, const char *bytes, size_t
 const char *swarm_parse_message(struct arena *a, const char *bytes, size_t len);
 /* The smaller of two versions such as "1.41"; `theirs` may be "". */
 const char *swarm_api_version(const char *ours, const char *theirs);
-/* Milliseconds since the epoch of an RFC 3339 time in UTC, 0 when it is none. */
-int64_t swarm_parse_time_ms(const char *text);
 
 #endif

@@ -44,6 +44,20 @@ void diags_append(struct diags *d, const struct diags *from)
 	}
 }
 
+static bool diag_equal(const struct diag *a, const struct diag *b)
+{
+	return a->severity == b->severity && strcmp(a->service, b->service) == 0 && strcmp(a->label, b->label) == 0 && strcmp(a->message, b->message) == 0 &&
+		strcmp(a->remedy, b->remedy) == 0 && strcmp(a->excerpt, b->excerpt) == 0;
+}
+
+bool diags_equal(const struct diags *a, const struct diags *b)
+{
+	bool same = a->v.n == b->v.n;
+	for (size_t i = 0; same && i < a->v.n; i++)
+		same = diag_equal(&a->v.at[i], &b->v.at[i]);
+	return same;
+}
+
 void diags_deinit(struct diags *d)
 {
 	for (size_t i = 0; i < d->v.n; i++) {

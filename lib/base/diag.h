@@ -5,6 +5,8 @@
 #include "base/cleanup.h"
 #include "base/vec.h"
 
+#include <stdbool.h>
+
 enum diag_severity { DIAG_INFO, DIAG_WARNING, DIAG_ERROR };
 
 struct diag {
@@ -27,6 +29,7 @@ void diags_add(struct diags *d, enum diag_severity severity, const char *service
 void diags_point_at(struct diags *d, const char *text, size_t at);
 /* Appends copies of all of `from`. */
 void diags_append(struct diags *d, const struct diags *from);
+bool diags_equal(const struct diags *a, const struct diags *b);
 void diags_deinit(struct diags *d);
 const char *diag_severity_name(enum diag_severity s);
 

@@ -11,9 +11,15 @@ void json_splitter_init(struct json_splitter *s, bool list, size_t max_value_byt
 	*s = (struct json_splitter){.list = list, .value = BUF_INIT(max_value_bytes)};
 }
 
+void json_splitter_init_items(struct json_splitter *s, const char *items, size_t max_value_bytes)
+{
+	*s = (struct json_splitter){.items = items, .around = true, .value = BUF_INIT(max_value_bytes), .rest = BUF_INIT(max_value_bytes)};
+}
+
 void json_splitter_deinit(struct json_splitter *s)
 {
 	buf_deinit(&s->value);
+	buf_deinit(&s->rest);
 }
 
 static bool is_space(char c)
@@ -62,6 +68,39 @@ static void between(struct json_splitter *s, char c)
 	} else if (!(s->list && c == ',')) {
 		s->broken = "an element is not an object";
 	}
+}
+
+static const struct json_want *find_want(const struct json_want *w, const char *name)
+{
+	while (w->name && strcmp(w->name, name) != 0)
+		w++;
+	return w->name ? w : NULL;
+}
+
+static size_t n_wants(const struct json_want *w)
+{
+	size_t n = 0;
+	while (w[n].name)
+		n++;
+	return n;
+}
+
+const struct json_want *json_want_both(struct arena *a, const struct json_want *x, const struct json_want *y)
+{
+	if (!x || !y || x == y)
+		return x && y ? x : NULL;
+	struct json_want *out = ARENA_ARRAY(a, struct json_want, n_wants(x) + n_wants(y) + 1);
+	size_t n = 0;
+	for (const struct json_want *w = x; w->name && *w->name; w++) {
+		const struct json_want *other = find_want(y, w->name);
+		out[n++] = (struct json_want){w->name, other ? json_want_both(a, w->members, other->members) : w->members};
+	}
+	for (const struct json_want *w = y; w->name && *w->name; w++)
+		if (!find_want(x, w->name))
+			out[n++] = *w;
+	if (find_want(x, JSON_REST) || find_want(y, JSON_REST))
+		out[n++] = (struct json_want){JSON_REST, NULL};
+	return out;
 }
 
 static void begin_skip(struct json_splitter *s, bool summed)
@@ -249,12 +288,80 @@ static size_t feed_value(struct json_splitter *s, const char *bytes, size_t len,
 	return i;
 }
 
+/* Around the items, one byte: on to `rest`. Inside a value the members used here are that one's; here none is being read. */
+static void around_items(struct json_splitter *s, char c)
+{
+	buf_add_char(&s->rest, c);
+	if (s->in_string) {
+		inside_string(s, c);
+		return;
+	}
+	if (is_space(c))
+		return;
+	if (s->around_depth == 0) {
+		if (s->started)
+			s->broken = "bytes after the end of the object";
+		else if (c != '{')
+			s->broken = "the answer is not a JSON object";
+		s->started = true;
+		s->around_depth = 1;
+		s->expects_key = true;
+		return;
+	}
+	bool items_begin = s->items_next && c == '[';
+	s->items_next = false;
+	switch (c) {
+	case '"':
+		s->in_string = true;
+		s->in_key = s->around_depth == 1 && s->expects_key;
+		s->expects_key = false;
+		s->key_len = 0;
+		break;
+	case ':':
+		s->items_next = s->around_depth == 1 && s->key_len == strlen(s->items) && memcmp(s->key, s->items, s->key_len) == 0;
+		break;
+	case ',':
+		s->expects_key = s->around_depth == 1;
+		break;
+	case '[':
+	case '{':
+		s->around_depth++;
+		break;
+	case ']':
+	case '}':
+		s->closed = --s->around_depth == 0;
+		break;
+	default:
+		break;
+	}
+	if (items_begin) {
+		s->around = false;
+		s->list = true; /* and it has started */
+	}
+}
+
+/* The array of items was closed: what follows is around it again. */
+static void end_items(struct json_splitter *s)
+{
+	s->around = true;
+	s->list = s->closed = false;
+	s->key_len = 0;
+	around_items(s, ']');
+}
+
 int json_splitter_feed(struct json_splitter *s, const char *bytes, size_t len, json_value_fn *fn, void *ctx, struct err *e)
 {
 	for (size_t i = 0; i < len && !s->broken;) {
 		bool whole;
 		if (s->depth == 0) {
-			between(s, bytes[i++]);
+			if (s->around)
+				around_items(s, bytes[i++]);
+			else
+				between(s, bytes[i++]);
+			if (s->items && s->list && s->closed)
+				end_items(s);
+			if (s->rest.overflow)
+				s->broken = "what stands around the items is larger than allowed";
 			continue;
 		}
 		i += feed_value(s, bytes + i, len - i, &whole);
@@ -272,6 +379,8 @@ int json_splitter_end(const struct json_splitter *s, struct err *e)
 		return err_set(e, ERR_TRANSIENT, "%s", s->broken);
 	if (s->list && !s->closed)
 		return err_set(e, ERR_TRANSIENT, "the answer ended in the middle of the array");
+	if (s->items && !s->closed)
+		return err_set(e, ERR_TRANSIENT, "the answer ended in the middle of the object");
 	return 0;
 }
 
@@ -335,4 +444,73 @@ json_t *json_walk(const json_t *j, const char *path)
 		path += n + (path[n] == '.');
 	}
 	return (json_t *)j;
+}
+
+/* Where the value that begins at `at` ends; `end` when it does not. */
+static const char *value_end(const char *at, const char *end)
+{
+	int depth = 0;
+	while (at < end) {
+		char c = *at;
+		if (c == '"') {
+			for (at++; at < end && *at != '"'; at += *at == '\\' && at + 1 < end ? 2 : 1)
+				;
+			at += at < end;
+			if (depth == 0)
+				return at;
+			continue;
+		}
+		if (depth == 0 && (c == ',' || c == '}' || c == ']' || is_space(c)))
+			return at;
+		depth += c == '{' || c == '[' ? 1 : c == '}' || c == ']' ? -1 : 0;
+		at++;
+		if (depth == 0 && (c == '}' || c == ']'))
+			return at;
+	}
+	return end;
+}
+
+static const char *past_spaces(const char *at, const char *end)
+{
+	while (at < end && is_space(*at))
+		at++;
+	return at;
+}
+
+struct json_span json_span_of(struct json_span object, const char *name)
+{
+	const struct json_span none = {0};
+	size_t n = strlen(name);
+	if (!object.at)
+		return none;
+	const char *end = object.at + object.len, *at = past_spaces(object.at, end);
+	if (at == end || *at != '{')
+		return none;
+	for (at = past_spaces(at + 1, end); at < end && *at == '"'; at = past_spaces(at + 1, end)) {
+		const char *key = at, *key_end = value_end(at, end);
+		at = past_spaces(key_end, end);
+		if (at == end || *at != ':')
+			return none;
+		const char *value = past_spaces(at + 1, end), *until = value_end(value, end);
+		if ((size_t)(key_end - key) == n + 2 && memcmp(key + 1, name, n) == 0)
+			return (struct json_span){value, (size_t)(until - value)};
+		at = past_spaces(until, end);
+		if (at == end || *at != ',')
+			return none;
+	}
+	return none;
+}
+
+bool json_span_is(struct json_span string, const char *text)
+{
+	size_t n = strlen(text);
+	return string.at && string.len == n + 2 && string.at[0] == '"' && memcmp(string.at + 1, text, n) == 0;
+}
+
+char *json_span_str(struct json_span string)
+{
+	if (!string.at || string.len < 2 || *string.at != '"')
+		return NULL;
+	AUTO_JSON *j = json_loadb(string.at, string.len, JSON_DECODE_ANY, NULL);
+	return json_is_string(j) ? xstrdup(json_string_value(j)) : NULL;
 }

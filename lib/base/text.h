@@ -2,6 +2,8 @@
 #ifndef WB_BASE_TEXT_H
 #define WB_BASE_TEXT_H
 
+#include "base/buf.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,8 +22,15 @@ bool text_parse_bool(const char *s, bool *out);
 bool text_parse_duration_ms(const char *s, int64_t *out);
 /* The shortest text that text_parse_duration_ms reads as `ms`: "1m30s". */
 void text_format_duration_ms(int64_t ms, char out[64]);
+/* Milliseconds since the epoch of an RFC 3339 time in UTC ("2026-01-31T12:00:00.5Z"), parts of a millisecond cut off; 0 when it is none. */
+int64_t text_parse_time_ms(const char *s);
 /* A decimal fraction within [min, max]. */
 bool text_parse_fraction(const char *s, double min, double max, double *out);
+
+/* The bytes as base64, with padding. The caller frees. */
+char *text_to_base64(const char *bytes, size_t len);
+/* Appends what the base64 text stands for (RFC 4648, with padding; line ends and blanks are passed over). False: it is none. */
+bool text_base64(const char *s, struct buf *out);
 
 /* [a-zA-Z_][a-zA-Z0-9_]*, not starting with "__": what a user may call a Prometheus label. */
 bool text_is_label_name(const char *s);

@@ -9,12 +9,16 @@
 #include "base/text.h"
 
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 
 enum http_fault (*http_fault)(const char *method, const char *path);
 
-enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_TIMEOUT_MS = 10000, CONNECT_TIMEOUT_MS = 5000 };
+enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_TIMEOUT_MS = 10000, CONNECT_TIMEOUT_MS = 5000, HOST_CONNECTIONS = 8, GONE_AFTER_MS = 30000, RETRY_AFTER_MAX_S = 86400 };
 
 struct socket_watch {
 	uv_poll_t poll;
@@ -26,9 +30,10 @@ struct http_call {
 	struct http_client *client;
 	struct http_call *prev, *next;
 	CURL *easy;
-	struct curl_slist *headers;
+	struct curl_slist *headers, *connect_to;
 	char *body, *want_header;
 	char errbuf[CURL_ERROR_SIZE];
+	void (*on_open)(void *ctx);
 	void (*on_data)(void *ctx, const char *bytes, size_t len);
 	void (*on_done)(void *ctx, struct http_result *r);
 	void *ctx;
@@ -42,6 +47,7 @@ struct http_client {
 	CURLM *multi;
 	uv_timer_t *timer;
 	struct http_call *calls;
+	long host_connections;
 };
 
 static void free_handle(uv_handle_t *h)
@@ -54,6 +60,7 @@ static void call_free(struct http_call *c)
 	curl_multi_remove_handle(c->client->multi, c->easy);
 	curl_easy_cleanup(c->easy);
 	curl_slist_free_all(c->headers);
+	curl_slist_free_all(c->connect_to);
 	*(c->prev ? &c->prev->next : &c->client->calls) = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
@@ -213,19 +220,58 @@ static size_t on_bytes(char *bytes, size_t size, size_t n, void *userp)
 	return c->cancelled ? 0 : taken;
 }
 
-static size_t on_header(char *bytes, size_t size, size_t n, void *userp)
+/* The value of the header when it is the one of that name. */
+static bool header_is(const char *bytes, size_t len, const char *name, char value[64])
 {
-	struct http_call *c = userp;
-	size_t len = size * n, name = c->want_header ? strlen(c->want_header) : 0;
-	if (!name || len <= name + 1 || strncasecmp(bytes, c->want_header, name) != 0 || bytes[name] != ':')
-		return len;
-	const char *from = bytes + name + 1, *to = bytes + len;
+	size_t n = strlen(name);
+	if (len <= n + 1 || strncasecmp(bytes, name, n) != 0 || bytes[n] != ':')
+		return false;
+	const char *from = bytes + n + 1, *to = bytes + len;
 	while (from < to && *from == ' ')
 		from++;
 	while (to > from && (to[-1] == '\n' || to[-1] == '\r' || to[-1] == ' '))
 		to--;
-	snprintf(c->result.header, sizeof c->result.header, "%.*s", (int)(to - from), from);
-	return len;
+	snprintf(value, 64, "%.*s", (int)(to - from), from);
+	return true;
+}
+
+/* Seconds, or a date (RFC 9110, 10.2.3). */
+static int64_t retry_after_ms(const char *value)
+{
+	int64_t s;
+	if (!text_parse_int(value, 0, INT64_MAX, &s)) {
+		time_t at = curl_getdate(value, NULL);
+		s = at < 0 ? 0 : (int64_t)(at - time(NULL));
+	}
+	return s <= 0 ? 0 : 1000 * (s < RETRY_AFTER_MAX_S ? s : RETRY_AFTER_MAX_S);
+}
+
+/* An empty line ends the headers. */
+static void maybe_open(struct http_call *c, const char *bytes, size_t len)
+{
+	long status = 0;
+	bool never_comes = c->fault == HTTP_FAULT_500 || c->fault == HTTP_FAULT_LOST;
+	if (!c->on_open || c->cancelled || never_comes || !len || (bytes[0] != '\r' && bytes[0] != '\n'))
+		return;
+	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200)
+		return;
+	c->in_callback = true;
+	c->on_open(c->ctx);
+	c->in_callback = false;
+}
+
+static size_t on_header(char *bytes, size_t size, size_t n, void *userp)
+{
+	struct http_call *c = userp;
+	size_t len = size * n;
+	char value[64];
+	if (c->want_header)
+		header_is(bytes, len, c->want_header, c->result.header);
+	if (header_is(bytes, len, "Retry-After", value))
+		c->result.retry_after_ms = retry_after_ms(value);
+	maybe_open(c, bytes, len);
+	return c->cancelled ? 0 : len;
 }
 
 struct http_client *http_client_new(uv_loop_t *loop)
@@ -241,8 +287,14 @@ struct http_client *http_client_new(uv_loop_t *loop)
 	curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
 	curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
-	curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, 8L);
+	http_client_widen(c, HOST_CONNECTIONS);
 	return c;
+}
+
+void http_client_widen(struct http_client *c, int n)
+{
+	c->host_connections += n;
+	curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, c->host_connections);
 }
 
 void http_client_free(struct http_client *c)
@@ -259,8 +311,49 @@ void http_client_free(struct http_client *c)
 	curl_global_cleanup();
 }
 
+static void set_pem(CURL *easy, CURLoption blob, const struct buf *pem)
+{
+	struct curl_blob bytes = {pem->data, pem->len, CURL_BLOB_COPY};
+	if (pem->len)
+		curl_easy_setopt(easy, blob, &bytes);
+}
+
+/* Whoever is silent to what we sent, or to the probes of a silent connection, for so long is gone. */
+static int watch_the_peer(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+	unsigned ms = GONE_AFTER_MS;
+	(void)ctx;
+	if (purpose == CURLSOCKTYPE_IPCXN)
+		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms); /* no TCP: it fails, and is not needed */
+	return CURL_SOCKOPT_OK;
+}
+
+static void set_for_streams(CURL *easy)
+{
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 15L);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 5L);
+	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, watch_the_peer);
+}
+
+static void set_tls(CURL *easy, const struct http_endpoint *to)
+{
+	set_pem(easy, CURLOPT_CAINFO_BLOB, &to->ca_pem);
+	set_pem(easy, CURLOPT_SSLCERT_BLOB, &to->cert_pem);
+	set_pem(easy, CURLOPT_SSLKEY_BLOB, &to->key_pem);
+	if (to->ca_pem.len)
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* nobody else is trusted */
+	if (to->insecure) {
+		curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+		curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+	}
+}
+
 static void set_endpoint(CURL *easy, const struct http_endpoint *to)
 {
+	set_tls(easy, to);
+	if (to->for_streams)
+		set_for_streams(easy);
 	if (to->unix_socket)
 		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, to->unix_socket);
 	if (to->ca_file)
@@ -269,8 +362,19 @@ static void set_endpoint(CURL *easy, const struct http_endpoint *to)
 		curl_easy_setopt(easy, CURLOPT_SSLCERT, to->cert_file);
 	if (to->key_file)
 		curl_easy_setopt(easy, CURLOPT_SSLKEY, to->key_file);
-	curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+	if (to->proxy) {
+		curl_easy_setopt(easy, CURLOPT_PROXY, to->proxy);
+		curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	}
+	curl_easy_setopt(easy, CURLOPT_NOPROXY, to->proxy ? "" : "*");
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+}
+
+static void add_header(struct http_call *c, const char *name, const char *value)
+{
+	AUTO_FREE char *header = value ? xasprintf("%s%s", name, value) : NULL;
+	if (header)
+		c->headers = curl_slist_append(c->headers, header);
 }
 
 struct http_call *http_start(struct http_client *client, const struct http_request *r)
@@ -280,6 +384,7 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
 	AUTO_FREE char *url = xasprintf("%s%s", r->to->base, r->path);
 	int64_t timeout_ms = r->timeout_ms ? r->timeout_ms : DEFAULT_TIMEOUT_MS;
 	c->client = client;
+	c->on_open = r->on_open;
 	c->on_data = r->on_data;
 	c->on_done = r->on_done;
 	c->ctx = r->ctx;
@@ -318,15 +423,15 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	else if (r->method && strcmp(r->method, r->body ? "POST" : "GET") != 0)
 		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method);
+	if (r->to->connect_to) {
+		c->connect_to = curl_slist_append(NULL, r->to->connect_to);
+		curl_easy_setopt(easy, CURLOPT_CONNECT_TO, c->connect_to);
+	}
 	c->headers = curl_slist_append(NULL, "Expect:");
-	if (r->content_type) {
-		AUTO_FREE char *type = xasprintf("Content-Type: %s", r->content_type);
-		c->headers = curl_slist_append(c->headers, type);
-	}
-	if (r->bearer) {
-		AUTO_FREE char *authorization = xasprintf("Authorization: Bearer %s", r->bearer);
-		c->headers = curl_slist_append(c->headers, authorization);
-	}
+	add_header(c, "Content-Type: ", r->content_type);
+	add_header(c, "Accept: ", r->accept);
+	add_header(c, "Host: ", r->to->host);
+	add_header(c, "Authorization: Bearer ", r->bearer);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, c->headers);
 	c->next = client->calls;
 	if (c->next)
@@ -389,8 +494,37 @@ int http_endpoint_parse(struct http_endpoint *out, const char *url, bool tls, co
 	return 0;
 }
 
+int http_endpoint_set_tls_name(struct http_endpoint *ep, const char *name, struct err *e)
+{
+	CURLU *url = curl_url();
+	char *host = NULL, *port = NULL, *base = NULL;
+	bool ok = text_starts(ep->base, "https://") && curl_url_set(url, CURLUPART_URL, ep->base, 0) == CURLUE_OK
+		&& curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK && curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK
+		&& curl_url_set(url, CURLUPART_HOST, name, 0) == CURLUE_OK && curl_url_get(url, CURLUPART_URL, &base, 0) == CURLUE_OK;
+	if (ok) {
+		size_t len = strlen(base);
+		free(ep->base);
+		ep->base = xstrndup(base, len && base[len - 1] == '/' ? len - 1 : len);
+		free(ep->connect_to);
+		ep->connect_to = xasprintf("::%s:%s", host, port);
+		free(ep->host);
+		ep->host = xasprintf("%s:%s", host, port);
+	}
+	curl_free(host);
+	curl_free(port);
+	curl_free(base);
+	curl_url_cleanup(url);
+	return ok ? 0 : err_set(e, ERR_INPUT, "\"%.200s\" is no name for the server's certificate", name);
+}
+
 void http_endpoint_deinit(struct http_endpoint *ep)
 {
+	buf_deinit(&ep->ca_pem);
+	buf_deinit(&ep->cert_pem);
+	buf_deinit(&ep->key_pem);
+	free(ep->proxy);
+	free(ep->connect_to);
+	free(ep->host);
 	free(ep->base);
 	free(ep->unix_socket);
 	free(ep->ca_file);

@@ -129,11 +129,14 @@ struct proc *proc_start(uv_loop_t *loop, const struct proc_spec *spec, struct er
 			return NULL;
 		}
 		uv_pipe_open(&p->pipe, out[0]);
-		io[1] = io[2] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = out[1]};
+		io[1] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = out[1]};
+		if (!spec->only_output)
+			io[2] = io[1];
 	}
 	uv_process_options_t options = {
 		.file = proc_fault && proc_fault(spec->argv[0]) ? "/dev/null/none" : spec->argv[0],
 		.args = (char **)spec->argv,
+		.env = (char **)spec->env,
 		.cwd = spec->cwd,
 		.exit_cb = on_process_exit,
 		.stdio = io,

@@ -24,7 +24,9 @@ struct proc_exit {
 struct proc_spec {
 	const char *const *argv; /* ends in NULL; argv[0] is looked up in PATH */
 	const char *cwd;		 /* NULL: ours */
+	const char *const *env;	 /* "NAME=VALUE", ends in NULL; NULL: ours */
 	size_t capture_bytes;	 /* 0: the child inherits our standard output and error; else at most so much is kept */
+	bool only_output;		 /* of what is captured: the standard error stays ours */
 	int64_t timeout_ms;		 /* 0: none; afterwards the child is killed */
 	/* Once, after the child has ended and its output is read. */
 	void (*on_exit)(void *ctx, struct proc_exit *x);

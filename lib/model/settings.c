@@ -111,6 +111,9 @@ const struct setting_def setting_defs[] = {
 		"`hostname`, `address`, `state` and `availability` for what the node is; a name with a dot is taken as it is."},
 	{"removal-guard", SETTING_FRACTION, AT(removal_guard), "0.5", NULL, NULL, "FRACTION",
 		"When more than this share of the services, and at least 10, or all of them are missing from a list without an event that says so, a second list has to say the same; 1 believes the first."},
+	{"quarantine-retry", SETTING_SECONDS, AT(quarantine_retry_ms), "5m", NULL, NULL, "DURATION",
+		"When a rule or scrape that had passed the check is tried again after Prometheus refused it, which may have had another reason; twice as late each time, up to an hour. 0: not "
+		"before its label changes."},
 	{"drift-interval", SETTING_DURATION, AT(drift_interval_ms), "10s", NULL, NULL, "DURATION",
 		"How often the store's files are looked at for changes that somebody else made. Stretched by itself where that is costly."},
 	{"drift-repair", SETTING_BOOL, AT(drift_repair), "true", NULL, NULL, "BOOL",

@@ -60,7 +60,7 @@ struct settings {
 	int64_t expected_targets_for_ms;
 	char *self_target;
 	int64_t service_max_alerts, service_max_targets, service_max_label_bytes, alert_max_bytes, max_alerts, max_targets; /* 0: no limit */
-	int64_t drift_interval_ms;
+	int64_t quarantine_retry_ms, drift_interval_ms;
 	bool drift_repair;
 	int64_t resync_interval_ms;
 	int64_t task_interval_ms;

@@ -56,75 +56,37 @@ def pause(seconds):
 
 
 class Bench:
+    """On Swarm. Another orchestrator is a subclass (kubernetes.py)."""
+
+    part, rule, peers = "real", "probex", ORIGINALS
+
     def __init__(self, quick, sizes, changes, extra):
         self.quick, self.sizes, self.changes, self.extra = quick, sizes, changes, extra
-        self.swarm = Swarm()
         self.serial = 100000
 
-    def run(self, results):
+    # what is the orchestrator's own
+
+    def up(self):
+        self.swarm = Swarm()
         self.swarm.up()
         self.swarm.api.json("POST", "/networks/create", {"Name": NETWORK, "Driver": "overlay", "Attachable": True})
-        try:
-            for size in self.sizes:
-                directory = TempDir()
-                try:
-                    self.one_size(size, directory, results)
-                finally:
-                    directory.cleanup()
-        finally:
-            self.swarm.down()
+
+    def down(self):
+        self.swarm.down()
 
     def start(self, directory, wait=True):
         return Watchbill(directory / "data", self.swarm.docker_host, args=("--log-level", "warn", "--networks", NETWORK, *self.extra), wait=wait)
 
-    def one_size(self, size, directory, results):
-        api = self.swarm.api
-        wb = self.start(directory)
-        names = ["other-%d" % i for i in range(size)] + ["probe"]
-        try:
-            poller = RulesPoller(wb.prometheus_listen)
-            if size:
-                self.burst(size, wb, poller, results)
-            api.create_service("probe", {"com.df.notify": "true", "com.df.scrapePort": "8080", "com.df.alertName": "x", "com.df.alertIf": "up == 0"},
-                               networks=(NETWORK,))
-            wait_for(lambda: poller.has("probex", b"up == 0"), 30, "probe's rule", every=0.05)
-            pause(2)
-            latency = self.latency(size, wb, poller, results)
-            self.cpu(size, wb, poller, latency, results)
-            memory = harness.memory_bytes(wb.pid)
-            original = ORIGINALS.get(size, {})
-            results.append(Result("real", size, "controller RSS", memory["VmRSS"] / MIB, "MiB", original=original.get("rss_mib"), target=16,
-                                  note="anonymous %.1f, highest %.1f" % (memory["RssAnon"] / MIB, memory["VmHWM"] / MIB)))
-            child = wb.prometheus_pid()
-            if child:
-                results.append(Result("real", size, "Prometheus RSS", harness.memory_bytes(child)["VmRSS"] / MIB, "MiB"))
-            poller.close()
-            if size:
-                wb = self.restart(size, wb, directory, results)
-        finally:
-            wb.stop()
-            api.remove_many(names)
-            wait_for(lambda: not [s for s in api.get("/services") if s["Spec"]["Name"] in names], 60, "services removed", every=0.2)
+    def create_probe(self, labels):
+        self.swarm.api.create_service("probe", labels, networks=(NETWORK,))
 
-    def burst(self, size, wb, poller, results):
-        """All at once over eight connections; the clock runs from the last creation's answer."""
-        before = wb.reloads()
-        own = harness.cpu_seconds(wb.pid)
-        began = time.monotonic()
+    def create_others(self, size):
         self.swarm.api.create_many([self.swarm.api.spec("other-%d" % i, labels(i), networks=(NETWORK,)) for i in range(size)])
-        created = time.monotonic()
-        wait_for(lambda: poller.count() >= size, 120, "all rules", every=0.02)
-        done = time.monotonic()
-        original = ORIGINALS.get(size, {})
-        results.append(Result("real", size, "created at once -> all rules in", done - created, "s", original=original.get("burst_s"), target=2,
-                              note="creation took %.2f s" % (created - began)))
-        pause(2)
-        results.append(Result("real", size, "reloads for that", wb.reloads() - before, "", original=original.get("burst_reloads"), target=10))
-        results.append(Result("real", size, "controller CPU for that", (harness.cpu_seconds(wb.pid) - own) * 1e3, "ms"))
 
-    def change(self):
-        self.serial += 1
-        return "up == %d" % self.serial
+    def remove(self, size):
+        api, names = self.swarm.api, ["other-%d" % i for i in range(size)] + ["probe"]
+        api.remove_many(names)
+        wait_for(lambda: not [s for s in api.get("/services") if s["Spec"]["Name"] in names], 60, "services removed", every=0.2)
 
     def update(self, expr):
         """The answer to the write is not waited for by the clock's reader: it starts before the write."""
@@ -136,6 +98,76 @@ class Bench:
         began = time.monotonic()
         api.json("POST", path, spec)
         return began
+
+    # what is to be reached
+
+    def rss_target(self, original):
+        return 16
+
+    def latency_target(self, size, original):
+        return None if original is None else original / 10 if size >= 1000 else original
+
+    def cpu_target(self, size, original):
+        return None
+
+    # what is measured
+
+    def run(self, results):
+        self.up()
+        try:
+            for size in self.sizes:
+                directory = TempDir()
+                try:
+                    self.one_size(size, directory, results)
+                finally:
+                    directory.cleanup()
+        finally:
+            self.down()
+
+    def one_size(self, size, directory, results):
+        wb = self.start(directory)
+        try:
+            poller = RulesPoller(wb.prometheus_listen)
+            if size:
+                self.burst(size, wb, poller, results)
+            self.create_probe({"com.df.notify": "true", "com.df.scrapePort": "8080", "com.df.alertName": "x", "com.df.alertIf": "up == 0"})
+            wait_for(lambda: poller.has(self.rule, b"up == 0"), 30, "probe's rule", every=0.05)
+            pause(2)
+            latency = self.latency(size, wb, poller, results)
+            self.cpu(size, wb, poller, latency, results)
+            memory = harness.memory_bytes(wb.pid)
+            original = self.peers.get(size, {})
+            results.append(Result(self.part, size, "controller RSS", memory["VmRSS"] / MIB, "MiB", original=original.get("rss_mib"), target=self.rss_target(original),
+                                  note="anonymous %.1f, highest %.1f" % (memory["RssAnon"] / MIB, memory["VmHWM"] / MIB)))
+            child = wb.prometheus_pid()
+            if child:
+                results.append(Result(self.part, size, "Prometheus RSS", harness.memory_bytes(child)["VmRSS"] / MIB, "MiB"))
+            poller.close()
+            if size:
+                wb = self.restart(size, wb, directory, results)
+        finally:
+            wb.stop()
+            self.remove(size)
+
+    def burst(self, size, wb, poller, results):
+        """All at once over eight connections; the clock runs from the last creation's answer."""
+        before = wb.reloads()
+        own = harness.cpu_seconds(wb.pid)
+        began = time.monotonic()
+        self.create_others(size)
+        created = time.monotonic()
+        wait_for(lambda: poller.count() >= size, 120, "all rules", every=0.02)
+        done = time.monotonic()
+        original = self.peers.get(size, {})
+        results.append(Result(self.part, size, "created at once -> all rules in", done - created, "s", original=original.get("burst_s"), target=2,
+                              note="creation took %.2f s" % (created - began)))
+        pause(2)
+        results.append(Result(self.part, size, "reloads for that", wb.reloads() - before, "", original=original.get("burst_reloads"), target=10))
+        results.append(Result(self.part, size, "controller CPU for that", (harness.cpu_seconds(wb.pid) - own) * 1e3, "ms"))
+
+    def change(self):
+        self.serial += 1
+        return "up == %d" % self.serial
 
     def latency(self, size, wb, poller, results):
         """Until the store's link moves only that is looked at, which costs Prometheus nothing; then its rules are asked for."""
@@ -151,7 +183,7 @@ class Bench:
                 pause(0.0003)
             stored.append(time.monotonic() - began)
             n = 1
-            while not poller.has("probex", needle):
+            while not poller.has(self.rule, needle):
                 n += 1
                 if time.monotonic() > deadline:
                     raise harness.Timeout("change not in after 30 s")
@@ -164,14 +196,14 @@ class Bench:
         cpu = harness.cpu_seconds(child)
         for _ in range(10):
             began = time.monotonic()
-            poller.has("probex", needle)
+            poller.has(self.rule, needle)
             idle.append(time.monotonic() - began)
         cpu = (harness.cpu_seconds(child) - cpu) / len(idle)
         self.poll_cpu = cpu
         median = statistics.median(took) * 1e3
-        original = ORIGINALS.get(size, {}).get("latency_ms")
-        target = None if original is None else original / 10 if size >= 1000 else original
-        results.append(Result("real", size, "label change -> rule running, median", median, "ms", original=original, target=target,
+        original = self.peers.get(size, {}).get("latency_ms")
+        target = self.latency_target(size, original)
+        results.append(Result(self.part, size, "label change -> rule running, median", median, "ms", original=original, target=target,
                               note="of %d; least %.1f, most %.1f; stored after %.1f; a poll costs %.1f ms (Prometheus CPU %.1f), %.1f polls a change"
                               % (len(took), min(took) * 1e3, max(took) * 1e3, statistics.median(stored) * 1e3, statistics.median(idle) * 1e3,
                                  cpu * 1e3, statistics.mean(polls))))
@@ -195,16 +227,16 @@ class Bench:
             self.update(expr)
             pause(gap)
         ended = reading()
-        wait_for(lambda: poller.has("probex", expr.encode()), 30)
+        wait_for(lambda: poller.has(self.rule, expr.encode()), 30)
         after = wb.metrics()
         own, promtool, prometheus = ((e - b - (r1 - r0)) / n * 1e3 for b, e, r0, r1 in zip(began, ended, *rest))
-        original = ORIGINALS.get(size, {})
-        results.append(Result("real", size, "controller CPU of one change", own, "ms", original=original.get("cpu_ms"),
+        original = self.peers.get(size, {})
+        results.append(Result(self.part, size, "controller CPU of one change", own, "ms", original=original.get("cpu_ms"), target=self.cpu_target(size, original),
                               note="at rest %.2f ms a second; checkers it started %.1f ms a change" % ((rest[1][0] - rest[0][0]) / (gap * n) * 1e3, promtool)))
-        results.append(Result("real", size, "Prometheus CPU of one change", prometheus, "ms", original=original.get("prometheus_cpu_ms")))
+        results.append(Result(self.part, size, "Prometheus CPU of one change", prometheus, "ms", original=original.get("prometheus_cpu_ms")))
         for name, unit in (("files", ""), ("bytes", "B")):
             key = "watchbill_store_%s_written_total" % name
-            results.append(Result("real", size, "%s written for one change" % name, (after.value(key) - metrics.value(key)) / n, unit))
+            results.append(Result(self.part, size, "%s written for one change" % name, (after.value(key) - metrics.value(key)) / n, unit))
 
     def restart(self, size, wb, directory, results):
         wb.stop()
@@ -219,7 +251,7 @@ class Bench:
                 poller.close()
                 return False
         wait_for(complete, 60, "all rules after a restart", every=0.02)
-        results.append(Result("real", size, "restart of both -> all rules in", time.monotonic() - began, "s", original=ORIGINALS.get(size, {}).get("restart_s")))
+        results.append(Result(self.part, size, "restart of both -> all rules in", time.monotonic() - began, "s", original=self.peers.get(size, {}).get("restart_s")))
         poller.close()
         wb.wait_ready()
         return wb

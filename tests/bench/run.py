@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The bench: `make bench`, or python3 tests/bench/run.py [--quick] [--only real|push|fake].
+"""The bench: `make bench`, or python3 tests/bench/run.py [--quick] [--only real|kubernetes|push|fake].
 
 Prints a table and writes build/bench.json. The controller is the release build where there is one (WATCHBILL names another).
 """
 
 import argparse
+import importlib
 import os
 import platform
 import subprocess
@@ -21,7 +22,7 @@ import report                                                               # no
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, 0 and 100 services, 1,000 on the fake Engine")
-    parser.add_argument("--only", choices=("real", "push", "fake"))
+    parser.add_argument("--only", choices=("real", "kubernetes", "push", "fake"))
     parser.add_argument("--sizes", default="", help="other services on the real Swarm, default 0,100,1000")
     parser.add_argument("--services", type=int, help="services on the fake Engine, default 10000")
     parser.add_argument("--changes", type=int, help="label changes measured for each size, default 20")
@@ -37,14 +38,14 @@ def main():
         print("no watchbill binary: build it, or name it in WATCHBILL", file=sys.stderr)
         return 77
     results, wrong, skipped = [], 0, 0
-    for part in ("real", "push", "fake"):
+    for part in ("real", "kubernetes", "push", "fake"):
         if options.only in (None, part):
             began = time.monotonic()
             try:
-                if part == "real":
-                    import real
+                if part in ("real", "kubernetes"):
+                    module = importlib.import_module(part)
                     sizes = [int(x) for x in options.sizes.split(",") if x] or ([0, 100] if options.quick else [0, 100, 1000])
-                    bench = real.Bench(options.quick, sizes, options.changes or (5 if options.quick else 20), options.extra)
+                    bench = module.Bench(options.quick, sizes, options.changes or (5 if options.quick else 20), options.extra)
                 elif part == "push":
                     import push
                     bench = push.Bench(options.quick, options.extra)

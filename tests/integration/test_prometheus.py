@@ -249,6 +249,41 @@ class Quarantine(Case):
         wait_for(lambda: wb.status()["outcome"] == "applied", 10)
         self.assertEqual(wb.diags(), [])
 
+    def test_whoever_was_refused_without_fault_is_tried_again(self):
+        """One lone 500 while a rule is new: it looks guilty, until it is let back in. A guilty one is found again. And when nothing was to be had for a while,
+        what had been refused then is tried again."""
+        real = "127.0.0.1:%d" % harness.free_port()
+        proxy = ReloadProxy(real)
+        self.addCleanup(proxy.close)
+        self.cluster.add_service("old", labels(None, alert("x", "up == 1")))
+        wb = self.watchbill_with_blind_promtool("--quarantine-retry", "3s", prometheus="http://" + proxy.listen, wait=False)
+        wait_for(lambda: os.path.exists(wb.store("current", "prometheus.yml")), 20)
+        prom = Prometheus(self.dir.path, wb.store("current", "prometheus.yml"), listen=real)
+        self.addCleanup(prom.close)
+        wb.wait_ready()
+        wb.prometheus = prom
+        self.has_rule(wb, "oldx", "up == 1")
+        wb.settled()
+        proxy.once["/-/reload"] = (500, b"failed to reload config: out of luck")
+        self.cluster.add_service("young", labels(None, alert("y", "up == 2")))
+        self.expect_quarantine(wb, "young", "com.df.alertIf")
+        self.has_rule(wb, "youngy", "up == 2", 20)
+        wait_for(lambda: wb.status()["outcome"] == "applied", 10)
+        self.assertEqual(wb.diags(), [])
+        self.cluster.add_service("guilty", labels(None, self.bad("z")))
+        self.expect_quarantine(wb, "guilty", "com.df.alertIf")
+        refusals = wb.refusals()
+        wait_for(lambda: wb.refusals() > refusals, 20, "tried again")
+        self.expect_quarantine(wb, "guilty", "com.df.alertIf")
+        self.assertEqual(sorted(prom.rules()), ["oldx", "youngy"])
+        self.cluster.remove_service("guilty")
+        wait_for(lambda: wb.status()["outcome"] == "applied", 20)
+        proxy.faults["/-/reload"] = (500, b"failed to reload config: out of order")
+        self.cluster.add_service("late", labels(None, alert("z", "up == 3")))
+        wait_for(lambda: wb.status()["outcome"] == "halted", 20)
+        proxy.faults.clear()
+        self.has_rule(wb, "latez", "up == 3", 30)
+
     def test_culprits_of_two_teams_do_not_stop_a_third(self):
         wb = self.watchbill_with_blind_promtool()
         self.cluster.add_service("one", labels(None, self.bad("x"), alert("ok", "up == 1", 1)))

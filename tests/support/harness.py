@@ -602,7 +602,7 @@ def every_path(root):
 
 
 class Exporter:
-    """Something to scrape, on every loopback address: /metrics with one gauge; counts who asked for what."""
+    """Something to scrape, on every address of the machine: /metrics with one gauge; counts who asked for what."""
 
     def __init__(self):
         outer = self
@@ -624,8 +624,14 @@ class Exporter:
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 128
+            address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
 
-        self.server = Server(("0.0.0.0", 0), Handler)
+            def server_bind(self):
+                if self.address_family == socket.AF_INET6:
+                    self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                super().server_bind()
+
+        self.server = Server(("", 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -635,11 +641,11 @@ class Exporter:
 
 
 class ReloadProxy:
-    """Stands before a Prometheus and spoils what it is told to: faults is {path: (status, body)}; counts requests by path."""
+    """Stands before a Prometheus and spoils what it is told to: faults is {path: (status, body)}, once the same for the next one only; counts requests by path."""
 
     def __init__(self, upstream):
         outer = self
-        self.faults, self.counts, self.upstream = {}, {}, upstream
+        self.faults, self.once, self.counts, self.upstream = {}, {}, {}, upstream
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -648,7 +654,7 @@ class ReloadProxy:
                 path = self.path.split("?")[0]
                 outer.counts[path] = outer.counts.get(path, 0) + 1
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                fault = outer.faults.get(path)
+                fault = outer.once.pop(path, None) or outer.faults.get(path)
                 if fault:
                     status, data, kind = fault[0], fault[1], "text/plain"
                 else:

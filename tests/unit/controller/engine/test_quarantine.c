@@ -202,12 +202,37 @@ static void a_search_given_up_leaves_nothing_behind(void **state)
 	context_deinit(&w.x);
 }
 
+static void whoever_was_found_is_let_back_in_and_found_again(void **state)
+{
+	static const size_t culprit = 5;
+	(void)state;
+	struct world w = {.culprits = &culprit, .n_culprits = 1};
+	AUTO_SEARCH q = {0};
+	context_of(&w.x, "");
+	w.part = services(4);
+	build_again(&w);
+	assert_int_equal(search(&w, &q), QUARANTINE_DONE);
+	expect_left_out(&w, &culprit, 1);
+	uint64_t good = w.d->serial;
+	quarantine_reprieve(&q, &w.x.verdicts, w.d);
+	build_again(&w);
+	expect_left_out(&w, NULL, 0);
+	assert_false(worker_takes(&w));
+	assert_true(quarantine_begin(&q, &w.x.verdicts, w.d, good, &generation, "no"));
+	assert_int_equal(q.n + q.culprits.v.n, 2); /* what its service is made of, and nobody else */
+	quarantine_abandon(&q, &w.x.verdicts, w.d);
+	desired_free(w.d);
+	obs_part_unref(w.part);
+	context_deinit(&w.x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_culprit_is_found_by_halving),		 cmocka_unit_test(several_culprits_cost_a_search_each),
 		cmocka_unit_test(nobody_is_blamed_when_nobody_is_to_blame), cmocka_unit_test(only_what_is_new_is_suspected),
 		cmocka_unit_test(what_comes_meanwhile_waits_until_the_end), cmocka_unit_test(a_search_given_up_leaves_nothing_behind),
+		cmocka_unit_test(whoever_was_found_is_let_back_in_and_found_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""The Kubernetes source against a real API server: annotations to rules and targets that a real Prometheus runs."""
+
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import kube                                                                 # noqa: E402
+from harness import Exporter, TempDir, stays, wait_for                      # noqa: E402
+from kube import Watchbill, path_of                                         # noqa: E402
+
+ADDRESSES = ["10.77.0.%d" % i for i in range(1, 9)] + ["fd77::1", "fd77::2"]
+CLUSTER = None
+
+
+def setUpModule():
+    global CLUSTER
+    for address in ADDRESSES:
+        kube.add_address(address)
+    CLUSTER = kube.Cluster()
+
+
+def tearDownModule():
+    CLUSTER.close()
+
+
+class Case(unittest.TestCase):
+    """One Watchbill on a namespace of its own."""
+
+    args = ()
+
+    def setUp(self):
+        self.dir = TempDir()
+        self.addCleanup(self.dir.cleanup)
+        self.exporter = Exporter()
+        self.addCleanup(self.exporter.close)
+        self.ns = CLUSTER.namespace()
+        self.wb = self.watchbill("wb")
+        self.prometheus = self.wb.prometheus
+
+    def watchbill(self, name, args=(), **more):
+        wb = Watchbill(self.dir / name, CLUSTER.kubeconfig, args=("--kube-namespaces", self.ns, *self.args, *args), **more)
+        self.addCleanup(wb.close)
+        return wb
+
+    def up(self, service):
+        return self.prometheus.up("%s/%s" % (self.ns, service))
+
+    def wait_up(self, service, *hosts):
+        wait_for(lambda: self.up(service) == self.instances(*hosts), 30,
+                 lambda: "%s up: %s %s" % (hosts, self.prometheus.targets("%s/%s" % (self.ns, service)), self.wb.explain("%s/%s" % (self.ns, service))))
+
+    def expr(self, name):
+        return self.prometheus.expr(name)
+
+    def shop(self, addresses=("10.77.0.1",), **annotations):
+        annotations = {"com.df.%s" % k.replace("_", "."): v for k, v in annotations.items()}
+        CLUSTER.service(self.ns, "shop", annotations)
+        CLUSTER.slice(self.ns, "shop", addresses, [("http", self.exporter.port)])
+
+    def instances(self, *hosts):
+        return sorted("%s:%d" % ("[%s]" % h if ":" in h else h, self.exporter.port) for h in hosts)
+
+
+class Tutorial(Case):
+    """Annotate, change, remove: docs/kubernetes.md as a script."""
+
+    def test_the_story(self):
+        self.shop(("10.77.0.1", "10.77.0.2"))
+        stays(lambda: not self.prometheus.targets(self.ns + "/shop"), 0.3)
+        CLUSTER.annotate("services", self.ns, "shop", notify="true", scrapePort="http", alertName="mem", alertIf="up == 0")
+        rule = self.ns + "shopmem"
+        wait_for(lambda: self.expr(rule) == "up == 0")
+        self.wait_up("shop", "10.77.0.1", "10.77.0.2")
+        labels = self.prometheus.targets(self.ns + "/shop")[0]["labels"]
+        self.assertEqual((labels["job"], labels["namespace"], labels["service"]), (self.ns + "/shop", self.ns, "shop"))
+        # two alerts, by index
+        CLUSTER.annotate("services", self.ns, "shop", alertName=None, alertIf=None, alertName_1="one", alertIf_1="up == 1", alertName_2="two", alertIf_2="up == 2")
+        wait_for(lambda: self.expr(self.ns + "shopone") == "up == 1" and self.expr(self.ns + "shoptwo") == "up == 2" and self.expr(rule) is None)
+        # endpoints come and go
+        CLUSTER.slice(self.ns, "shop", ("10.77.0.2", "10.77.0.3"), [("http", self.exporter.port)])
+        self.wait_up("shop", "10.77.0.2", "10.77.0.3")
+        # an empty data directory gives the same bytes
+        self.wb.settled()
+        again = self.watchbill("again", ("--log-level", "warn"))
+        wait_for(lambda: again.files() == self.wb.files())
+        again.stop()
+        CLUSTER.annotate("services", self.ns, "shop", notify="false")
+        wait_for(lambda: not self.prometheus.targets(self.ns + "/shop") and self.expr(self.ns + "shopone") is None)
+        CLUSTER.annotate("services", self.ns, "shop", notify="true")
+        wait_for(lambda: self.expr(self.ns + "shopone") == "up == 1")
+        CLUSTER.api.delete(path_of("services", self.ns, "shop"))
+        wait_for(lambda: not self.prometheus.targets(self.ns + "/shop") and self.expr(self.ns + "shopone") is None)
+        self.assertEqual(self.wb.kube()["state"], "synced")
+
+
+class WhatMayBeAnnotated(Case):
+    args = ("--pod-labels", "version", "--node-labels", "zone,topology.kubernetes.io/zone")
+
+    def pod(self, name, address, ready=True, annotations=None, labels=None, owner=None):
+        """A pod that nobody runs, with the status that it would have."""
+        meta = {"name": name, "annotations": annotations or {}, "labels": labels or {}}
+        if owner:
+            meta["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"], "controller": True}]
+        api = CLUSTER.api
+        api.create(path_of("pods", self.ns), {"metadata": meta, "spec": {"nodeName": "n1", "containers": [
+            {"name": "c", "image": "x", "ports": [{"name": "http", "containerPort": self.exporter.port}]}]}})
+        self.status(name, address, ready)
+
+    def status(self, name, address, ready):
+        body = {"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}}
+        CLUSTER.api.patch(path_of("pods", self.ns, name), body, "/status")
+
+    def test_a_workload_without_a_service(self):
+        annotations = {"com.df.notify": "true", "com.df.scrapePort": "http", "com.df.alertName": "x", "com.df.alertIf": "up == 7"}
+        labels = {"pod-template-hash": "5d", "version": "1"}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "x"}]}}
+        owner = CLUSTER.api.create(path_of("replicasets", self.ns), {"metadata": {"name": "web-5d"}, "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}})
+        for i in (1, 2):
+            self.pod("web-5d-%d" % i, "10.77.0.%d" % i, annotations=annotations, labels=labels, owner=owner)
+        self.wait_up("web", "10.77.0.1", "10.77.0.2")
+        self.assertEqual(self.expr(self.ns + "webx"), "up == 7")
+        labels = self.prometheus.targets(self.ns + "/web")[0]["labels"]
+        self.assertEqual((labels["node"], labels["version"], labels["pod"][:7]), ("n1", "1", "web-5d-"))
+        self.status("web-5d-1", "10.77.0.1", False)
+        self.wait_up("web", "10.77.0.2")
+        self.status("web-5d-1", "10.77.0.1", True)
+        self.wait_up("web", "10.77.0.1", "10.77.0.2")
+        CLUSTER.api.delete(path_of("replicasets", self.ns, "web-5d"), {"propagationPolicy": "Foreground"})
+        for i in (1, 2):
+            CLUSTER.api.delete(path_of("pods", self.ns, "web-5d-%d" % i), {"gracePeriodSeconds": 0})
+        wait_for(lambda: not self.prometheus.targets(self.ns + "/web") and self.expr(self.ns + "webx") is None)
+
+    def test_endpoints_ready_terminating_and_of_both_families(self):
+        def point(address, pod, **conditions):
+            return {"addresses": [address], "conditions": conditions, "targetRef": {"kind": "Pod", "name": pod, "namespace": self.ns}}
+
+        self.shop(notify="true", scrapePort="80")  # the Service's port, not the pods'
+        ports = [("http", self.exporter.port)]
+        CLUSTER.slice(self.ns, "shop", None, ports, endpoints=[point("10.77.0.1", "a"), point("10.77.0.2", "b", ready=False), point("10.77.0.3", "c", ready=False, serving=True, terminating=True)])
+        CLUSTER.slice(self.ns, "shop", None, ports, name="shop-2", endpoints=[point("10.77.0.1", "a"), point("10.77.0.4", "d", ready=True)])
+        CLUSTER.slice(self.ns, "shop", None, ports, name="shop-6", family="IPv6", endpoints=[point("fd77::1", "a"), point("fd77::2", "e")])
+        self.wait_up("shop", "10.77.0.1", "10.77.0.4", "fd77::2")
+
+    def test_a_namespace_gives_defaults(self):
+        defaults = {"com.df.notify": "true", "com.df.scrapePort": "http"}
+        ns = CLUSTER.namespace()
+        wb = Watchbill(self.dir / "all", CLUSTER.kubeconfig)
+        self.addCleanup(wb.close)
+        for name, annotations in (("plain", {}), ("out", {"com.df.notify": "false"}), ("own", {"com.df.alertName": "x", "com.df.alertIf": "up == 4"})):
+            CLUSTER.service(ns, name, annotations)
+            CLUSTER.slice(ns, name, ["10.77.0.1"], [("http", self.exporter.port)])
+        stays(lambda: not wb.service_names(), 0.3)
+        CLUSTER.api.patch("/api/v1/namespaces/" + ns, {"metadata": {"annotations": defaults}})
+        wait_for(lambda: wb.prometheus.up(ns + "/plain") and wb.prometheus.up(ns + "/own"), 30)
+        self.assertEqual(wb.prometheus.expr(ns + "ownx"), "up == 4")
+        self.assertEqual(wb.service_names(), [ns + "/own", ns + "/plain"])
+        CLUSTER.api.patch("/api/v1/namespaces/" + ns, {"metadata": {"annotations": {k: None for k in defaults}}})
+        wait_for(lambda: not wb.prometheus.targets(ns + "/plain") and wb.prometheus.expr(ns + "ownx") is None)
+
+
+class Faults(Case):
+    args = ()
+
+    def test_a_kind_that_may_not_be_read_costs_only_itself(self):
+        read = [{"apiGroups": ["", "discovery.k8s.io"], "resources": ["services", "endpointslices"], "verbs": ["get", "list", "watch"]}]
+        account = CLUSTER.account(self.ns, "half", rules=read)
+        config = CLUSTER.kubeconfig_for(self.ns, account, self.dir / "half.kubeconfig")
+        wb = Watchbill(self.dir / "half", config, args=("--kube-namespaces", self.ns))
+        self.addCleanup(wb.close)
+        self.shop(notify="true", scrapePort="http", alertName="x", alertIf="up == 3")
+        wait_for(lambda: wb.prometheus.up(self.ns + "/shop"), 30)
+        self.assertEqual(wb.prometheus.expr(self.ns + "shopx"), "up == 3")
+        found = [d for d in wb.diags() if d["label"] == "pods"]
+        self.assertEqual(len(found), 1)
+        self.assertIn("annotated workloads are not seen", found[0]["message"])
+        self.assertIn("forbidden", found[0]["message"])
+        self.assertEqual(wb.kube()["state"], "synced")
+
+    def test_without_services_nothing_is_believed(self):
+        self.shop(notify="true", alertName="x", alertIf="up == 3")
+        wait_for(lambda: self.expr(self.ns + "shopx") == "up == 3")
+        self.wb.stop()
+        account = CLUSTER.account(self.ns, "none")
+        config = CLUSTER.kubeconfig_for(self.ns, account, self.dir / "none.kubeconfig")
+        wb = Watchbill(self.dir / "wb", config, args=("--kube-namespaces", self.ns), wait=False)
+        self.addCleanup(wb.close)
+        wait_for(lambda: wb.kube()["state"] == "stale" and "forbidden" in wb.kube()["problem"], 20, lambda: wb.kube())
+        wait_for(wb.prometheus.ready, 20)
+        stays(lambda: wb.prometheus.expr(self.ns + "shopx") == "up == 3", 1)
+
+    def test_the_api_server_goes_and_comes(self):
+        self.shop(notify="true", alertName="x", alertIf="up == 1")
+        wait_for(lambda: self.expr(self.ns + "shopx") == "up == 1")
+        CLUSTER.script("stop", "kube-apiserver")
+        wait_for(lambda: self.wb.kube()["state"] == "stale", 20)
+        self.assertEqual(self.expr(self.ns + "shopx"), "up == 1")
+        CLUSTER.script("start", "kube-apiserver")
+        CLUSTER.annotate("services", self.ns, "shop", alertIf="up == 2")
+        wait_for(lambda: self.expr(self.ns + "shopx") == "up == 2", 60)
+        wait_for(lambda: self.wb.kube()["state"] == "synced", 60)
+
+    def test_a_kubeconfig_that_is_none(self):
+        path = self.dir / "broken.kubeconfig"
+        with open(path, "w") as f:
+            f.write("clusters: [\n")
+        wb = Watchbill(self.dir / "broken", path, wait=False)
+        self.addCleanup(wb.close)
+        self.assertEqual(wb.wait(), 1)
+        self.assertIn(path, wb.log())
+
+
+if __name__ == "__main__":
+    kube.enter()
+    unittest.main()
