@@ -25,6 +25,9 @@ static const char *opt_in(struct arena *a, const struct obs_service *s, const st
 	bool by_label = set->kube_opt_in == KUBE_OPT_IN_LABEL;
 	if (!obs_service_is_kubernetes(s))
 		return arena_printf(a, "Set the label %s to true on the service (in a stack file: under deploy.labels).", set->notify_label);
+	if (!is_service(s) && strcmp(s->kind, "Pod") != 0)
+		return arena_printf(a, "Set the %s %s to true in the template of the %s's pods (spec.template.metadata.%ss).", by_label ? "label" : "annotation", set->notify_label, s->kind,
+			by_label ? "label" : "annotation");
 	return arena_printf(a, "Set the %s %s to true: kubectl -n %s %s %s %s=true --overwrite.", by_label ? "label" : "annotation", set->notify_label, s->space,
 		by_label ? "label" : "annotate", object_of(a, s), set->notify_label);
 }

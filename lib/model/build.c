@@ -498,7 +498,7 @@ static void report_twice(const struct obs_service *used, const struct obs_servic
 {
 	if (*used->kind && *other->kind && strcmp(used->orchestrator, other->orchestrator) == 0)
 		diags_add(d, DIAG_WARNING, other->key, "", "Take the annotations off one of the two.",
-			"a %s and a %s of this name both opt in, and they both know this service by it; the %s is used", used->kind, other->kind, used->kind);
+			"the %s and the pods of the %s of the same name are both annotated; the %s counts", used->kind, other->kind, used->kind);
 	else
 		diags_add(d, DIAG_WARNING, other->key, "", "Remove the service from one of the two.", "sources %s and %s both know this service; that of %s is used",
 			used->orchestrator, other->orchestrator, used->orchestrator);

@@ -14,7 +14,9 @@
 
 enum { NAME_MAX_BYTES = 63, WHOLE_MAX_BYTES = 46, BASES_MAX = 50 }; /* a longer name of a workload may be cut in those of its pods */
 
-/* What follows the workload's name. */
+#define ANY_TAIL "(" HASH ")?(" SUFFIX "|-[0-9]+)?"
+
+/* What follows the workload's name; NULL where it is not known how the kind calls its pods. */
 static const char *tail_of(const char *kind)
 {
 	static const struct {
@@ -32,7 +34,7 @@ static const char *tail_of(const char *kind)
 	for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
 		if (strcmp(tails[i].kind, kind) == 0)
 			return tails[i].tail;
-	return "(" HASH ")?(" SUFFIX "|-[0-9]+)?";
+	return NULL;
 }
 
 /* Length of `name` without a last part of `min` to `max` of these characters; `len` where it has none. */
@@ -89,7 +91,7 @@ static int base_cmp(const void *pa, const void *pb)
 	return c ? c : (a->n > b->n) - (a->n < b->n);
 }
 
-/* The workloads behind a Service, each once, sorted. */
+/* The workloads that the pods belong to, each once, sorted. */
 static size_t find_bases(const struct obs_service *s, struct base out[BASES_MAX])
 {
 	size_t n = 0;
@@ -109,11 +111,11 @@ static size_t find_bases(const struct obs_service *s, struct base out[BASES_MAX]
 const char *pods_pattern(struct arena *a, const struct obs_service *s)
 {
 	struct base bases[BASES_MAX];
-	const char *all = NULL;
-	size_t n = strcmp(s->kind, "Service") == 0 ? find_bases(s, bases) : 0;
+	const char *all = NULL, *tail = tail_of(s->kind);
+	size_t n = tail ? 0 : find_bases(s, bases);
 	for (size_t i = 0; i < n; i++) {
-		const char *pattern = pattern_of(a, bases[i].name, bases[i].n, tail_of(s->kind));
+		const char *pattern = pattern_of(a, bases[i].name, bases[i].n, ANY_TAIL);
 		all = all ? arena_printf(a, "%s|%s", all, pattern) : pattern;
 	}
-	return all ? all : pattern_of(a, s->full_name, strlen(s->full_name), tail_of(s->kind));
+	return all ? all : pattern_of(a, s->full_name, strlen(s->full_name), tail ? tail : ANY_TAIL);
 }

@@ -8,8 +8,8 @@
 
 #include "model/observed.h"
 
-/* Matches, anchored at both ends as PromQL does it, the pods of a workload by its kind and name; those of a Service by the workloads that its endpoints
- * belong to, or by its own name while it has none. Lives in `a`. */
+/* Matches, anchored at both ends as PromQL does it, the pods of a workload by its kind and name; those of a Service, or of a
+ * kind that is not Kubernetes' own, by the workloads that its endpoints belong to, or by its own name while it has none. Lives in `a`. */
 const char *pods_pattern(struct arena *a, const struct obs_service *s);
 
 #endif

@@ -27,7 +27,8 @@ static void opting_in(void **state)
 		{SWARM, "", "", NULL, "the service has no label com.df.notify", "Set the label com.df.notify to true on the service (in a stack file: under deploy.labels)."},
 		{SWARM, "'com.df.notify':'no'", "", NULL, "com.df.notify is \"no\", not true", "Set the label com.df.notify to true on the service (in a stack file: under deploy.labels)."},
 		{KUBE("Deployment"), "", "", NULL, "the Deployment has no annotation com.df.notify",
-			"Set the annotation com.df.notify to true: kubectl -n shop annotate deployment/web com.df.notify=true --overwrite."},
+			"Set the annotation com.df.notify to true in the template of the Deployment's pods (spec.template.metadata.annotations)."},
+		{KUBE("Pod"), "", "", NULL, "the Pod has no annotation com.df.notify", "Set the annotation com.df.notify to true: kubectl -n shop annotate pod/web com.df.notify=true --overwrite."},
 		{KUBE("Service"), "", "kube-opt-in=label", "com.df.notfy", "the Service has no label com.df.notify; com.df.notfy has no meaning",
 			"Set the label com.df.notify to true: kubectl -n shop label service/web com.df.notify=true --overwrite."},
 	};

@@ -54,6 +54,8 @@ static void pods_of_services(void **state)
 		{"a Service of two", "Service", "shop", "shop-7d9f8b6c5d-b4xk2 shop-canary-54cbd8f6c-zz9pq", "shop-7d9f8b6c5d-22222 shop-canary-54cbd8f6c-22222", "shop-db-0 canary-0"},
 		{"a Service of a StatefulSet", "Service", "db-primary", "db-0", "db-0 db-1 db-12", "db-primary-0 db-x"},
 		{"a Service of a pod", "Service", "x", "my-own-pod", "my-own-pod", "x my-own"},
+		{"a kind of somebody else's", "CloneSet", "shop", "shop-b4xk2", "shop-zz9pq", "shop-db-b4xk2"},
+		{"static pods", "Node", "n1", "kube-proxy-n1", "kube-proxy-n1", "n1"},
 		{"dots in a name", "Deployment", "my.app", "", "my.app-7d9f8b6c5d-b4xk2", "myxapp-7d9f8b6c5d-b4xk2"},
 		{"a long name is cut", "Deployment", LONG50, "", LONG50 "-7d9f8b6b4xk2", "abcdefghij-7d9f8b6c5d-b4xk2"},
 		{"a Service of a long one", "Service", "x", LONG50 "-7d9f8b6b4xk2", LONG50 "-7d9f8b6zz9pq", "x-0"},
