@@ -1,6 +1,7 @@
 /* Explain: walks one service from its label to the scraped target and says where it ends.
  *
  * The first four steps are known here; for the last three Prometheus is asked: its rules, then its targets. */
+#include "api/advice.h"
 #include "api/handlers.h"
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -47,6 +48,11 @@ static void add_diag(struct explain *e, const char *step, const struct diag *d)
 		json_object_set_new(json_array_get(e->steps, json_array_size(e->steps) - 1), "excerpt", json_string(d->excerpt));
 }
 
+static void add_advice(struct explain *e, const char *step, struct advice advice)
+{
+	add(e, step, false, advice.remedy, "%s", advice.detail);
+}
+
 static void finish(struct explain *e)
 {
 	api_reply_json(e->x, 200, json_pack("{s:s, s:b, s:o}", "service", e->name, "ok", e->ok, "steps", e->steps));
@@ -55,15 +61,17 @@ static void finish(struct explain *e)
 	free(e);
 }
 
+/* By its key, whichever source knows it; else by the orchestrator's name for it. */
 static const struct obs_service *observed(const struct api *api, const char *name, const struct source **source)
 {
 	const struct engine_parts *p = engine_parts_of(api->engine);
-	for (size_t i = 0; i < p->n_sources; i++) {
-		const struct obs_service *o = obs_part_find(p->sources[i]->part, name);
-		*source = p->sources[i];
-		if (o)
-			return o;
-	}
+	for (int exact = 1; exact >= 0; exact--)
+		for (size_t i = 0; i < p->n_sources; i++) {
+			const struct obs_service *o = obs_part_find(p->sources[i]->part, name);
+			*source = p->sources[i];
+			if (o && (!exact || strcmp(o->key, name) == 0))
+				return o;
+		}
 	return NULL;
 }
 
@@ -107,23 +115,19 @@ static const struct diag *find_diag(const struct diags *d, const char *service, 
 
 static void step_label(struct explain *e, const struct obs_service *o, const struct source *source)
 {
-	const char *label = e->api->set->notify_label, *value = obs_service_label(o, label), *near = misspelt_notify(o, label);
+	AUTO_ARENA a = ARENA_INIT;
+	const struct settings *set = e->api->set;
 	const struct desired *d = engine_desired(e->api->engine);
 	const struct diag *twice = d ? find_diag(&d->diags, o->key, "both know this service") : NULL;
-	AUTO_FREE char *remedy = xasprintf("Set the label %s to true on the service (in a stack file: under deploy.labels).", label);
-	if (!o->opted_in && value)
-		add(e, "label", false, remedy, "%s is \"%.100s\", not true", label, value);
-	else if (!o->opted_in && near)
-		add(e, "label", false, remedy, "the service has no label %s; %.100s has no meaning", label, near);
-	else if (!o->opted_in)
-		add(e, "label", false, remedy, "the service has no label %s", label);
+	if (!o->opted_in)
+		add_advice(e, "label", advice_not_opted_in(&a, o, set, misspelt_notify(o, set->notify_label)));
 	else if (source->state != SOURCE_SYNCED)
 		add(e, "label", false, "Look at the orchestrator's API; what is shown here is what was known last.", "source %s is %s: %s", source->name,
 			source_state_name(source->state), source->problem);
 	else if (twice)
 		add_diag(e, "label", twice);
 	else
-		add(e, "label", true, "", "%s is true", label);
+		add(e, "label", true, "", "%s is true", advice_opted_in_by(o, set));
 }
 
 static void step_parsed(struct explain *e, const struct desired_service *s)
@@ -234,45 +238,18 @@ static struct found find_targets(const json_t *answer, const char *job)
 	return f;
 }
 
-/* What Prometheus says when it cannot scrape, and what to do about it. Source: its scrape, textparse and net packages' errors. */
-static const char *scrape_remedy(const struct found *f)
-{
-	static const struct {
-		const char *words, *remedy;
-	} known[] = {
-		{"connection refused", "Nobody listens on that port: correct com.df.scrapePort, or have the service listen on all addresses rather than on loopback."},
-		{"status 404", "The path is not there: set com.df.metricsPath to the one that has the metrics."},
-		{"status 401", "The service asks for credentials: open its metrics to Prometheus."},
-		{"status 403", "The service refuses Prometheus: open its metrics to it."},
-		{"HTTP status", "The service answered, but not with metrics: look at its log, and at com.df.metricsPath."},
-		{"sample limit exceeded", "The service gives more samples than the setting sample-limit allows: have it give fewer, or raise the limit."},
-		{"deadline exceeded", "The answer did not come in time: attach the service and Prometheus to a network that both share, or raise com.df.scrapeTimeout."},
-		{"no route to host", "Prometheus does not reach that network: attach it to one that the service is on, or name one with com.df.scrapeNetwork."},
-		{"network is unreachable", "Prometheus does not reach that network: attach it to one that the service is on, or name one with com.df.scrapeNetwork."},
-		{"no such host", "The name is not known where Prometheus runs: attach it to one of the service's networks."},
-		{"EOF", "The service hung up: look at its log, and whether com.df.scrapePort is a port that speaks HTTP."},
-		{"malformed HTTP", "What listens there does not speak HTTP: correct com.df.scrapePort."},
-	};
-	if (strcmp(f->health, "unknown") == 0)
-		return "Wait for the first scrape.";
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (strstr(f->error, known[i].words))
-			return known[i].remedy;
-	/* It answered, and what remains are the words of the parser. */
-	return "The answer is no metrics text: set com.df.metricsPath, or com.df.scrapePort, to what serves metrics.";
-}
-
 /* Returns whether there is something to scrape. */
 static bool step_discovered(struct explain *e, const struct desired_service *s, const struct found *f)
 {
+	AUTO_ARENA a = ARENA_INIT;
 	size_t expected = s->asked_targets;
 	const struct diag *paused = find_diag(&engine_desired(e->api->engine)->diags, s->obs->key, "has paused the service's");
 	if (paused && f->n < desired_wanted_targets(s))
 		add_diag(e, "discovered", paused);
 	else if (!f->n && s->obs->replicas == 0)
-		add(e, "discovered", false, "Scale the service up if it should run: docker service scale.", "the service has 0 replicas, so there is no target");
+		add_advice(e, "discovered", advice_no_replicas(&a, s->obs));
 	else if (!f->n && !expected && s->choices[0].form == FORM_ADDRESSES)
-		add(e, "discovered", false, "See why its tasks do not run: docker service ps --no-trunc.", "no task of the service is running");
+		add_advice(e, "discovered", advice_no_address(&a, s->obs, &s->wants.scrapes[0]));
 	else if (!f->n && s->choices[0].form == FORM_DNS)
 		add(e, "discovered", false, "Attach the service and Prometheus to a network that both share, or name one with com.df.scrapeNetwork.",
 			"Prometheus finds nothing under the name tasks.%s; %s", s->obs->full_name, s->choices[0].why);
@@ -296,7 +273,7 @@ static void steps_targets(struct explain *e, const struct desired_service *s, co
 	if (f.up == f.n)
 		add(e, "scraped", true, "", "%zu of %zu targets are up", f.up, f.n);
 	else
-		add(e, "scraped", false, scrape_remedy(&f), "%zu of %zu targets are up; %s: %s", f.up, f.n, f.url, *f.error ? f.error : f.health);
+		add(e, "scraped", false, advice_scrape(s->obs, f.health, f.error), "%zu of %zu targets are up; %s: %s", f.up, f.n, f.url, *f.error ? f.error : f.health);
 }
 
 static const struct desired_service *still_there(struct explain *e)
@@ -361,6 +338,15 @@ static bool explain_base(struct explain *e, const char *name)
 	return false;
 }
 
+static bool knows_kubernetes(const struct api *api)
+{
+	const struct engine_parts *p = engine_parts_of(api->engine);
+	for (size_t i = 0; i < p->n_sources; i++)
+		if (strcmp(p->sources[i]->name, "kubernetes") == 0)
+			return true;
+	return false;
+}
+
 static void explain_unknown(struct explain *e, const char *name)
 {
 	const struct source *silent = silent_source(e->api);
@@ -373,7 +359,8 @@ static void explain_unknown(struct explain *e, const char *name)
 	} else {
 		api_reply_json(e->x, 404,
 			json_pack("{s:s, s:s, s:s}", "service", name, "error", "no source knows a service of this name", "remedy",
-				"Give the full name, with the stack in front: docker service ls shows it."));
+				knows_kubernetes(e->api) ? "Give the full name, with the namespace or the stack in front: kubectl get services -A, or docker service ls, shows it."
+										 : "Give the full name, with the stack in front: docker service ls shows it."));
 		json_decref(e->steps);
 		free(e->name);
 		free(e);

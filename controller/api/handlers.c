@@ -104,6 +104,8 @@ static json_t *service_json(const struct obs_service *o, const struct desired_se
 {
 	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:b, s:I}", "service", o->key, "name", o->name, "namespace", o->space, "orchestrator", o->orchestrator, "opted_in",
 		o->opted_in, "replicas", (json_int_t)o->replicas);
+	if (*o->kind)
+		json_object_set_new(j, "kind", json_string(o->kind));
 	if (s) {
 		json_object_set_new(j, "scrapes", json_integer((json_int_t)s->wants.n_scrapes));
 		json_object_set_new(j, "alerts", json_integer((json_int_t)s->wants.n_alerts));

@@ -15,10 +15,20 @@ static const struct cli_flag *find_flag(const struct cli_flag *flags, size_t n, 
 	return NULL;
 }
 
+static void put_value(const struct cli_flag *f, const char *value)
+{
+	if (!f->list) {
+		*f->value = value;
+		return;
+	}
+	f->list->at = xrealloc(f->list->at, (f->list->n + 1) * sizeof *f->list->at);
+	f->list->at[f->list->n++] = (char *)value;
+}
+
 /* Reads the flag at argv[*i], which may take argv[*i + 1] too. */
 static int read_flag(int argc, char **argv, int *i, const struct cli_flag *flags, size_t n_flags, struct err *e)
 {
-	const char *name = argv[*i] + 2;
+	const char *name = argv[*i] + 1 + (argv[*i][1] == '-');
 	size_t len = strcspn(name, "=");
 	const struct cli_flag *f = find_flag(flags, n_flags, name, len);
 	if (!f)
@@ -28,12 +38,19 @@ static int read_flag(int argc, char **argv, int *i, const struct cli_flag *flags
 	if (f->on)
 		*f->on = true;
 	else if (name[len] == '=')
-		*f->value = name + len + 1;
+		put_value(f, name + len + 1);
 	else if (*i + 1 < argc)
-		*f->value = argv[++*i];
+		put_value(f, argv[++*i]);
 	else
-		return err_set(e, ERR_INPUT, "flag --%s: a value is missing", f->name);
+		return err_set(e, ERR_INPUT, "flag %s%s: a value is missing", f->name[1] ? "--" : "-", f->name);
 	return 0;
+}
+
+/* A dash alone is no flag: it is the standard input. */
+static bool is_flag(const char *arg, const struct cli_flag *flags, size_t n_flags)
+{
+	bool is_short = arg[0] == '-' && arg[1] && arg[1] != '-' && (!arg[2] || arg[2] == '=');
+	return text_starts(arg, "--") || (is_short && find_flag(flags, n_flags, arg + 1, 1));
 }
 
 int cli_args(int argc, char **argv, const struct cli_flag *flags, size_t n_flags, const char **rest, int max, struct err *e)
@@ -43,7 +60,7 @@ int cli_args(int argc, char **argv, const struct cli_flag *flags, size_t n_flags
 	for (int i = 1; i < argc; i++) {
 		if (!only_rest && strcmp(argv[i], "--") == 0) {
 			only_rest = true;
-		} else if (!only_rest && text_starts(argv[i], "--")) {
+		} else if (!only_rest && is_flag(argv[i], flags, n_flags)) {
 			if (read_flag(argc, argv, &i, flags, n_flags, e) < 0)
 				return -1;
 		} else if (n == max) {
@@ -114,16 +131,17 @@ static json_t *mended(const char *text)
 	return json_string(copy);
 }
 
+json_t *cli_diag_json(const struct diag *d)
+{
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "severity", diag_severity_name(d->severity), "service", mended(d->service), "label", mended(d->label), "message",
+		mended(d->message), "remedy", mended(d->remedy), "excerpt", mended(d->excerpt));
+}
+
 json_t *cli_diags_json(const struct diags *d)
 {
 	json_t *list = json_array();
-	for (size_t i = 0; i < d->v.n; i++) {
-		const struct diag *g = &d->v.at[i];
-		json_array_append_new(
-			list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "severity", diag_severity_name(g->severity), "service",
-		              mended(g->service), "label", mended(g->label), "message", mended(g->message), "remedy", mended(g->remedy),
-					  "excerpt", mended(g->excerpt)));
-	}
+	for (size_t i = 0; i < d->v.n; i++)
+		json_array_append_new(list, cli_diag_json(&d->v.at[i]));
 	return list;
 }
 

@@ -1,10 +1,12 @@
-/* watchbill check: the labels of a stack file, before anybody deploys it. */
+/* watchbill check: the labels of a stack file, or the annotations of manifests, before anybody deploys them. */
 #include "cli/migrate.h"
 #include "cli/pipeline.h"
 #include "cli/verbs.h"
 
 #include "base/cleanup.h"
 #include "base/json.h"
+
+#include <stdlib.h>
 
 static int report(const struct pipeline *p, const char *path, bool json)
 {
@@ -68,30 +70,42 @@ static int check(const struct settings *set, const char *path, const char *stack
 	return report(&p, path, json);
 }
 
+static void free_list(struct string_list *list)
+{
+	free(list->at);
+}
+
 static int run(const struct settings *set, int argc, char **argv)
 {
-	const char *output = NULL, *stack = NULL, *path = NULL;
+	const char *output = NULL, *stack = NULL, *space = NULL, *path = NULL;
 	bool json = false, migrating = false;
-	const struct cli_flag flags[] = {{"output", &output, NULL}, {"stack", &stack, NULL}, {"migrate", NULL, &migrating}};
+	struct string_list files CLEANUP(free_list) = {0};
+	const struct cli_flag flags[] = {
+		{"output", &output, NULL, NULL}, {"stack", &stack, NULL, NULL}, {"namespace", &space, NULL, NULL}, {"migrate", NULL, &migrating, NULL}, {"f", NULL, NULL, &files}};
 	struct err e = {0};
-	int n = cli_args(argc, argv, flags, 3, &path, 1, &e);
-	if (n == 0)
-		err_set(&e, ERR_INPUT, "which file? Usage: watchbill check STACK.yml");
-	if (n < 1 || cli_output(output, &json, &e) < 0)
+	int n = cli_args(argc, argv, flags, sizeof flags / sizeof *flags, &path, 1, &e);
+	if (n == 0 && !files.n)
+		err_set(&e, ERR_INPUT, "which file? Usage: watchbill check STACK.yml, or watchbill check -f MANIFESTS");
+	if (n >= 0 && files.n && (n || migrating || stack))
+		err_set(&e, ERR_INPUT, "-f names Kubernetes manifests; it does not go with %s", n ? "a stack file" : migrating ? "--migrate" : "--stack");
+	if (n < 0 || e.kind || cli_output(output, &json, &e) < 0)
 		return cli_fail("check", &e);
-	int rc = (migrating ? migrate : check)(set, path, stack, json, &e);
+	int rc = files.n ? check_manifests(set, &files, space, json, &e) : (migrating ? migrate : check)(set, path, stack, json, &e);
 	return rc < 0 ? cli_fail("check", &e) : rc;
 }
 
-static const char *const flag_names[] = {"output", "stack", "migrate", NULL};
+static const char *const flag_names[] = {"output", "stack", "namespace", "migrate", NULL};
 
 const struct verb check_verb = {
 	.name = "check",
-	.args = "STACK.yml [--migrate] [--output json] [--stack NAME]",
-	.summary = "Check the labels of a compose or stack file.",
+	.args = "STACK.yml|-f MANIFESTS... [--migrate] [--output json] [--stack NAME] [--namespace NAME]",
+	.summary = "Check the labels of a compose or stack file, or the annotations of Kubernetes manifests.",
 	.help = "Reads the labels as `docker stack deploy` would hand them to Watchbill, variables of the environment put in, and "
 			"has promtool check the alert\n"
 			"rules where it is installed. --stack names the stack, so that services are called as they will be.\n\n"
+			"-f reads Kubernetes manifests instead: a file, a directory with all that is in and below it (*.yaml, *.yml, *.json), or - for the standard input,\n"
+			"`helm template CHART | watchbill check -f -`. It may be given again. --namespace is that of objects that name none. What has nothing of ours on it\n"
+			"is passed over.\n\n"
 			"With --migrate it says what will differ where Docker Flow Monitor and Docker Flow Swarm Listener ran until now: of their services, of their\n"
 			"variables, which are read in place of its own, and of all labels, service by service with what to do.\n\n"
 			"Exit status: 0 without problems (there may be warnings), 1 with problems, 2 when the file cannot be read. With --migrate: 0 when nothing but\n"

@@ -36,7 +36,7 @@ static int run(const struct settings *set, int argc, char **argv)
 {
 	const char *address = NULL, *output = NULL, *name = NULL;
 	bool json = false;
-	const struct cli_flag flags[] = {{"address", &address, NULL}, {"output", &output, NULL}};
+	const struct cli_flag flags[] = {{"address", &address, NULL, NULL}, {"output", &output, NULL, NULL}};
 	struct err e = {0};
 	int n = cli_args(argc, argv, flags, 2, &name, 1, &e);
 	if (n == 0)

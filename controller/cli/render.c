@@ -102,7 +102,7 @@ static int read_input(
 static int run(const struct settings *set, int argc, char **argv)
 {
 	const char *from = NULL, *out = NULL, *stack = NULL, *stack_file = NULL;
-	const struct cli_flag flags[] = {{"from", &from, NULL}, {"out", &out, NULL}, {"stack", &stack, NULL}};
+	const struct cli_flag flags[] = {{"from", &from, NULL, NULL}, {"out", &out, NULL, NULL}, {"stack", &stack, NULL, NULL}};
 	struct pipeline p CLEANUP(pipeline_deinit) = {0};
 	struct err e = {0};
 	if (cli_args(argc, argv, flags, 3, &stack_file, 1, &e) < 0)

@@ -348,7 +348,8 @@ struct obs_part *stack_parse(const json_t *tree, const struct stack_options *o, 
 	const char *key;
 	json_t *item;
 	if (!json_is_object(services)) {
-		err_set(e, ERR_INPUT, "no stack file: there is no mapping `services`");
+		err_set(e, ERR_INPUT, json_object_get(tree, "apiVersion") ? "no stack file but a Kubernetes manifest: watchbill check -f FILE reads those"
+																  : "no stack file: there is no mapping `services`");
 		return NULL;
 	}
 	json_object_foreach ((json_t *)services, key, item) {

@@ -95,7 +95,7 @@ static int run(const struct settings *set, int argc, char **argv)
 {
 	const char *address = NULL, *output = NULL;
 	bool quiet = false, json = false;
-	const struct cli_flag flags[] = {{"address", &address, NULL}, {"output", &output, NULL}, {"quiet", NULL, &quiet}};
+	const struct cli_flag flags[] = {{"address", &address, NULL, NULL}, {"output", &output, NULL, NULL}, {"quiet", NULL, &quiet, NULL}};
 	struct err e = {0};
 	if (cli_args(argc, argv, flags, 3, NULL, 0, &e) < 0 || cli_output(output, &json, &e) < 0)
 		return cli_fail("status", &e);

@@ -5,6 +5,7 @@
 #include "base/diag.h"
 #include "base/err.h"
 #include "cli/cli.h"
+#include "model/settings.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -18,9 +19,10 @@ const struct verb *const *cli_verbs(void);
 
 /* One flag of a verb. With `on` it takes no value. */
 struct cli_flag {
-	const char *name;
+	const char *name; /* "--stack"; one letter is a flag with one dash, "-f" */
 	const char **value;
 	bool *on;
+	struct string_list *list; /* instead of `value`: may be given again; the texts are borrowed, the array is the caller's */
 };
 
 /* Reads argv[1..] of a verb: flags into their places, at most `max` other arguments into `rest`. Returns how many those are, -1
@@ -38,8 +40,12 @@ void cli_print_excerpt(FILE *f, const char *excerpt);
 /* "FILE: service: label: message (remedy)" and a newline, then the excerpt. */
 void cli_print_diag(FILE *f, const char *file, const struct diag *d);
 /* The JSON form that the API uses too; in scripts' hands. */
+json_t *cli_diag_json(const struct diag *d);
 json_t *cli_diags_json(const struct diags *d);
 void cli_print_json(json_t *j);
+
+/* `check -f`. Returns the exit status, -1 with `e`. */
+int check_manifests(const struct settings *set, const struct string_list *paths, const char *space, bool json, struct err *e);
 
 /* GET of a running Watchbill, waited for. `address` NULL: where the setting `listen` says, or what cli_set_address said. Returns the status, 0 with
  * `e` when there was no answer; the body is JSON or NULL. */

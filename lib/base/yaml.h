@@ -18,4 +18,12 @@ void yaml_emit(const json_t *tree, struct buf *out);
  * failure. The caller owns the tree. */
 json_t *yaml_read(const char *text, size_t len, struct err *e);
 
+/* One document of a stream: `line` is the first that is neither empty nor a comment, from 1. `tree` is NULL where it could not be read, and `e` says why
+ * with the line of the stream; both are the caller's for the call only. */
+typedef void (*yaml_document_fn)(void *ctx, const json_t *tree, size_t line, const struct err *e);
+
+/* Hands out the documents of a stream (UTF-8) in their order, those that are empty left out. Each is read by itself, within the limits of yaml_read: one that is
+ * wrong costs no other. */
+void yaml_read_stream(const char *text, size_t len, yaml_document_fn on_document, void *ctx);
+
 #endif

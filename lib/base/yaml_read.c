@@ -16,6 +16,7 @@ enum { MAX_TEXT = 4 * 1024 * 1024, MAX_DEPTH = 64, MAX_NODES = 200000 };
 struct reader {
 	yaml_document_t doc;
 	size_t nodes;
+	size_t lines_before; /* of the stream that the document is part of */
 	struct err *e;
 };
 
@@ -23,7 +24,7 @@ static json_t *node_to_tree(struct reader *r, yaml_node_t *n, int depth);
 
 static json_t *fail(struct reader *r, const yaml_node_t *n, const char *what)
 {
-	err_set(r->e, ERR_INPUT, "line %zu, column %zu: %s", n->start_mark.line + 1, n->start_mark.column + 1, what);
+	err_set(r->e, ERR_INPUT, "line %zu, column %zu: %s", r->lines_before + n->start_mark.line + 1, n->start_mark.column + 1, what);
 	return NULL;
 }
 
@@ -118,18 +119,18 @@ static json_t *node_to_tree(struct reader *r, yaml_node_t *n, int depth)
 	}
 }
 
-json_t *yaml_read(const char *text, size_t len, struct err *e)
+static json_t *read_document(const char *text, size_t len, size_t lines_before, struct err *e)
 {
 	if (len > MAX_TEXT) {
 		err_set(e, ERR_INPUT, "larger than %d bytes", MAX_TEXT);
 		return NULL;
 	}
 	yaml_parser_t p;
-	struct reader r = {.e = e};
+	struct reader r = {.e = e, .lines_before = lines_before};
 	yaml_parser_initialize(&p);
 	yaml_parser_set_input_string(&p, (const unsigned char *)text, len);
 	if (!yaml_parser_load(&p, &r.doc)) {
-		err_set(e, ERR_INPUT, "line %zu, column %zu: %s", p.problem_mark.line + 1, p.problem_mark.column + 1, p.problem ? p.problem : "not YAML");
+		err_set(e, ERR_INPUT, "line %zu, column %zu: %s", lines_before + p.problem_mark.line + 1, p.problem_mark.column + 1, p.problem ? p.problem : "not YAML");
 		yaml_parser_delete(&p);
 		return NULL;
 	}
@@ -138,4 +139,89 @@ json_t *yaml_read(const char *text, size_t len, struct err *e)
 	yaml_document_delete(&r.doc);
 	yaml_parser_delete(&p);
 	return tree;
+}
+
+json_t *yaml_read(const char *text, size_t len, struct err *e)
+{
+	return read_document(text, len, 0, e);
+}
+
+/* -- streams -- */
+
+/* Where a document is looked for; what was before is done with. */
+struct stream {
+	const char *at, *end;
+	size_t line; /* of `at`, from 0 */
+};
+
+static size_t line_len(const char *s, const char *end)
+{
+	const char *newline = memchr(s, '\n', (size_t)(end - s));
+	return newline ? (size_t)(newline - s) + 1 : (size_t)(end - s);
+}
+
+/* "---" or "..." at the begin of a line is a marker wherever it stands, in any scalar too. Source: YAML 1.2, c-forbidden. */
+static bool is_marker(const char *s, size_t n, const char *marker)
+{
+	return n >= 3 && memcmp(s, marker, 3) == 0 && (n == 3 || strchr(" \t\r\n", s[3]));
+}
+
+static bool is_bare(const char *s, size_t n)
+{
+	while (n && strchr(" \t\r\n", *s)) {
+		s++;
+		n--;
+	}
+	return !n || *s == '#';
+}
+
+/* The next document: everything up to the marker of another. Directives belong to the document behind them. */
+static const char *next_document(struct stream *s, size_t *len, size_t *lines_before, size_t *line)
+{
+	const char *from = s->at;
+	size_t directive = 0;
+	bool begun = false;
+	*lines_before = s->line;
+	*line = 0;
+	while (s->at < s->end) {
+		size_t n = line_len(s->at, s->end);
+		bool dashes = is_marker(s->at, n, "---"), is_over = is_marker(s->at, n, "...");
+		if (dashes && begun)
+			break;
+		if (!begun && *s->at == '%')
+			directive = s->line + 1;
+		else
+			begun |= dashes || !is_bare(s->at, n);
+		size_t skip = dashes ? 3 : 0;
+		if (!*line && begun && !is_over && !is_bare(s->at + skip, n - skip))
+			*line = s->line + 1;
+		s->at += n;
+		s->line++;
+		if (is_over)
+			break;
+	}
+	if (!begun)
+		*line = directive; /* of no document, which is a mistake */
+	*len = (size_t)(s->at - from);
+	return from;
+}
+
+void yaml_read_stream(const char *text, size_t len, yaml_document_fn on_document, void *ctx)
+{
+	struct stream s = {text, text + len, 0};
+	if (len >= 2 && (memcmp(text, "\xfe\xff", 2) == 0 || memcmp(text, "\xff\xfe", 2) == 0)) {
+		struct err e = {0};
+		err_set(&e, ERR_INPUT, "line 1, column 1: UTF-16 is not read here; write UTF-8");
+		on_document(ctx, NULL, 1, &e);
+		return;
+	}
+	while (s.at < s.end) {
+		size_t n, before, line;
+		struct err e = {0};
+		const char *document = next_document(&s, &n, &before, &line);
+		json_t *tree = line ? read_document(document, n, before, &e) : NULL;
+		if (line && !json_is_null(tree))
+			on_document(ctx, tree, line, &e);
+		json_decref(tree);
+	}
 }

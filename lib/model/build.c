@@ -124,7 +124,8 @@ static void drop_refused_scrapes(const struct build_ctx *c, struct desired_servi
 			continue;
 		}
 		s->leaves_out = true;
-		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, "scrapePort", w->scrapes[i].index), "Mend the label; the scrape comes back by itself.",
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, "scrapePort", w->scrapes[i].index),
+			arena_printf(&s->arena, "Mend the %s; the scrape comes back by itself.", obs_service_label_word(s->obs)),
 			"the scrape of port %s is left out: %s", w->scrapes[i].port_text, refused);
 	}
 }
@@ -173,9 +174,9 @@ static struct desired_service *service_new(
 	s->birth = d->serial;
 	labels_parse(&s->arena, obs, c->set, c->shortcuts, &s->wants, &s->diags);
 	if (obs->mended)
-		diags_add(&s->diags, DIAG_WARNING, obs->key, "", "Write the service's labels in UTF-8.", "bytes that are not valid UTF-8 are read as question marks");
+		diags_add(&s->diags, DIAG_WARNING, obs->key, "", arena_printf(&s->arena, "Write the service's %ss in UTF-8.", obs_service_label_word(obs)), "bytes that are not valid UTF-8 are read as question marks");
 	if (!s->wants.n_scrapes && !s->wants.n_alerts && !s->diags.v.n && !asks_others(c->set, obs))
-		diags_add(&s->diags, DIAG_WARNING, obs->key, "", "Add " LABEL_PREFIX "scrapePort or alert labels.",
+		diags_add(&s->diags, DIAG_WARNING, obs->key, "", arena_printf(&s->arena, "Add " LABEL_PREFIX "scrapePort or alert %ss.", obs_service_label_word(obs)),
 			"the service is opted in but asks for nothing");
 	if (obs->n_bad_targets)
 		diags_add(&s->diags, DIAG_ERROR, obs->key, "nodeInfo", "Write nodeInfo as [[\"NODE\",\"ADDRESS\"],...] with addresses or host names.",
@@ -497,7 +498,7 @@ static void report_twice(const struct obs_service *used, const struct obs_servic
 {
 	if (*used->kind && *other->kind && strcmp(used->orchestrator, other->orchestrator) == 0)
 		diags_add(d, DIAG_WARNING, other->key, "", "Take the annotations off one of the two.",
-			"a %s and a %s of this name both opt in, and they both know this service by it; the %s is used", used->kind, other->kind, used->kind);
+			"the %s and the pods of the %s of the same name are both annotated; the %s counts", used->kind, other->kind, used->kind);
 	else
 		diags_add(d, DIAG_WARNING, other->key, "", "Remove the service from one of the two.", "sources %s and %s both know this service; that of %s is used",
 			used->orchestrator, other->orchestrator, used->orchestrator);

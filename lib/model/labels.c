@@ -106,7 +106,7 @@ static void report_misspelling(struct parse *p, const struct obs_label *l, const
 	size_t n = strlen(base), m = near ? strlen(near) : 0;
 	if (near && (strcasecmp(near, base) == 0 || (n > 5 && n + 1 >= m && m + 1 >= n)))
 		diags_add(p->d, DIAG_WARNING, p->s->key, l->key, arena_printf(p->a, "Write " LABEL_PREFIX "%s if that was meant.", near),
-			"no such label; it has no effect");
+			"no such %s; it has no effect", obs_service_label_word(p->s));
 }
 
 static struct label_set *set_of(struct parse *p, const char *index)
@@ -125,7 +125,8 @@ static void sort_in(struct parse *p, const struct obs_label *l)
 	const char *index = rest[base_len] ? rest + base_len + 1 : "";
 	size_t i = def_index(rest, base_len);
 	if (!text_is_utf8(l->key, strlen(l->key)) || (i < n_label_defs && !text_is_utf8(l->value, strlen(l->value)))) {
-		diags_add(p->d, DIAG_ERROR, p->s->key, l->key, "Write the label in UTF-8.", "the label is not valid UTF-8; it is left out");
+		diags_add(p->d, DIAG_ERROR, p->s->key, l->key, arena_printf(p->a, "Write the %s in UTF-8.", obs_service_label_word(p->s)),
+			"the %s is not valid UTF-8; it is left out", obs_service_label_word(p->s));
 		return;
 	}
 	if (i == n_label_defs) {
@@ -134,12 +135,12 @@ static void sort_in(struct parse *p, const struct obs_label *l)
 	}
 	if (rest[base_len] && (!label_defs[i].indexed || !*index)) {
 		diags_add(p->d, DIAG_WARNING, p->s->key, l->key, arena_printf(p->a, "Write " LABEL_PREFIX "%s.", label_defs[i].name),
-			"this label takes no index; it has no effect");
+			"this %s takes no index; it has no effect", obs_service_label_word(p->s));
 		return;
 	}
 	if (strlen(l->value) > VALUE_MAX_BYTES) {
-		diags_add(p->d, DIAG_ERROR, p->s->key, l->key, "Shorten the value.", "the value is longer than %d bytes; the label is left out",
-			VALUE_MAX_BYTES);
+		diags_add(p->d, DIAG_ERROR, p->s->key, l->key, "Shorten the value.", "the value is longer than %d bytes; the %s is left out",
+			VALUE_MAX_BYTES, obs_service_label_word(p->s));
 		return;
 	}
 	set_of(p, index)->value[i] = l->value;
@@ -257,7 +258,7 @@ static void read_scrape(struct parse *p, const struct label_set *set, struct wan
 	}
 	w.by_name = type && strcmp(type, "static_configs") == 0;
 	if (type && *type && !w.by_name)
-		bad(p, set, "scrapeType", "Write static_configs, or leave the label out.", "is not known; each task is scraped");
+		bad(p, set, "scrapeType", arena_printf(p->a, "Write static_configs, or leave the %s out.", obs_service_label_word(p->s)), obs_service_is_kubernetes(p->s) ? "is not known; each address is scraped" : "is not known; each task is scraped");
 	if (!network && p->n_sets && !*p->sets[0].index)
 		network = get(&p->sets[0], "scrapeNetwork");
 	w.network = network && *network ? network : NULL;
@@ -472,8 +473,9 @@ static void sort_in_all(struct parse *p)
 			sort_in(p, l);
 	}
 	if (n_left_out)
-		diags_add(p->d, DIAG_ERROR, p->s->key, "", "Shorten the labels, or raise the setting service-max-label-bytes.",
-			"the service's labels have %zu bytes, more than service-max-label-bytes allows (%zu); the last %zu labels are left out", bytes, most, n_left_out);
+		diags_add(p->d, DIAG_ERROR, p->s->key, "", arena_printf(p->a, "Shorten the %ss, or raise the setting service-max-label-bytes.", obs_service_label_word(p->s)),
+			"the service's %ss have %zu bytes, more than service-max-label-bytes allows (%zu); the last %zu %ss are left out", obs_service_label_word(p->s), bytes, most,
+			n_left_out, obs_service_label_word(p->s));
 }
 
 void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, const struct shortcuts *lib, struct wants *out, struct diags *d)
@@ -520,8 +522,8 @@ char *labels_docs(void)
 	AUTO_BUF b = BUF_INIT(1 << 20);
 	buf_add_str(&b, "# Labels\n\n"
 					"<!-- Generated from the table in lib/model/labels.c by `make docs`. -->\n\n"
-					"Labels of a service (in a stack file: under `deploy.labels`), and on Kubernetes annotations of a Service or a workload, or of a namespace,\n"
-					"whose annotations hold for all that is in it. Where *indexed* says yes, the label may carry an index or a name of its\n"
+					"Labels of a service (in a stack file: under `deploy.labels`), and on Kubernetes annotations of a Service or of pods (in a workload's\n"
+					"template: `spec.template.metadata`), or of a namespace, whose annotations hold for all that is in it; `com.df.notify` on it opts its Services in. Where *indexed* says yes, the label may carry an index or a name of its\n"
 					"own, in any number and with gaps: `com.df.alertName.1`, `com.df.scrapePort.web`. What belongs together carries the same index.\n"
 					"A label that cannot be used costs only its own scrape or alert; `watchbill explain SERVICE` and `/api/v1/status` name it and the remedy.\n\n"
 					"| label | value | indexed | meaning |\n|---|---|---|---|\n");

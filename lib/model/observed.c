@@ -205,6 +205,11 @@ bool obs_service_is_kubernetes(const struct obs_service *s)
 	return strcmp(s->orchestrator, "kubernetes") == 0;
 }
 
+const char *obs_service_label_word(const struct obs_service *s)
+{
+	return obs_service_is_kubernetes(s) ? "annotation" : "label";
+}
+
 const char *obs_service_label(const struct obs_service *s, const char *key)
 {
 	return obs_labels_find(s->labels, s->n_labels, key);
@@ -286,6 +291,19 @@ void obs_part_unref(struct obs_part *p)
 	free(p);
 }
 
+static struct obs_service *find_by_full_name(const struct obs_part *p, const char *name)
+{
+	struct obs_service *found = NULL;
+	for (size_t i = 0; i < p->n; i++) {
+		if (strcmp(p->services[i]->full_name, name) != 0)
+			continue;
+		if (found && strcmp(found->key, p->services[i]->key) != 0)
+			return NULL;
+		found = found ? found : p->services[i];
+	}
+	return found;
+}
+
 struct obs_service *obs_part_find(const struct obs_part *p, const char *key)
 {
 	if (!p || !p->n)
@@ -295,10 +313,7 @@ struct obs_service *obs_part_find(const struct obs_part *p, const char *key)
 	struct obs_service **s = bsearch(&want, p->services, p->n, sizeof *p->services, service_cmp);
 	while (s && s > p->services && service_cmp(s - 1, s) == 0)
 		s--;
-	for (size_t i = 0; !s && i < p->n; i++)
-		if (strcmp(p->services[i]->full_name, key) == 0)
-			s = &p->services[i];
-	return s ? *s : NULL;
+	return s ? *s : find_by_full_name(p, key);
 }
 
 /* -- the JSON form -- */

@@ -122,6 +122,8 @@ void obs_service_seal(struct obs_service *s);
 struct obs_service *obs_service_ref(struct obs_service *s);
 void obs_service_unref(struct obs_service *s);
 bool obs_service_is_kubernetes(const struct obs_service *s);
+/* What the orchestrator calls the labels that are ours: "label" or "annotation". */
+const char *obs_service_label_word(const struct obs_service *s);
 /* Value of a label among those sorted by key, NULL without it. */
 const char *obs_labels_find(const struct obs_label *labels, size_t n, const char *key);
 /* Value of a label, NULL without it. */
@@ -138,7 +140,7 @@ struct obs_part *obs_part_new(const char *source, uint64_t revision, struct obs_
 void obs_part_set_nodes(struct obs_part *p, struct obs_node **nodes_take, size_t n);
 struct obs_part *obs_part_ref(struct obs_part *p);
 void obs_part_unref(struct obs_part *p);
-/* By key, else by full name. NULL when the part has no such service. */
+/* By key, else by full name if it is one service's alone. NULL when the part has no such service. */
 struct obs_service *obs_part_find(const struct obs_part *p, const char *key);
 
 /* The JSON form, as `watchbill render --from` reads it and golden cases are written in: docs/api.md, "Observed services". What is missing

@@ -74,13 +74,14 @@ static const char *all_forms(struct arena *a)
 
 static int read_template(struct reading *r, const char *text, bool expression, struct template *out)
 {
+	*out = (struct template){0};
 	if (template_parse(&r->lib->arena, text, expression, out, &r->e) < 0) {
 		r->remedy = all_forms(&r->lib->arena);
 		return -1;
 	}
 	if (out->n_values > r->out->n_values)
 		r->out->n_values = out->n_values;
-	r->out->uses_replicas |= out->uses_replicas;
+	r->out->uses_replicas |= !expression && out->uses_replicas;
 	return 0;
 }
 
@@ -108,16 +109,29 @@ static int read_texts(struct reading *r, const char *member, const json_t *map, 
 	return 0;
 }
 
-static int read_expression(struct reading *r, const json_t *v)
+static int read_expression(struct reading *r, const char *member, const json_t *v, const char **source, struct template *out)
 {
 	const char *text = v ? scalar(&r->lib->arena, v) : NULL;
 	size_t n = text ? strlen(text) : 0;
 	while (n && strchr(" \t\r\n", text[n - 1]))
 		n--;
 	if (!n)
-		return fail(r, REMEDY_FORM, "there is no expression:", "expanded");
-	r->out->source = arena_strndup(&r->lib->arena, text, n);
-	return read_template(r, r->out->source, true, &r->out->expression);
+		return fail(r, REMEDY_FORM, "there is no expression:", member);
+	*source = arena_strndup(&r->lib->arena, text, n);
+	return read_template(r, *source, true, out);
+}
+
+/* One for each orchestrator where they differ; at least one. */
+static int read_expressions(struct reading *r, const json_t *tree)
+{
+	struct shortcut *s = r->out;
+	const json_t *kubernetes = json_object_get(tree, "kubernetes"), *expanded = json_object_get(tree, "expanded");
+	if (kubernetes && read_expression(r, "kubernetes", kubernetes, &s->kubernetes_source, &s->kubernetes) < 0)
+		return -1;
+	if ((expanded || !kubernetes) && read_expression(r, "expanded", expanded, &s->source, &s->expression) < 0)
+		return -1;
+	s->is_swarms = s->source && strstr(s->source, "container_label_com_docker_");
+	return 0;
 }
 
 static void read_words(struct reading *r, const json_t *tree)
@@ -136,7 +150,7 @@ static void read_words(struct reading *r, const json_t *tree)
 
 static int read_shortcut(struct reading *r, const json_t *tree)
 {
-	static const char *const members[] = {"expanded", "annotations", "labels", "about", "values"};
+	static const char *const members[] = {"expanded", "kubernetes", "annotations", "labels", "about", "values"};
 	const char *key;
 	json_t *v;
 	if (!json_is_object(tree))
@@ -149,7 +163,7 @@ static int read_shortcut(struct reading *r, const json_t *tree)
 			return fail(r, REMEDY_FORM, "unknown member", key);
 	}
 	read_words(r, tree);
-	if (read_expression(r, json_object_get(tree, "expanded")) < 0)
+	if (read_expressions(r, tree) < 0)
 		return -1;
 	return read_texts(r, "annotations", json_object_get(tree, "annotations"), &r->out->annotations, &r->out->n_annotations) < 0 ||
 				   read_texts(r, "labels", json_object_get(tree, "labels"), &r->out->labels, &r->out->n_labels) < 0

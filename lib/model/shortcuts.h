@@ -22,12 +22,15 @@ struct shortcut {
 	const char *about;	/* one sentence, "" without */
 	const char **value_names;
 	size_t n_value_names;
-	const char *source; /* of the expression */
+	const char *source;	  /* of the expression; NULL: there is one for Kubernetes only */
+	bool is_swarms;		  /* it selects containers by labels that only Docker Swarm gives them */
 	struct template expression;
+	const char *kubernetes_source; /* of the one for services of Kubernetes; NULL: the same */
+	struct template kubernetes;
 	struct shortcut_text *annotations, *labels; /* sorted by key */
 	size_t n_annotations, n_labels;
 	size_t n_values; /* how many it takes */
-	bool uses_replicas;
+	bool uses_replicas; /* its texts do */
 };
 
 struct shortcuts {

@@ -4,6 +4,7 @@
  *
  * An operator counts only in front of an '@', so that a name may have one of these words in it. */
 #include "base/text.h"
+#include "model/pods.h"
 #include "model/shortcuts.h"
 
 #include <stdarg.h>
@@ -17,6 +18,7 @@ struct operand {
 	const char *operator; /* in front of it: "and"; NULL for the first */
 	const char *text;
 	const struct shortcut *shortcut;
+	const struct template *expression; /* of the shortcut, for the service's orchestrator */
 	const char **values;
 	size_t n_values;
 };
@@ -29,6 +31,7 @@ struct expansion {
 	struct want_alert asked; /* as the labels say */
 	struct diags *d;
 	const char *label;
+	const char *pods; /* of the service, where there are any */
 	struct operand operands[OPERANDS_MAX];
 	size_t n;
 };
@@ -136,10 +139,28 @@ static const char *with_all_values(struct arena *a, const struct shortcut *s)
 	return out;
 }
 
-static bool check_operand(struct expansion *x, const struct operand *o)
+/* The form for the service's orchestrator; NULL where there is none, and a diag says so. */
+static const struct template *expression_of(struct expansion *x, const struct operand *o)
+{
+	const struct shortcut *s = o->shortcut;
+	bool on_kubernetes = obs_service_is_kubernetes(x->s);
+	if (on_kubernetes && s->kubernetes_source)
+		return &s->kubernetes;
+	const char *missing = !s->source ? "has an expression for Kubernetes only"
+						  : on_kubernetes && s->is_swarms ? "selects containers by labels of Docker Swarm and has no expression for Kubernetes" : NULL;
+	if (!missing)
+		return &s->expression;
+	refuse(x, o->text, arena_printf(x->a, "Add `%s` to the shortcut in %s: docs/shortcuts.md.", on_kubernetes ? "kubernetes" : "expanded", s->file), "%s", missing);
+	return NULL;
+}
+
+static bool check_operand(struct expansion *x, struct operand *o)
 {
 	const struct shortcut *s = o->shortcut;
 	size_t given = 0;
+	o->expression = expression_of(x, o);
+	if (!o->expression)
+		return false;
 	while (given < o->n_values && *o->values[given])
 		given++;
 	if (given < s->n_values)
@@ -147,9 +168,9 @@ static bool check_operand(struct expansion *x, const struct operand *o)
 			s->n_values, s->n_values == 1 ? "" : "s", value_names(x->a, s), given);
 	if (o->n_values > s->n_values)
 		warn(x, o->text, "Leave the surplus values out.", arena_printf(x->a, "has more values than the %zu it takes; the others have no effect", s->n_values));
-	if (s->uses_replicas && x->s->replicas < 0)
+	if ((s->uses_replicas || o->expression->uses_replicas) && x->s->replicas < 0)
 		return refuse(x, o->text, "Take a shortcut that does not count replicas, such as @targets_up_below, or write the number in an expression.",
-			"compares with the number of replicas, and a global service has none");
+			"compares with the number of replicas, and a %s has none", *x->s->kind ? x->s->kind : "global service");
 	return true;
 }
 
@@ -182,7 +203,7 @@ static bool read_operands(struct expansion *x, const char *expr)
 static const char *render(struct expansion *x, const struct operand *o, const struct template *t)
 {
 	AUTO_BUF b = BUF_INIT(TEMPLATE_RESULT_MAX_BYTES);
-	const struct template_scope scope = {.service = x->s, .alert = &x->asked, .values = o->values};
+	const struct template_scope scope = {.service = x->s, .alert = &x->asked, .values = o->values, .pods = x->pods};
 	struct template_fault f = {0};
 	if (!template_render(t, &scope, &b, &f)) {
 		refuse(x, o->text, f.remedy, "cannot be used: \"%.60s\" %s", f.text, f.what);
@@ -258,7 +279,7 @@ static bool write_alert(struct expansion *x)
 	struct pairs annotations = with_room(x->a, &x->asked.annotations, room);
 	for (size_t i = 0; i < x->n; i++) {
 		const struct operand *o = &x->operands[i];
-		const char *text = render(x, o, &o->shortcut->expression);
+		const char *text = render(x, o, o->expression);
 		if (!text || !add_texts(x, o, o->shortcut->annotations, o->shortcut->n_annotations, &annotations, x->asked.annotations.n))
 			return false;
 		expr = join(x->a, expr, o->operator, text);
@@ -282,5 +303,6 @@ bool shortcuts_is_shortcut(const char *expr)
 bool shortcuts_expand(const struct shortcuts *lib, struct arena *a, const struct obs_service *s, struct want_alert *w, struct diags *d)
 {
 	struct expansion x = {.lib = lib, .a = a, .s = s, .w = w, .asked = *w, .d = d, .label = label_name(a, "alertIf", w->index)};
+	x.pods = obs_service_is_kubernetes(s) ? pods_pattern(a, s) : "";
 	return read_operands(&x, w->expr) && write_alert(&x);
 }

@@ -15,6 +15,8 @@ enum place { OUTSIDE, IN_DOUBLE, IN_SINGLE, IN_BACKTICKS, IN_COMMENT, IN_TEXT };
 enum form {
 	PUT_TEXT,
 	PUT_SERVICE_NAME,
+	PUT_NAMESPACE,
+	PUT_PODS,
 	PUT_ALERT_NAME,
 	PUT_ALERT_NAME_FORMATTED,
 	PUT_ALERT_FOR,
@@ -40,6 +42,8 @@ static const struct {
 	bool argument;
 } forms[] = {
 	{".Alert.ServiceName", PUT_SERVICE_NAME, false},
+	{".Alert.Namespace", PUT_NAMESPACE, false},
+	{".Alert.Pods", PUT_PODS, false},
 	{".Alert.AlertName", PUT_ALERT_NAME, false},
 	{".Alert.AlertNameFormatted", PUT_ALERT_NAME_FORMATTED, false},
 	{".Alert.AlertFor", PUT_ALERT_FOR, false},
@@ -54,7 +58,7 @@ enum { N_FORMS = sizeof forms / sizeof *forms };
 
 const char *const template_forms[] = {"{{ .Alert.ServiceName }}", "{{ .Alert.AlertName }}", "{{ .Alert.AlertNameFormatted }}", "{{ .Alert.AlertFor }}",
 	"{{ .Alert.AlertIf }}", "{{ .Alert.Replicas }}", "{{ .Alert.AlertPersistent }}", "{{ index .Alert.AlertLabels \"KEY\" }}",
-	"{{ index .Alert.AlertAnnotations \"KEY\" }}", "{{ index .Values NUMBER }}", NULL};
+	"{{ index .Alert.AlertAnnotations \"KEY\" }}", "{{ index .Values NUMBER }}", "{{ .Alert.Namespace }}", "{{ .Alert.Pods }}", NULL};
 
 /* -- parsing -- */
 
@@ -233,7 +237,11 @@ static const char *text_of(const struct template_part *part, const struct templa
 	case PUT_TEXT:
 		return part->text;
 	case PUT_SERVICE_NAME:
-		return s->service->name;
+		return s->service->key;
+	case PUT_NAMESPACE:
+		return s->service->space;
+	case PUT_PODS:
+		return s->pods ? s->pods : "";
 	case PUT_ALERT_NAME:
 		return s->alert->name;
 	case PUT_ALERT_NAME_FORMATTED:

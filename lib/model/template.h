@@ -29,6 +29,7 @@ struct template_scope {
 	const struct obs_service *service;
 	const struct want_alert *alert; /* as its labels say: `expr` is the shortcut's text */
 	const char *const *values;		/* at least n_values */
+	const char *pods;				/* a pattern, as of pods_pattern; NULL: "" */
 };
 
 /* What cannot be rendered: a sentence that begins with the text at fault. */

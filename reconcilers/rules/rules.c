@@ -43,7 +43,8 @@ static void render_rule(const struct build_ctx *c, struct desired_service *s, si
 	s->leaves_out |= check.left_out;
 	if (refused) {
 		struct blame blame = blame_find(w, refused);
-		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, blame.label, w->index), "Mend the label; the alert comes back by itself.",
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, blame.label, w->index),
+			arena_printf(&s->arena, "Mend the %s; the alert comes back by itself.", obs_service_label_word(s->obs)),
 			"alert \"%.100s\" is left out: %s", w->name, refused);
 		diags_point_at(&s->diags, blame.text, blame.at);
 		json_decref(tree);

@@ -13,10 +13,29 @@
 
 enum { MAX_LABELS = 24, MAX_SERVICES = 4 };
 
+/* Ports with hostile names, on the Service and on one of two pods. */
+static void make_kubernetes(struct obs_service *s, uint8_t which, const char *one, const char *other)
+{
+	struct arena *a = &s->arena;
+	s->kind = which % 8 == 3 ? "Service" : "Deployment";
+	s->reached_on = "pods";
+	s->ports = ARENA_ARRAY(a, struct obs_port, 2);
+	s->ports[s->n_ports++] = (struct obs_port){arena_strdup(a, one), 80};
+	s->ports[s->n_ports++] = (struct obs_port){arena_strdup(a, other), 81};
+	for (size_t i = 0; i < s->n_tasks; i++) {
+		s->tasks[i].network = s->reached_on;
+		s->tasks[i].pod = s->tasks[i].id = arena_strdup(a, i ? one : other);
+		s->tasks[i].ports = s->ports;
+		s->tasks[i].n_ports = 2 - i;
+	}
+}
+
 static struct obs_service *service_of(struct fuzz_input *in)
 {
 	AUTO_FREE char *name = fuzz_string(in), *network = fuzz_string(in), *node = fuzz_string(in);
-	struct obs_service *s = obs_service_new("push", fuzz_byte(in) % 8 ? "" : "ns", name);
+	uint8_t where = fuzz_byte(in);
+	bool on_kubernetes = where % 4 == 3;
+	struct obs_service *s = obs_service_new(on_kubernetes ? "kubernetes" : "push", where % 8 && !on_kubernetes ? "" : "ns", name);
 	struct arena *a = &s->arena;
 	s->opted_in = true;
 	s->created_ms = fuzz_byte(in);
@@ -36,6 +55,8 @@ static struct obs_service *service_of(struct fuzz_input *in)
 	s->tasks = ARENA_ARRAY(a, struct obs_task, 2);
 	s->tasks[s->n_tasks++] = (struct obs_task){"10.0.0.1", "n", "1", "", obs_node_new("", node)};
 	s->tasks[s->n_tasks++] = (struct obs_task){"fd00::1", s->networks[0], arena_strdup(a, node), "", obs_node_new("", "")};
+	if (on_kubernetes)
+		make_kubernetes(s, where, network, node);
 	obs_service_seal(s);
 	return s;
 }
@@ -161,6 +182,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	settings_set(&set, setting_find("target-labels"), "env,x.y", "fuzz", &e);
 	set.scrape_layout = LAYOUT_JOBS + how % 3;
 	set.alert_names = how / 4 % 2;
+	set.prometheus_annotations = how / 8 % 2;
 	struct obs_service **list = xcalloc(MAX_SERVICES + 1, sizeof *list);
 	size_t n = 0;
 	list[n++] = bystander();

@@ -84,7 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct shortcuts *built_in;
 	struct shortcuts *lib = shortcuts_new(&file, 1);
 	built_in = built_in ? built_in : shortcuts_new(NULL, 0);
-	struct obs_service *s = obs_service_new("push", "", name);
+	struct obs_service *s = size % 2 ? obs_service_new("kubernetes", "n", name) : obs_service_new("push", "", name);
+	s->kind = size % 4 == 1 ? "Service" : "Deployment";
 	s->replicas = (int64_t)size % 4 - 1;
 	assert_diags(&lib->diags);
 	for (size_t i = 0; i < built_in->n; i++) {

@@ -131,5 +131,122 @@ class SameVerdicts(unittest.TestCase):
         self.assert_same(wb)
 
 
+SHOP = """\
+# Source: shop/templates/service.yaml
+apiVersion: v1
+kind: Service
+metadata:
+  name: shop
+  namespace: shop-ns
+  annotations:
+    com.df.notify: "true"
+    com.df.scrapePort: http
+    com.df.alertName: mem
+    com.df.alertIf: "@service_mem_limit:0.8"
+spec:
+  ports: [{name: http, port: 80}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop-ns}
+spec:
+  template:
+    metadata: {annotations: {com.df.notify: "true", com.df.scrapePort: web, com.df.alertName: x, com.df.alertIf: "up ==== 0"}}
+    spec: {containers: [{name: c, ports: [{name: http, containerPort: 8080}]}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c, annotations: {com.df.notify: "true"}}
+---
+a: [
+---
+apiVersion: v1
+kind: Service
+metadata: {name: bare, annotations: {com.df.notify: "true", com.df.scrapPort: "80"}}
+"""
+GOOD = "apiVersion: v1\nkind: Service\nmetadata: {name: good, annotations: {com.df.notify: 'true', com.df.scrapePort: '80'}}\n"
+
+
+class Manifests(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.dir = TempDir()
+        self.addCleanup(self.dir.cleanup)
+
+    def write(self, name, text):
+        path = os.path.join(self.dir / "m", name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def check(self, *args, stdin=None):
+        return subprocess.run([harness.binary(), "check", *args], input=stdin, capture_output=True, text=True, timeout=60, env=harness.clean_environment())
+
+    def test_file_line_object_annotation(self):
+        path = self.write("shop.yaml", SHOP)
+        done = self.check("-f", path)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        lines = done.stdout.splitlines()
+        heads = [line.split(" (")[0].split(": 1:6")[0] for line in lines if not line.startswith(" ")]      # behind it Prometheus' own words
+        self.assertEqual(heads, [
+            path + ": error: line 28, column 1: did not find expected node content",
+            path + ":15: error: Deployment shop-ns/cart: com.df.scrapePort: no port is called \"web\"; those of this Deployment are http",
+            path + ":15: error: Deployment shop-ns/cart: com.df.alertIf: alert \"x\" is left out: could not parse expression",
+            path + ":29: warning: Service default/bare: com.df.scrapPort: no such annotation; it has no effect"])
+        self.assertIn("      up ==== 0", lines)
+
+    def test_json(self):
+        path = self.write("shop.yaml", SHOP)
+        told = json.loads(self.check("-f", path, "--output", "json", "--namespace", "other").stdout)
+        self.assertFalse(told["ok"])
+        self.assertEqual([(d["file"], d.get("line"), d.get("kind"), d["service"]) for d in told["diags"]],
+                         [(path, None, None, ""), (path, 15, "Deployment", "shop-ns/cart"), (path, 15, "Deployment", "shop-ns/cart"), (path, 29, "Service", "other/bare")])
+
+    def test_what_comes_out_of_helm(self):
+        done = self.check("-f", "-", stdin=SHOP)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("standard input:15: error: Deployment shop-ns/cart", done.stdout)
+        done = self.check("-f", "-", stdin=GOOD)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def test_a_directory(self):
+        self.write("good.yaml", GOOD)
+        self.write("deep/er/bad.yml", GOOD.replace("good", "bad").replace("'80'", "'x y'"))
+        self.write("deep/worse.json", json.dumps({"kind": "List", "items": [yaml.safe_load(GOOD.replace("good", "worse").replace("scrapePort", "scrapeport"))]}))
+        self.write("README.md", "{{ not YAML")
+        self.write(".git/x.yaml", "a: [")
+        self.write("deep/values.yaml", "replicas: 3\n")
+        os.symlink(".", os.path.join(self.dir / "m", "loop"))
+        done = self.check("-f", self.dir / "m")
+        root = str(self.dir / "m")
+        self.assertEqual([line.split(": ")[:3] for line in done.stdout.splitlines() if not line.startswith(" ")],
+                         [[root + "/deep/er/bad.yml:1", "error", "Service default/bad"], [root + "/deep/worse.json:1", "warning", "Service default/worse"]])
+        self.assertEqual(done.returncode, 1)
+
+    def test_several(self):
+        one, other = self.write("a.yaml", GOOD), self.write("b.txt", GOOD.replace("good", "b").replace("'80'", "'x y'"))
+        done = self.check("-f", one, "-f", other)
+        self.assertEqual([line.split(":")[0] for line in done.stdout.splitlines() if not line.startswith(" ")], [other])
+
+    def test_settings_count(self):
+        path = self.write("a.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: a, annotations: {prometheus.io/scrape: 'true', prometheus.io/port: 'x y'}}\n")
+        self.assertEqual(self.check("-f", path).stdout, "")
+        self.assertIn("prometheus.io/port: \"x y\" is no port", self.check("-f", path, "--prometheus-annotations").stdout)
+
+    def test_what_cannot_be_done(self):
+        path = self.write("a.yaml", GOOD)
+        for args, words in ((("-f", self.dir / "none"), "none"), (("-f",), "a value is missing"), (("-f", path, "--migrate"), "--migrate"), (("-f", path, "stack.yml"), "a stack file"),
+                            ((), "which file?"), ((path,), "watchbill check -f")):
+            done = self.check(*args)
+            self.assertEqual(done.returncode, 2, args)
+            self.assertIn(words, done.stderr)
+
+    def test_a_template_is_recognised(self):
+        path = self.write("t.yaml", "{{- if .Values.x }}\nkind: Service\n{{- end }}\n")
+        self.assertIn("helm template CHART | watchbill check -f -", self.check("-f", path).stdout)
+
+
 if __name__ == "__main__":
     harness.main()

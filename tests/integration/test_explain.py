@@ -340,6 +340,19 @@ class Sources(Case):
         self.assertEqual(wb.push("reconfigure", serviceName="web", scrapePort=str(self.patient.port)).status, 200)
         self.fails(wb, "label", "sources swarm and push both know this service", "Remove the service from one of the two")
 
+    def test_a_name_with_a_slash(self):
+        self.service(name="shop", scrapePort=self.patient.port)
+        wb = self.watchbill("--sources", "swarm,push")
+        self.is_well(wb, "shop")
+        self.assertEqual(wb.push("reconfigure", serviceName="default/shop", scrapePort=str(self.patient.port), nodeInfo='[["n1","127.0.0.1","id"]]').status, 200)
+        for name in ("default/shop", "default%2Fshop", "default%2fshop"):
+            wait_for(lambda: wb.get("/api/v1/services/%s/explain" % name).json().get("ok"), 20, lambda: wb.get("/api/v1/services/%s/explain" % name).body)
+            self.assertEqual(wb.get("/api/v1/services/%s/explain" % name).json()["service"], "default/shop")
+        self.assertEqual(wb.get("/api/v1/services/shop/explain").json()["service"], "shop")
+        told = subprocess.run([harness.binary(), "explain", "default/shop", "--address", wb.url], capture_output=True, text=True, timeout=20, env=harness.clean_environment())
+        self.assertEqual((told.returncode, told.stdout.splitlines()[0]), (0, "default/shop"), told.stdout + told.stderr)
+        self.assertEqual(wb.metric("watchbill_expected_targets", job="default/shop"), 0)
+
     def test_extra_scrape_file_that_is_left_out(self):
         configs = self.dir / "configs"
         os.mkdir(configs)

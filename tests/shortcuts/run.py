@@ -4,8 +4,9 @@
 Usage: run.py [NAME...]     WATCHBILL names the program, PROMTOOL another promtool; 77 when there is none.
 
 NAME.yml is a promtool test file for the shortcut @NAME. Its first line says what the label is and, where it matters, how many replicas the
-service `web` has: `# alertIf=@replicas_running replicas=3`. The rule is rendered by the program itself into rules.yml. A shortcut without a file,
-a file without a shortcut, and a file that does not both expect an alert and expect none are failures.
+service `web` has: `# alertIf=@replicas_running replicas=3`. The rule is rendered by the program itself into rules.yml. NAME.kubernetes.yml is the
+same for its Kubernetes form, if it has one, as an annotation of the Deployment `web` in the namespace `shop-ns`. A form without a file, a file
+without a form, and a file that does not both expect an alert and expect none are failures.
 """
 import json
 import os
@@ -28,20 +29,25 @@ TIMEOUT_S = 60
 
 def known_shortcuts():
     page = subprocess.run([WATCHBILL, "docs", "shortcuts"], env=ENVIRONMENT, check=True, capture_output=True, text=True, timeout=TIMEOUT_S).stdout
-    return re.findall(r"^### `@([^:`]+)", page, re.MULTILINE)
+    sections = re.split(r"^### `@", page, flags=re.MULTILINE)[1:]
+    names = [(re.match(r"[^:`]+", s)[0], "\nOn Kubernetes:\n" in s) for s in sections]
+    return [n for n, _ in names] + [f"{n}.kubernetes" for n, has in names if has]
 
 
 def render(first_line, name, into):
-    head = re.fullmatch(r"# alertIf=(@([^:\s]+)\S*)(?: replicas=(\d+))?", first_line)
-    if not head or head[2] != name:
+    head = re.fullmatch(r"# alertIf=(@([^:\s]+)\S*)(?: replicas=(\d+))?( kubernetes)?", first_line)
+    if not head or head[2] + (".kubernetes" if head[4] else "") != name:
         raise ValueError(f"the first line is not `# alertIf=@{name}...`")
     labels = {"com.df.notify": "true", "com.df.alertName": "it", "com.df.alertIf": head[1]}
-    (into / "observed.json").write_text(json.dumps({"services": [{"name": "web", "replicas": int(head[3] or 1), "labels": labels}]}))
+    service = {"name": "web", "replicas": int(head[3] or 1), "labels": labels}
+    if head[4]:
+        service |= {"orchestrator": "kubernetes", "kind": "Deployment", "namespace": "shop-ns"}
+    (into / "observed.json").write_text(json.dumps({"services": [service]}))
     command = [WATCHBILL, "render", "--from", into / "observed.json", "--out", into / "out", "--promtool", PROMTOOL, "--shortcuts-dir", into / "none"]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=TIMEOUT_S)
     if done.returncode:
         raise ValueError(done.stderr.strip())
-    (rules,) = (into / "out/rules").glob("*/web.yml")
+    (rules,) = (into / "out/rules").glob("*/*web.yml")
     shutil.copy(rules, into / "rules.yml")
 
 

@@ -83,6 +83,9 @@ static void parts_are_sorted_and_searched(void **state)
 	assert_null(obs_part_find(p, ""));
 	assert_null(obs_part_find(none, "a"));
 	assert_null(obs_part_find(NULL, "a"));
+	AUTO_PART *spaces = observe("[{'name':'web','namespace':'a'},{'name':'web','namespace':'b'},{'name':'db','namespace':'b'}]");
+	assert_null(obs_part_find(spaces, "web")); /* which? */
+	assert_ptr_equal(obs_part_find(spaces, "db"), obs_part_find(spaces, "b/db"));
 }
 
 /* However they come, a Service goes before a workload of its name and is the one that is found. */
@@ -98,7 +101,7 @@ static void a_service_goes_before_a_workload(void **state)
 		AUTO_PART *p = observe(list);
 		ROW_STR(rows[i], p->services[0]->kind, "Service");
 		ROW_STR(rows[i], p->services[1]->kind, "Deployment");
-		ROW_CHECK(rows[i], obs_part_find(p, "shop/web") == p->services[0]);
+		ROW_CHECK(rows[i], obs_part_find(p, "shop/web") == p->services[0] && obs_part_find(p, "web") == p->services[0]);
 	}
 }
 

@@ -202,6 +202,54 @@ static void F034_template_forms(void **state)
 		"@foo:one,2", "x{s=\"go-demo\"} < 4 + 2\nlabel a: one\n");
 }
 
+/* -- orchestrators -- */
+
+#define FORMS "'@both': {expanded: a, kubernetes: b}\n'@swarm': {expanded: 'x{container_label_com_docker_swarm_service_name=\"y\"}'}\n'@kube': {kubernetes: k}\n" \
+			  "'@same': {expanded: 'up{job=\"{{ .Alert.ServiceName }}\"}'}\n'@counts': {expanded: '{{ .Alert.Replicas }}', kubernetes: one}\n" \
+			  "'@more': {expanded: '{{ index .Values 0 }}', kubernetes: '{{ index .Values 1 }}'}\n" \
+			  "'@pods': {kubernetes: 'x{n=\"{{ .Alert.Namespace }}\",p=~\"{{ .Alert.Pods }}\"}'}\n"
+
+static void the_orchestrator_chooses_the_form(void **state)
+{
+	static const struct {
+		const char *alert_if, *kind, *kubernetes, *swarm;
+	} rows[] = {
+		{"@both", "Deployment", "b\n", "a\n"},
+		{"@both_and_@same", "Deployment", "b and up{job=\"shop/web\"}\n", "a and up{job=\"shop/web\"}\n"},
+		{"@same", "Deployment", "up{job=\"shop/web\"}\n", "up{job=\"shop/web\"}\n"},
+		{"@kube", "Deployment", "k\n", "error shop/web com.df.alertIf.1: \"@kube\" has an expression for Kubernetes only; the alert is left out\n"},
+		{"@swarm", "Deployment", "error shop/web com.df.alertIf.1: \"@swarm\" selects containers by labels of Docker Swarm and has no expression for Kubernetes; the alert is left out\n",
+			"x{container_label_com_docker_swarm_service_name=\"y\"}\n"},
+		{"@both_or_@swarm", "Deployment", "error shop/web com.df.alertIf.1: \"@swarm\" selects containers by labels of Docker Swarm and has no expression for Kubernetes; the alert is left out\n",
+			"a or x{container_label_com_docker_swarm_service_name=\"y\"}\n"},
+		{"@counts", "DaemonSet", "one\n", "error shop/web com.df.alertIf.1: \"@counts\" compares with the number of replicas, and a DaemonSet has none; the alert is left out\n"},
+		{"@more:1", "Deployment", "error shop/web com.df.alertIf.1: \"@more:1\" takes 2 values and has 1; the alert is left out\n",
+			"error shop/web com.df.alertIf.1: \"@more:1\" takes 2 values and has 1; the alert is left out\n"},
+		{"@more:1,2", "Deployment", "2\n", "1\n"},
+		{"@pods", "StatefulSet", "x{n=\"shop\",p=~\"web-[0-9]+\"}\n", "error shop/web com.df.alertIf.1: \"@pods\" has an expression for Kubernetes only; the alert is left out\n"},
+	};
+	AUTO_LIB *lib = library(FORMS);
+	(void)state;
+	assert_int_equal(lib->diags.v.n, 0);
+	for (size_t i = 0; i < N_OF(rows); i++)
+		for (int on_kubernetes = 0; on_kubernetes < 2; on_kubernetes++) {
+			AUTO_ARENA a = ARENA_INIT;
+			AUTO_DIAGS d = {0};
+			AUTO_BUF out = BUF_INIT(1 << 16);
+			struct obs_service *s = obs_service_new(on_kubernetes ? "kubernetes" : "swarm", "shop", "web");
+			struct want_alert w = {.index = "1", .name = "x", .base_name = "x", .expr = rows[i].alert_if};
+			s->kind = rows[i].kind;
+			s->replicas = strcmp(s->kind, "DaemonSet") ? 1 : -1;
+			if (shortcuts_expand(lib, &a, s, &w, &d))
+				buf_printf(&out, "%s\n", w.expr);
+			print_diags(&d, &out);
+			ROW_STR(rows[i].alert_if, out.data, on_kubernetes ? rows[i].kubernetes : rows[i].swarm);
+			for (size_t k = 0; k < d.v.n; k++)
+				ROW_CHECK(rows[i].alert_if, *d.v.at[k].remedy);
+			obs_service_unref(s);
+		}
+}
+
 /* -- values -- */
 
 static void values_are_counted(void **state)
@@ -277,6 +325,10 @@ static void what_is_wrong_in_a_file(void **state)
 		{"'@a': {}", REFUSED("@a", "there is no expression: \"expanded\"")},
 		{"'@a': {expanded: ' '}", REFUSED("@a", "there is no expression: \"expanded\"")},
 		{"'@a': {expanded: [x]}", REFUSED("@a", "there is no expression: \"expanded\"")},
+		{"'@a': {expanded: up, kubernetes: ' '}", REFUSED("@a", "there is no expression: \"kubernetes\"")},
+		{"'@a': {expanded: '', kubernetes: up}", REFUSED("@a", "there is no expression: \"expanded\"")},
+		{"'@a': {expanded: up, kubernetes: {expanded: up}}", REFUSED("@a", "there is no expression: \"kubernetes\"")},
+		{"'@a': {expanded: up, kubernetes: '{{ x }}'}", REFUSED("@a", "{{ x }} is not understood")},
 		{"'@a': {expand: up}", REFUSED("@a", "unknown member \"expand\"")},
 		{"'@a': {expanded: up, labels: [a]}", REFUSED("@a", "no mapping, or one of too many: \"labels\"")},
 		{"'@a': {expanded: up, labels: {a: [a]}}", REFUSED("@a", "no text: \"a\"")},
@@ -353,6 +405,7 @@ static void the_built_in_library_is_whole(void **state)
 		classic += strcmp(s->file, "classic.yml") == 0;
 		ROW_CHECK(s->name, !s->broken && *s->about && s->n_annotations && s->n_labels);
 		ROW_INT(s->name, s->n_value_names, s->n_values);
+		ROW_CHECK(s->name, !s->is_swarms == !s->kubernetes_source); /* no container's label of Swarm's without another form */
 		ROW_CHECK(s->name, strstr(page, heading) != NULL);
 	}
 	assert_int_equal(classic, 12);
@@ -424,6 +477,7 @@ int main(void)
 		cmocka_unit_test(F032_unknown_shortcuts_are_reported),
 		cmocka_unit_test(F033_custom_shortcuts),
 		cmocka_unit_test(F034_template_forms),
+		cmocka_unit_test(the_orchestrator_chooses_the_form),
 		cmocka_unit_test(values_are_counted),
 		cmocka_unit_test(a_global_service_has_no_number_of_replicas),
 		cmocka_unit_test(results_are_bounded),

@@ -10,12 +10,12 @@ static char *rendered(const char *text, bool expression, const char *first, cons
 	struct template t;
 	struct err e = {0};
 	struct template_fault f;
-	struct obs_service *s = obs_service_new("swarm", "", "go-demo");
+	struct obs_service *s = obs_service_new("swarm", strstr(text, "Namespace") ? "shop" : "", "go-demo");
 	s->replicas = 3;
 	const char *const values[] = {first, second, "", "", "", "", "", "8th"};
 	struct pair labels[] = {{"severity", "high"}}, annotations[] = {{"why", "because"}};
 	struct want_alert w = {.name = "mem", .base_name = "godemomem", .expr = "@x:1", .hold = "5m", .labels = {labels, 1}, .annotations = {annotations, 1}};
-	const struct template_scope scope = {.service = s, .alert = &w, .values = values};
+	const struct template_scope scope = {.service = s, .alert = &w, .values = values, .pods = "go\\.demo-[0-9]+"};
 	char *got = template_parse(&a, text, expression, &t, &e) < 0		? xasprintf("! %s", e.msg)
 				: template_render(&t, &scope, &out, &f) ? buf_take(&out)
 																: xasprintf("! \"%s\" %s", f.text, f.what);
@@ -38,6 +38,7 @@ static void forms_in_texts(void **state)
 		{"{{ index .Alert.AlertLabels \"severity\" }}{{ index .Alert.AlertLabels `none` }}", "high"},
 		{"{{ index  .Alert.AlertAnnotations \"why\" }}", "because"},
 		{"{{ index .Values 0 }}{{ index .Values 1 }}", "onetwo"},
+		{"{{ .Alert.Namespace }} {{ .Alert.ServiceName }} {{ .Alert.Pods }}", "shop shop/go-demo go\\.demo-[0-9]+"},
 		{"{{ $value }} {{ $labels.instance }} {{ .Value | humanize }}", "{{ $value }} {{ $labels.instance }} {{ .Value | humanize }}"},
 		{"{{ if gt $value 1.5 }}a{{ else }}b{{ end }}", "{{ if gt $value 1.5 }}a{{ else }}b{{ end }}"},
 		{"{{ with query \"up{a='.Alert'}\" }}{{ . | first | value }}{{ end }}", "{{ with query \"up{a='.Alert'}\" }}{{ . | first | value }}{{ end }}"},
@@ -75,6 +76,8 @@ static void text_in_expressions(void **state)
 		{"up > {{ index .Values 0 }}", " -1e+9 ", "up > -1e+9"},
 		{"rate(x[{{ index .Values 0 }}])", "1h30m", "rate(x[1h30m])"},
 		{"{{ .Alert.ServiceName }}_up", "", "go-demo_up"},
+		{"x{p=~\"{{ .Alert.Pods }}\",q=~`{{ .Alert.Pods }}`}", "", "x{p=~\"go\\\\.demo-[0-9]+\",q=~`go\\.demo-[0-9]+`}"},
+		{"{{ .Alert.Pods }}", "", "! \"go\\.demo-[0-9]+\" is neither number, duration nor word and may not stand in the expression as it is"},
 		{"up > {{ index .Values 0 }}", "", "! \"\"" NO_TOKEN},
 		{"up > {{ index .Values 0 }}", "1 or 1", "! \"1 or 1\"" NO_TOKEN},
 		{"up > {{ index .Values 0 }}", "1#", "! \"1#\"" NO_TOKEN},
