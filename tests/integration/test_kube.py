@@ -65,6 +65,20 @@ class Case(unittest.TestCase):
     def instances(self, *hosts):
         return sorted("%s:%d" % ("[%s]" % h if ":" in h else h, self.exporter.port) for h in hosts)
 
+    def pod(self, name, address, ready=True, annotations=None, labels=None, owner=None, port=None):
+        """A pod that nobody runs, with the status that it would have."""
+        meta = {"name": name, "annotations": annotations or {}, "labels": labels or {}}
+        if owner:
+            meta["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"], "controller": True}]
+        api = CLUSTER.api
+        api.create(path_of("pods", self.ns), {"metadata": meta, "spec": {"nodeName": "n1", "containers": [
+            {"name": "c", "image": "x", "ports": [{"name": "http", "containerPort": port or self.exporter.port}]}]}})
+        self.status(name, address, ready)
+
+    def status(self, name, address, ready):
+        body = {"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}}
+        CLUSTER.api.patch(path_of("pods", self.ns, name), body, "/status")
+
 
 class Tutorial(Case):
     """Annotate, change, remove: docs/kubernetes.md as a script."""
@@ -100,20 +114,6 @@ class Tutorial(Case):
 
 class WhatMayBeAnnotated(Case):
     args = ("--pod-labels", "version", "--node-labels", "zone,topology.kubernetes.io/zone")
-
-    def pod(self, name, address, ready=True, annotations=None, labels=None, owner=None):
-        """A pod that nobody runs, with the status that it would have."""
-        meta = {"name": name, "annotations": annotations or {}, "labels": labels or {}}
-        if owner:
-            meta["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"], "controller": True}]
-        api = CLUSTER.api
-        api.create(path_of("pods", self.ns), {"metadata": meta, "spec": {"nodeName": "n1", "containers": [
-            {"name": "c", "image": "x", "ports": [{"name": "http", "containerPort": self.exporter.port}]}]}})
-        self.status(name, address, ready)
-
-    def status(self, name, address, ready):
-        body = {"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}}
-        CLUSTER.api.patch(path_of("pods", self.ns, name), body, "/status")
 
     def test_a_workload_without_a_service(self):
         annotations = {"com.df.notify": "true", "com.df.scrapePort": "http", "com.df.alertName": "x", "com.df.alertIf": "up == 7"}
@@ -329,8 +329,8 @@ class Plugin(Case):
         host, port = "10.77.0.8", int(self.wb.listen.rsplit(":", 1)[1])
         self.wb.stop()
         self.wb = self.watchbill("wb", listen="%s:%d" % (host, port))
-        CLUSTER.service(self.ns, "wb", labels={"app.kubernetes.io/name": "watchbill"}, ports=[{"name": "http", "port": 8080, "targetPort": port}])
-        CLUSTER.slice(self.ns, "wb", [host], [("http", port)])
+        CLUSTER.service(self.ns, "wb", labels={"app.kubernetes.io/name": "watchbill"}, ports=[{"name": "http", "port": 8080, "targetPort": port}], selector={"app": "wb"})
+        self.pod("wb-0", host, labels={"app": "wb"}, port=port)
         told = wait_for(lambda: (lambda r: r if "up == = 0" in r.stdout else None)(self.kubectl("explain", self.ns + "/shop")), 15, lambda: self.kubectl("explain", self.ns + "/shop"))
         self.assertEqual(told.returncode, 1)
         self.assertIn("^", told.stdout)
