@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""The Helm chart: rendered, refused and installed on a real API server; and the program run as its pod would run it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+
+import yaml
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness                                                              # noqa: E402
+import kube                                                                 # noqa: E402
+from harness import ROOT, Exporter, TempDir, wait_for                       # noqa: E402
+from kube import path_of                                                    # noqa: E402
+
+CHART = os.path.join(ROOT, "charts", "watchbill")
+ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
+CLUSTER = None
+
+# What the README offers, one by one and together.
+COMBINATIONS = {
+    "plain": [],
+    "namespaces": ["rbac.namespaces={default,kube-public}"],
+    "persistent": ["persistence.enabled=true", "persistence.storageClass=fast"],
+    "existing claim": ["persistence.enabled=true", "persistence.existingClaim=mine"],
+    "sidecar": ["prometheus.mode=sidecar", "prometheus.extraFlags={--web.page-title=x}"],
+    "two": ["replicas=2", "podDisruptionBudget.enabled=true"],
+    "two persistent": ["replicas=2", "persistence.enabled=true"],
+    "elsewhere": ["prometheus.mode=none", "store.kind=kubernetes"],
+    "etcd": ["prometheus.mode=none", "store.kind=etcd", "settings.etcd-endpoints=http://etcd:2379"],
+    "access": ["access.existingSecret=tokens", "access.tlsSecret=tls", "configSecret=own"],
+    "network policy": ["networkPolicy.enabled=true", "networkPolicy.from[0].podSelector.matchLabels.app=x"],
+    "own namespace only": ["networkPolicy.enabled=true"],
+    "ingress": ["ingress.enabled=true", "ingress.className=nginx", "ingress.hosts={a.example.com,b.example.com/p}", "ingress.tls[0].secretName=t"],
+    "no rights, no account": ["rbac.create=false", "serviceAccount.create=false", "serviceAccount.name=given"],
+    "no events, no nodes": ["events=false", "rbac.nodes=false"],
+    "all sorts": ["image.tag=1", "image.pullSecrets[0].name=r", "settings.scrape-interval=30s", "extraArgs={--log-level=debug}", "extraEnv[0].name=A", "extraEnv[0].value=b",
+                  "extraEnvFrom[0].secretRef.name=s", "podAnnotations.a=b", "podLabels.c=d", "nodeSelector.disk=ssd", "tolerations[0].operator=Exists", "priorityClassName=",
+                  "service.type=NodePort", "service.annotations.e=f", "serviceAccount.annotations.g=h", "fullnameOverride=monitor"],
+}
+
+# values, words of the refusal
+REFUSED = [
+    (["ingress.host={monitor.dockerflow.com}"], "ingress.hosts"),
+    (["replicaCount=2"], "called replicas"),
+    (["replicas=two"], "replicas"),
+    (["prometheus.mode=extern"], "prometheus"),
+    (["prometheus.mode=none"], "nobody who reads"),
+    (["persistance.enabled=true"], "persistance"),
+    (["image.pullPolicy=Sometimes"], "pullPolicy"),
+    (["service.port=0"], "port"),
+    (["prometheus.retention=long"], "retention"),
+    (["extraArgs={log-level=debug}"], "extraArgs"),
+    (["rbac.namespaces={Shop}"], "namespaces"),
+    (["settings.listen=0.0.0.0:1"], "settings.listen is decided by other values"),
+    (["replicas=2", "persistence.enabled=true", "persistence.existingClaim=x"], "one replica"),
+    (["ingress.enabled=true"], "ingress.hosts"),
+]
+
+
+def setUpModule():
+    global CLUSTER
+    kube.add_address("10.77.0.1")
+    CLUSTER = kube.Cluster()
+
+
+def tearDownModule():
+    CLUSTER.close()
+
+
+def flags(values):
+    return [x for v in values for x in ("--set", v)]
+
+
+def template(values, namespace="default", ok=True):
+    return CLUSTER.helm("template", "watchbill", CHART, "--namespace", namespace, *flags(values), ok=ok)
+
+
+class Rendered(unittest.TestCase):
+    def test_lint(self):
+        self.assertIn("0 chart(s) failed", CLUSTER.helm("lint", "--strict", CHART))
+
+    def test_every_combination_is_taken_by_the_api_server(self):
+        for name, values in COMBINATIONS.items():
+            with self.subTest(name):
+                CLUSTER.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=template(values))
+
+    def test_what_is_wrong_is_refused_by_name(self):
+        for values, words in REFUSED:
+            with self.subTest(values):
+                done = template(values, ok=False)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn(words, done.stderr)
+
+    def test_least_rights_of_the_processes(self):
+        for name, values in COMBINATIONS.items():
+            for doc in yaml.safe_load_all(template(values)):
+                if not doc or doc["kind"] not in ("Deployment", "StatefulSet", "Pod"):
+                    continue
+                with self.subTest(name, kind=doc["kind"]):
+                    spec = doc["spec"] if doc["kind"] == "Pod" else doc["spec"]["template"]["spec"]
+                    self.assertTrue(spec["securityContext"]["runAsNonRoot"])
+                    self.assertEqual(spec["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
+                    for c in spec["containers"]:
+                        self.assertEqual(c["securityContext"], {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}})
+
+    def test_what_is_generated_is_what_stands_there(self):
+        script = os.path.join(ROOT, "scripts", "chart.py")
+        readme = subprocess.run([script, "readme"], capture_output=True, text=True, check=True).stdout
+        with open(os.path.join(CHART, "README.md")) as f:
+            self.assertEqual(readme, f.read(), "scripts/chart.py write HELM")
+        rendered = subprocess.run([script, "manifests", os.path.join(CLUSTER.root, "bin", "helm")], capture_output=True, text=True, check=True).stdout
+        with open(os.path.join(ROOT, "manifests", "kubernetes", "watchbill.yaml")) as f:
+            self.assertEqual(rendered, f.read(), "scripts/chart.py write HELM")
+
+    def test_its_settings_are_settings(self):
+        """Each combination's watchbill.yml is read by the program itself."""
+        with open("/dev/null", "w") as null:
+            for name, values in COMBINATIONS.items():
+                with self.subTest(name):
+                    config = next(d for d in yaml.safe_load_all(template(values)) if d and d["kind"] == "ConfigMap")["data"]["watchbill.yml"]
+                    directory = TempDir()
+                    self.addCleanup(directory.cleanup)
+                    with open(directory / "watchbill.yml", "w") as f:
+                        f.write(config)
+                    done = subprocess.run([harness.binary(), "status", "--quiet", "--config", directory / "watchbill.yml"], stdout=null, stderr=subprocess.PIPE, text=True,
+                                          env=harness.clean_environment())
+                    self.assertEqual((done.returncode, done.stderr), (1, ""))     # not there, but no setting is wrong
+
+
+class Installed(unittest.TestCase):
+    def setUp(self):
+        self.ns = CLUSTER.namespace()
+        self.dir = TempDir()
+        self.addCleanup(self.dir.cleanup)
+
+    def helm(self, *args):
+        return CLUSTER.helm(*args, "--namespace", self.ns)
+
+    def objects(self):
+        return sorted(CLUSTER.kubectl("get", "deployment,statefulset,service,serviceaccount,configmap,role,rolebinding,lease,poddisruptionbudget,networkpolicy,ingress", "-n", self.ns,
+                                      "-l", "app.kubernetes.io/instance=watchbill", "-o", "name").split())
+
+    def test_install_upgrade_rollback_uninstall(self):
+        notes = self.helm("install", "watchbill", CHART)
+        self.assertIn("kubectl annotate service", notes)
+        first = self.objects()
+        self.assertIn("deployment.apps/watchbill", first)
+        self.helm("upgrade", "watchbill", CHART, "--set", "replicas=2", "--set", "podDisruptionBudget.enabled=true")
+        self.assertIn("role.rbac.authorization.k8s.io/watchbill", self.objects())
+        self.helm("rollback", "watchbill", "1")
+        self.assertEqual(self.objects(), first)
+        self.helm("uninstall", "watchbill")
+        self.assertEqual(self.objects(), [])
+        self.assertNotIn(self.ns + "-watchbill", CLUSTER.kubectl("get", "clusterrole,clusterrolebinding", "-o", "name"))
+
+    def rights(self, account):
+        """{(group, resource, name, verb)} beyond what every account has."""
+        def of(name):
+            token = CLUSTER.token(self.ns, name)
+            api = kube.Api(CLUSTER.server, CLUSTER.ca, token=token)
+            out = set()
+            for namespace in (self.ns, "default"):
+                rules = api.create("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", {"spec": {"namespace": namespace}})["status"]["resourceRules"]
+                out |= {(namespace == self.ns, g, r, n, v) for rule in rules for g in rule.get("apiGroups", []) for r in rule.get("resources", [])
+                        for n in rule.get("resourceNames", [""]) for v in rule["verbs"]}
+            return out
+        if not CLUSTER.kubectl("get", "serviceaccount", "nobody", "-n", self.ns, "--ignore-not-found"):
+            CLUSTER.account(self.ns, "nobody")
+        return of(account) - of("nobody")
+
+    def test_the_account_may_what_is_needed_and_nothing_else(self):
+        watched = {("", "services", v) for v in ("list", "watch")} | {("", "pods", v) for v in ("get", "list", "watch")} | {
+            ("discovery.k8s.io", "endpointslices", v) for v in ("list", "watch")} | {("events.k8s.io", "events", v) for v in ("create", "patch")}
+        everywhere = watched | {("", r, v) for r in ("namespaces", "nodes") for v in ("list", "watch")}
+        self.helm("install", "watchbill", CHART)
+        self.assertEqual(self.rights("watchbill"), {(here, g, r, "", v) for here in (True, False) for g, r, v in everywhere})
+        self.helm("upgrade", "watchbill", CHART, "--set", "rbac.namespaces={%s}" % self.ns, "--set", "replicas=2")
+        self.assertEqual(self.rights("watchbill"), {(True, g, r, "", v) for g, r, v in watched} | {(True, "coordination.k8s.io", "leases", "", "create")} | {
+            (True, "coordination.k8s.io", "leases", "watchbill", v) for v in ("get", "update")})
+        self.helm("uninstall", "watchbill")
+
+    def run_as_pod(self, values):
+        """The program with the chart's settings and its account's projected token, where a pod has them; returns its wrapper."""
+        self.helm("install", "watchbill", CHART, *flags(values))
+        self.addCleanup(self.helm, "uninstall", "watchbill")
+        config = CLUSTER.api.get(path_of("configmaps", self.ns, "watchbill"))["data"]["watchbill.yml"]
+        port, prometheus = harness.free_port(), harness.free_port()
+        for old, new in (("/data", self.dir / "data"), ("0.0.0.0:8080", "127.0.0.1:%d" % port), ("0.0.0.0:9090", "127.0.0.1:%d" % prometheus)):
+            config = config.replace(old, new)
+        with open(self.dir / "watchbill.yml", "w") as f:
+            f.write(config)
+        CLUSTER.token(self.ns, "watchbill", self.dir / "account")
+        host, server_port = CLUSTER.server.rsplit("//", 1)[1].split(":")
+        env = dict(harness.clean_environment(), KUBERNETES_SERVICE_HOST=host, KUBERNETES_SERVICE_PORT=server_port, PROMETHEUS=harness.prometheus_binary() or "")
+        script = 'mount -t tmpfs none /run && mkdir -p "%s" && mount --bind "$1" "%s" && shift && exec "$@"' % (ACCOUNT_DIR, ACCOUNT_DIR)
+        process = harness.Process(["unshare", "--mount", "sh", "-c", script, "sh", self.dir / "account", harness.binary(), "run", "--config", self.dir / "watchbill.yml"],
+                                  self.dir / "log", env)
+        self.addCleanup(process.close)
+        api = harness.WatchbillApi("127.0.0.1:%d" % port)
+        api.prometheus = harness.PrometheusApi("127.0.0.1:%d" % prometheus)
+        wait_for(lambda: api.ready() or not process.running(), 30, process.log)
+        self.assertTrue(process.running(), process.log())
+        return api
+
+    def test_as_its_pod_it_monitors_what_is_annotated(self):
+        exporter = Exporter()
+        self.addCleanup(exporter.close)
+        for everywhere in (True, False):
+            with self.subTest(everywhere=everywhere):
+                wb = self.run_as_pod([] if everywhere else ["rbac.namespaces={%s}" % self.ns])
+                CLUSTER.service(self.ns, "shop", {"com.df.notify": "true", "com.df.scrapePort": "http", "com.df.alertName": "x", "com.df.alertIf": "up == = 1"})
+                CLUSTER.slice(self.ns, "shop", ["10.77.0.1"], [("http", exporter.port)])
+                wait_for(lambda: wb.prometheus.up(self.ns + "/shop"), 30, lambda: wb.diags())
+                wait_for(lambda: [e for e in CLUSTER.api.get(path_of("events", self.ns))["items"] if e["reason"] == "InvalidAnnotation"], 15)
+                self.assertEqual([d for d in wb.diags() if "may not be read" in d["message"]], [])
+                for resource, name in (("services", "shop"), ("endpointslices", "shop-1")):
+                    CLUSTER.api.delete(path_of(resource, self.ns, name))
+                self.doCleanups()
+                self.setUp()
+
+
+if __name__ == "__main__":
+    if not shutil.which("unshare"):
+        sys.exit(kube.SKIP)
+    kube.enter()
+    unittest.main()
