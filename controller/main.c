@@ -4,6 +4,8 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cluster/events.h"
+#include "cluster/lease.h"
 #include "inputs/inputs.h"
 #include "inputs/shortcuts_dir.h"
 #include "io/fs.h"
@@ -39,6 +41,8 @@ struct controller {
 	char *tmp_dir; /* of the store */
 	struct inputs *inputs;
 	struct kube_client *kube; /* NULL where nothing of Kubernetes is asked for */
+	struct lease *lease;	  /* NULL where there is only one of us */
+	struct events *events;
 	struct source *sources[4];
 	struct worker *workers[MAX_WORKERS];
 	size_t n_sources, n_workers;
@@ -79,10 +83,22 @@ static void on_stopped(void *ctx)
 	checker_free(TAKE(c->checker));
 	dirwatch_free(TAKE(c->shortcut_files));
 	shortcuts_free(TAKE(c->shortcuts));
+	events_free(TAKE(c->events));
+	lease_free(TAKE(c->lease));
 	kube_client_free(TAKE(c->kube));
 	http_client_free(TAKE(c->http));
 	if (c->store)
 		c->store->ops->free(TAKE(c->store));
+}
+
+static void on_engine_stopped(void *ctx)
+{
+	struct controller *c = ctx;
+	events_free(TAKE(c->events));
+	if (c->lease)
+		lease_release(c->lease, on_stopped, c);
+	else
+		on_stopped(c);
 }
 
 static void on_signal(uv_signal_t *s, int number)
@@ -92,7 +108,7 @@ static void on_signal(uv_signal_t *s, int number)
 		return;
 	c->stopping = true;
 	log_info("controller stopping signal=%d", number);
-	engine_stop(c->engine, on_stopped, c);
+	engine_stop(c->engine, on_engine_stopped, c);
 }
 
 /* Flags from the environment and the settings, as far as the Prometheus at hand takes them. */
@@ -199,6 +215,45 @@ static void on_shortcut_files(void *ctx, const struct dir_files *files)
 	shortcuts_free(old);
 }
 
+static void on_changed(void *ctx)
+{
+	struct controller *c = ctx;
+	if (c->events)
+		events_look(c->events);
+}
+
+static void on_lease(void *ctx, bool leads)
+{
+	if (leads)
+		on_changed(ctx);
+}
+
+static void list_diags(void *ctx, struct diags *out)
+{
+	struct controller *c = ctx;
+	engine_diags(c->engine, out);
+}
+
+static const struct obs_service *find_object(void *ctx, const char *key)
+{
+	struct controller *c = ctx;
+	const struct desired_service *s = desired_find(engine_desired(c->engine), key);
+	return s && strcmp(s->obs->orchestrator, "kubernetes") == 0 ? s->obs : NULL;
+}
+
+/* What we write into the cluster. */
+static int make_writers(struct controller *c, struct err *e)
+{
+	if (!c->kube)
+		return 0;
+	if (*c->set->kube_lease &&
+		!(c->lease = lease_new(&(struct lease_spec){.loop = &c->loop, .client = c->kube, .name = c->set->kube_lease, .identity = "", .on_change = on_lease, .ctx = c}, e)))
+		return -1;
+	if (c->set->kube_events)
+		c->events = events_new(&(struct events_spec){.loop = &c->loop, .client = c->kube, .lease = c->lease, .diags = list_diags, .find = find_object, .ctx = c});
+	return 0;
+}
+
 static void on_published(void *ctx, struct source *s)
 {
 	struct controller *c = ctx;
@@ -250,6 +305,9 @@ static int compose(struct controller *c, struct err *e)
 		&(struct dirwatch_spec){.dir = c->set->notify_secrets_dir, .wanted = receivers_is_secret, .on_change = on_receiver_files, .ctx = c}, NULL);
 	c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->swarm});
 	engine_observe(c->engine, on_published, c);
+	engine_on_change(c->engine, on_changed, c);
+	if (make_writers(c, e) < 0)
+		return -1;
 	c->api = (struct api){.engine = c->engine, .push = c->api.push, .notify = c->notify, .listener_errors = c->listener_errors, .http = c->http, .set = c->set,
 		.access = access_new(&c->loop, c->set, e)};
 	if (c->api.access)

@@ -172,11 +172,20 @@ static const char *verb_name(const char *arg)
 	return strcmp(arg, "--version") == 0 ? "version" : arg;
 }
 
+/* kubectl runs what is called kubectl-NAME in PATH as `kubectl NAME`: whoever calls us so means the one in the cluster. */
+static bool is_kubectl_plugin(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+	return text_starts(slash ? slash + 1 : program, "kubectl-");
+}
+
 int cli_main(int argc, char **argv, char **env, const struct verb *run_verb)
 {
 	struct settings s CLEANUP(settings_deinit);
 	struct err e = {0};
 	settings_init(&s);
+	if (argc && is_kubectl_plugin(argv[0]))
+		cli_set_address("kube:");
 	if (run_verb)
 		verbs[0] = run_verb;
 	if (argc < 2) {

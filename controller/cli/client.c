@@ -93,6 +93,13 @@ static void on_answer(void *ctx, struct http_result *r)
 		refuse(*a->body, a->status, a->e);
 }
 
+static const char *usual_address;
+
+void cli_set_address(const char *address)
+{
+	usual_address = address;
+}
+
 int cli_get(const struct settings *set, const char *address, const char *path, json_t **body, struct err *e)
 {
 	struct http_endpoint to CLEANUP(http_endpoint_deinit) = {0};
@@ -100,6 +107,10 @@ int cli_get(const struct settings *set, const char *address, const char *path, j
 	uv_loop_t loop;
 	if (body)
 		*body = NULL;
+	if (!address)
+		address = usual_address;
+	if (address && cli_is_in_cluster(address))
+		return cli_get_in_cluster(set, address, path, body, e);
 	if (parse_endpoint(&to, set, address, e) < 0)
 		return 0;
 	/* Without a body it is a question for health, which is open to all, as is a unix socket to whoever may open it. */

@@ -68,6 +68,8 @@ const struct verb explain_verb = {
 	.args = "SERVICE [--address URL] [--output json]",
 	.summary = "Say why a service is scraped and alerted on, or why not.",
 	.help =
+		"URL may be kube:NAMESPACE/SERVICE, for a Watchbill in a Kubernetes cluster that is reached through the API server of kubeconfig; kube: finds it by the chart's "
+		"label. Installed as kubectl-watchbill that is what happens anyway: kubectl watchbill explain NAMESPACE/NAME.\n\n"
 		"Walks from the service's label to the scraped target and names the first step that failed, with what to do about it.\n\n"
 		"Exit status: 0 when all is well, 1 when a step failed, 2 when Watchbill cannot be reached or does not know the service.",
 	.flags = flag_names,

@@ -47,8 +47,13 @@ void cli_print_json(json_t *j);
 /* `check -f`. Returns the exit status, -1 with `e`. */
 int check_manifests(const struct settings *set, const struct string_list *paths, const char *space, bool json, struct err *e);
 
-/* GET of a running Watchbill, waited for. `address` NULL: where the setting `listen` says. Returns the status, 0 with `e` when
- * there was no answer; the body is JSON or NULL. */
+/* GET of a running Watchbill, waited for. `address` NULL: where the setting `listen` says, or what cli_set_address said. Returns the status, 0 with
+ * `e` when there was no answer; the body is JSON or NULL. */
 int cli_get(const struct settings *set, const char *address, const char *path, json_t **body, struct err *e);
+void cli_set_address(const char *address);
+
+/* The same through a Kubernetes API server, for "kube:NAMESPACE/SERVICE", "kube:NAMESPACE/SERVICE:PORT" or "kube:", the one that there is. */
+bool cli_is_in_cluster(const char *address);
+int cli_get_in_cluster(const struct settings *set, const char *address, const char *path, json_t **body, struct err *e);
 
 #endif

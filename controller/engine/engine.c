@@ -308,6 +308,8 @@ void engine_post(struct engine *e, struct cycle_event ev)
 	}
 	e->working = false;
 	engine_answer_waiters(e);
+	if (e->changed)
+		e->changed(e->changed_ctx);
 }
 
 /* -- what happens outside -- */
@@ -389,6 +391,12 @@ void engine_observe(struct engine *e, void (*fn)(void *ctx, struct source *s), v
 {
 	e->observer = fn;
 	e->observer_ctx = ctx;
+}
+
+void engine_on_change(struct engine *e, void (*fn)(void *ctx), void *ctx)
+{
+	e->changed = fn;
+	e->changed_ctx = ctx;
 }
 
 void engine_free(struct engine *e)

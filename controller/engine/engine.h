@@ -36,6 +36,8 @@ struct engine *engine_new(const struct engine_parts *parts);
 void engine_free(struct engine *e);
 /* Calls `fn` whenever a source has published a part, after the engine has taken it in. One at most. */
 void engine_observe(struct engine *e, void (*fn)(void *ctx, struct source *s), void *ctx);
+/* Calls `fn` whenever something may be different from before. One at most. */
+void engine_on_change(struct engine *e, void (*fn)(void *ctx), void *ctx);
 /* Stores a first generation if there is none, then starts workers and sources. */
 int engine_start(struct engine *e, struct err *err);
 /* From now on this is the base configuration; the reference is handed over. Allowed before the start. When

@@ -70,6 +70,8 @@ struct engine {
 	} waiters;
 	void (*observer)(void *ctx, struct source *s);
 	void *observer_ctx;
+	void (*changed)(void *ctx);
+	void *changed_ctx;
 	size_t stops_open;
 	void (*stopped)(void *ctx);
 	void *stopped_ctx;

@@ -677,10 +677,42 @@ size_t kube_cache_end(struct kube_cache *c, enum kube_kind kind, const char *spa
 
 /* -- objects -- */
 
+static bool is_known(const struct kube_cache *c, enum kube_kind kind, const char *key)
+{
+	const struct subject *service = NULL;
+	const struct known_slice *slice = NULL;
+	const struct known_pod *pod = NULL;
+	if (kind == KUBE_SERVICES)
+		HASH_FIND_STR(c->services, key, service);
+	else if (kind == KUBE_SLICES)
+		HASH_FIND_STR(c->slices, key, slice);
+	else
+		HASH_FIND_STR(c->pods, key, pod);
+	return service || slice || pod;
+}
+
+/* Whether an object has to be looked at at all; most of a large cluster's need not. Says no only when that is sure. */
+static bool is_of_interest(const struct kube_cache *c, enum kube_kind kind, const char *bytes, size_t len)
+{
+	if (kind == KUBE_SPACES || kind == KUBE_NODES || (kind == KUBE_PODS && c->set->pod_labels.n))
+		return true;
+	if (kind != KUBE_SLICES && kube_may_be_ours(c->set, bytes, len))
+		return true;
+	struct kube_place m;
+	if (!kube_peek(bytes, len, &m))
+		return true;
+	AUTO_FREE char *space = m.space, *name = m.name, *service = m.service, *key = key_of(space, name), *of = key_of(space, service);
+	if (is_known(c, kind, key))
+		return true;
+	return kind == KUBE_SLICES ? is_known(c, KUBE_SERVICES, of) : kind == KUBE_SERVICES && opts_in(c, space_of(c, space));
+}
+
 int kube_cache_put(struct kube_cache *c, enum kube_kind kind, const char *bytes, size_t len, struct err *e)
 {
 	int (*const put[])(struct kube_cache *, const char *, size_t, struct err *) = {
 		[KUBE_SPACES] = put_space, [KUBE_NODES] = put_node, [KUBE_SERVICES] = put_service, [KUBE_SLICES] = put_slice, [KUBE_PODS] = put_pod};
+	if (!is_of_interest(c, kind, bytes, len))
+		return 0;
 	return put[kind](c, bytes, len, e);
 }
 

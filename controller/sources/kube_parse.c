@@ -55,6 +55,19 @@ bool kube_may_be_ours(const struct settings *set, const char *bytes, size_t len)
 	return holds(bytes, len, LABEL_PREFIX) || holds(bytes, len, set->notify_label) || (set->prometheus_annotations && holds(bytes, len, PROMETHEUS_PREFIX));
 }
 
+bool kube_peek(const char *bytes, size_t len, struct kube_place *out)
+{
+	struct json_span meta = json_span_of((struct json_span){bytes, len}, "metadata"), space = json_span_of(meta, "namespace"), name = json_span_of(meta, "name");
+	struct json_span service = json_span_of(json_span_of(meta, "labels"), KUBE_SERVICE_NAME_LABEL);
+	*out = (struct kube_place){json_span_str(space), json_span_str(name), service.at ? json_span_str(service) : xstrdup("")};
+	if (out->space && out->name && out->service)
+		return true;
+	free(out->space);
+	free(out->name);
+	free(out->service);
+	return false;
+}
+
 static void read_labels(struct arena *a, const struct settings *set, const json_t *meta, struct kube_meta *out)
 {
 	const json_t *annotations = json_object_get(meta, "annotations"), *labels = json_object_get(meta, "labels");

@@ -72,6 +72,13 @@ int kube_parse_space(struct arena *a, const struct settings *set, const char *by
 struct obs_node *kube_parse_node(const char *bytes, size_t len, struct err *e);
 /* Namespace and name only, of what was deleted. `name` may be "" where the object has none. */
 int kube_parse_name(struct arena *a, const char *bytes, size_t len, struct kube_meta *out, struct err *e);
+/* Where an object is, seen without reading the rest of it. */
+struct kube_place {
+	char *space, *name; /* owned by whoever asked */
+	char *service;		/* of a slice, else "" */
+};
+/* False when it is not plain to see: then it has to be parsed. */
+bool kube_peek(const char *bytes, size_t len, struct kube_place *out);
 /* Whether the text of an object may have anything of ours in it; cheap, and never wrong when it says no. */
 bool kube_may_be_ours(const struct settings *set, const char *bytes, size_t len);
 

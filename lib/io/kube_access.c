@@ -333,7 +333,7 @@ static int look_around(struct kube_access *a, const char *dir, struct err *e)
 
 static int set_up_endpoint(struct kube_access *a, struct err *e)
 {
-	if (http_endpoint_parse(&a->endpoint, a->conf.server, true, "", e) < 0)
+	if (http_endpoint_parse(&a->endpoint, a->conf.server, false, "", e) < 0)
 		return -1;
 	a->endpoint.for_streams = true;
 	a->endpoint.insecure = a->conf.insecure;

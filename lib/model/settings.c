@@ -62,6 +62,10 @@ const struct setting_def setting_defs[] = {
 	{"kube-opt-in", SETTING_CHOICE, AT(kube_opt_in), "annotation", "annotation label", NULL, NULL,
 		"Whether `notify-label` is looked for among an object's annotations or among its labels, by which the API server selects: less to read in a large cluster. "
 		"All other `com.df.*` are annotations."},
+	{"kube-events", SETTING_BOOL, AT(kube_events), "true", NULL, NULL, "BOOL",
+		"Tell of what is wrong with an object's annotations by an Event on it (`kubectl get events`), and that it is mended."},
+	{"kube-lease", SETTING_STRING, AT(kube_lease), "", NULL, NULL, "[NAMESPACE/]NAME",
+		"Lease by which several replicas agree on the one that writes to the cluster. Empty: there is one only."},
 	{"kube-not-ready", SETTING_BOOL, AT(kube_not_ready), "false", NULL, NULL, "BOOL",
 		"Scrape endpoints and pods too that are not ready. Those that are terminating never are."},
 	{"pod-labels", SETTING_LIST, AT(pod_labels), "", NULL, NULL, "NAME,...",

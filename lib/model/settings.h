@@ -65,7 +65,8 @@ struct settings {
 	int64_t resync_interval_ms;
 	int64_t task_interval_ms;
 	int64_t event_silence_ms;
-	char *kubeconfig, *kube_context;
+	char *kubeconfig, *kube_context, *kube_lease;
+	bool kube_events;
 	struct string_list kube_namespaces;
 	int64_t kube_opt_in; /* enum kube_opt_in */
 	bool kube_not_ready, prometheus_annotations;

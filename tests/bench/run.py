@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The bench: `make bench`, or python3 tests/bench/run.py [--quick] [--only real|kubernetes|push|fake].
+"""The bench: `make bench`, or python3 tests/bench/run.py [--quick] [--only real|kubernetes|push|fake|fake-kubernetes].
 
 Prints a table and writes build/bench.json. The controller is the release build where there is one (WATCHBILL names another).
 """
@@ -19,10 +19,13 @@ import harness                                                              # no
 import report                                                               # noqa: E402
 
 
+PARTS = ("real", "kubernetes", "push", "fake", "fake-kubernetes")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, 0 and 100 services, 1,000 on the fake Engine")
-    parser.add_argument("--only", choices=("real", "kubernetes", "push", "fake"))
+    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--sizes", default="", help="other services on the real Swarm, default 0,100,1000")
     parser.add_argument("--services", type=int, help="services on the fake Engine, default 10000")
     parser.add_argument("--changes", type=int, help="label changes measured for each size, default 20")
@@ -38,7 +41,7 @@ def main():
         print("no watchbill binary: build it, or name it in WATCHBILL", file=sys.stderr)
         return 77
     results, wrong, skipped = [], 0, 0
-    for part in ("real", "kubernetes", "push", "fake"):
+    for part in PARTS:
         if options.only in (None, part):
             began = time.monotonic()
             try:
@@ -49,6 +52,9 @@ def main():
                 elif part == "push":
                     import push
                     bench = push.Bench(options.quick, options.extra)
+                elif part == "fake-kubernetes":
+                    import fake_kubernetes
+                    bench = fake_kubernetes.Bench(options.quick, options.services, extra=options.extra)
                 else:
                     import fake
                     bench = fake.Bench(options.quick, options.services, extra=options.extra)

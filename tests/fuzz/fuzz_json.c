@@ -88,6 +88,57 @@ static void assert_skipping(const uint8_t *data, size_t size, size_t step)
 	json_splitter_deinit(&s);
 }
 
+static void collect_items(void *ctx, const char *bytes, size_t len)
+{
+	json_t *item = json_parse(bytes, len, NULL);
+	if (item)
+		json_array_append_new(ctx, item);
+}
+
+/* The items of an object and what stands around them are together what it is. */
+static void assert_items(const uint8_t *data, size_t size, size_t step)
+{
+	struct json_splitter s;
+	bool ok = true;
+	AUTO_JSON *items = json_array(), *whole = json_parse((const char *)data, size, NULL);
+	json_splitter_init_items(&s, "items", 4096);
+	for (size_t i = 0; ok && i < size; i += step)
+		ok = json_splitter_feed(&s, (const char *)data + i, size - i < step ? size - i : step, collect_items, items, NULL) == 0;
+	ok = ok && json_splitter_end(&s, NULL) == 0;
+	FUZZ_CHECK(s.rest.len <= 4096);
+	/* A key that is written with escapes is none that is looked for, and one that is there twice is another thing to each reader. */
+	bool plain = json_is_object(whole) && !memchr(data, '\\', size) && text_is_utf8((const char *)data, size);
+	size_t seen = 0;
+	for (size_t i = 0; plain && i + 7 <= size; i++)
+		seen += memcmp(data + i, "\"items\"", 7) == 0;
+	if (ok && plain && seen <= 1) {
+		AUTO_JSON *rest = json_parse(s.rest.data, s.rest.len, NULL);
+		FUZZ_CHECK(rest);
+		if (json_is_array(json_object_get(whole, "items")) && json_array_size(items))
+			json_object_set(rest, "items", items);
+		FUZZ_CHECK(json_equal(rest, whole));
+	}
+	json_splitter_deinit(&s);
+}
+
+/* A member is found without parsing where parsing finds it. */
+static void assert_spans(const uint8_t *data, size_t size)
+{
+	struct json_span text = {(const char *)data, size}, a = json_span_of(text, "a"), b = json_span_of(a, "b");
+	FUZZ_CHECK(!a.at || (a.at >= text.at && a.at + a.len <= text.at + size));
+	FUZZ_CHECK(!b.at || (b.at >= a.at && b.at + b.len <= a.at + a.len));
+	AUTO_FREE char *string = json_span_str(a);
+	AUTO_JSON *whole = json_parse((const char *)data, size, NULL);
+	const json_t *member = json_object_get(whole, "a");
+	size_t seen = 0;
+	for (size_t i = 0; i + 3 <= size; i++)
+		seen += memcmp(data + i, "\"a\"", 3) == 0;
+	if (!json_is_object(whole) || memchr(data, '\\', size) || !text_is_utf8((const char *)data, size) || seen > 1)
+		return;
+	FUZZ_CHECK(!member == !a.at);
+	FUZZ_CHECK(!json_is_string(member) || !string == (strlen(json_string_value(member)) != json_string_length(member)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = {data, data + size};
@@ -99,6 +150,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(whole.len == cut.len && (!whole.len || memcmp(whole.data, cut.data, whole.len) == 0));
 
 	assert_skipping(in.at, n, 1 + how / 2);
+	assert_items(in.at, n, 1 + how / 2);
+	assert_spans(in.at, n);
 	struct err e = {0};
 	AUTO_JSON *j = json_parse((const char *)in.at, n, &e);
 	if (!j) {

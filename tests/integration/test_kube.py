@@ -2,10 +2,13 @@
 """The Kubernetes source against a real API server: annotations to rules and targets that a real Prometheus runs."""
 
 import os
+import signal
+import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness                                                              # noqa: E402
 import kube                                                                 # noqa: E402
 from harness import Exporter, TempDir, stays, wait_for                      # noqa: E402
 from kube import Watchbill, path_of                                         # noqa: E402
@@ -62,6 +65,20 @@ class Case(unittest.TestCase):
     def instances(self, *hosts):
         return sorted("%s:%d" % ("[%s]" % h if ":" in h else h, self.exporter.port) for h in hosts)
 
+    def pod(self, name, address, ready=True, annotations=None, labels=None, owner=None, port=None):
+        """A pod that nobody runs, with the status that it would have."""
+        meta = {"name": name, "annotations": annotations or {}, "labels": labels or {}}
+        if owner:
+            meta["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"], "controller": True}]
+        api = CLUSTER.api
+        api.create(path_of("pods", self.ns), {"metadata": meta, "spec": {"nodeName": "n1", "containers": [
+            {"name": "c", "image": "x", "ports": [{"name": "http", "containerPort": port or self.exporter.port}]}]}})
+        self.status(name, address, ready)
+
+    def status(self, name, address, ready):
+        body = {"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}}
+        CLUSTER.api.patch(path_of("pods", self.ns, name), body, "/status")
+
 
 class Tutorial(Case):
     """Annotate, change, remove: docs/kubernetes.md as a script."""
@@ -97,20 +114,6 @@ class Tutorial(Case):
 
 class WhatMayBeAnnotated(Case):
     args = ("--pod-labels", "version", "--node-labels", "zone,topology.kubernetes.io/zone")
-
-    def pod(self, name, address, ready=True, annotations=None, labels=None, owner=None):
-        """A pod that nobody runs, with the status that it would have."""
-        meta = {"name": name, "annotations": annotations or {}, "labels": labels or {}}
-        if owner:
-            meta["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"], "controller": True}]
-        api = CLUSTER.api
-        api.create(path_of("pods", self.ns), {"metadata": meta, "spec": {"nodeName": "n1", "containers": [
-            {"name": "c", "image": "x", "ports": [{"name": "http", "containerPort": self.exporter.port}]}]}})
-        self.status(name, address, ready)
-
-    def status(self, name, address, ready):
-        body = {"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}}
-        CLUSTER.api.patch(path_of("pods", self.ns, name), body, "/status")
 
     def test_a_workload_without_a_service(self):
         annotations = {"com.df.notify": "true", "com.df.scrapePort": "http", "com.df.alertName": "x", "com.df.alertIf": "up == 7"}
@@ -209,6 +212,131 @@ class Faults(Case):
         self.addCleanup(wb.close)
         self.assertEqual(wb.wait(), 1)
         self.assertIn(path, wb.log())
+
+
+def events(namespace, name):
+    """[(type, reason, note)] of the events on the object."""
+    items = CLUSTER.api.get(path_of("events", namespace))["items"]
+    return [(e["type"], e["reason"], e["note"]) for e in items if e["regarding"]["name"] == name and e["reportingController"] == "watchbill"]
+
+
+class Events(Case):
+    def test_a_broken_annotation_is_told_and_its_mending_too(self):
+        self.shop(notify="true", scrapePort="http", alertName="x", alertIf="up == = 0")
+        wait_for(lambda: len(events(self.ns, "shop")) == 1, 15, lambda: (events(self.ns, "shop"), self.wb.diags()))
+        kind, reason, note = events(self.ns, "shop")[0]
+        self.assertEqual((kind, reason), ("Warning", "InvalidAnnotation"))
+        self.assertIn("com.df.alertIf", note)
+        listed = CLUSTER.kubectl("get", "events", "-n", self.ns, "--field-selector", "involvedObject.name=shop")
+        self.assertIn("InvalidAnnotation", listed)
+        # another broken label of the same object, with control characters in it, is another event; the first is not told again
+        CLUSTER.annotate("services", self.ns, "shop", scrapeInterval="1\x07\nx")
+        wait_for(lambda: len(events(self.ns, "shop")) == 2, 15)
+        self.assertFalse([n for _, _, n in events(self.ns, "shop") if any(ord(c) < 32 for c in n)])
+        # a restart does not tell anew
+        self.wb.stop()
+        again = self.watchbill("wb")
+        wait_for(lambda: len(again.diags(self.ns + "/shop")) == 2)
+        stays(lambda: len(events(self.ns, "shop")) == 2, 2)
+        CLUSTER.annotate("services", self.ns, "shop", alertIf="up == 0", scrapeInterval=None)
+        wait_for(lambda: again.prometheus.expr(self.ns + "shopx") == "up == 0")
+        wait_for(lambda: len([e for e in events(self.ns, "shop") if e[:2] == ("Normal", "Mended")]) == 2, 15)
+
+    def test_mended(self):
+        self.shop(notify="true", scrapePort="nonsense here")
+        wait_for(lambda: [e for e in events(self.ns, "shop") if e[0] == "Warning"], 15)
+        CLUSTER.annotate("services", self.ns, "shop", scrapePort="http")
+        wait_for(lambda: [e for e in events(self.ns, "shop") if e[:2] == ("Normal", "Mended")], 15)
+        self.assertIn("com.df.scrapePort", [e for e in events(self.ns, "shop") if e[0] == "Normal"][0][2])
+
+    def test_without_the_right_to_write_events_all_else_works(self):
+        read = [{"apiGroups": ["", "discovery.k8s.io"], "resources": ["services", "endpointslices", "pods"], "verbs": ["get", "list", "watch"]}]
+        config = CLUSTER.kubeconfig_for(self.ns, CLUSTER.account(self.ns, "mute", rules=read), self.dir / "mute.kubeconfig")
+        self.wb.stop()
+        wb = Watchbill(self.dir / "mute", config, args=("--kube-namespaces", self.ns))
+        self.addCleanup(wb.close)
+        self.shop(notify="true", alertName="x", alertIf="up == 1", scrapePort="-")
+        wait_for(lambda: wb.prometheus.expr(self.ns + "shopx") == "up == 1")
+        wait_for(lambda: "events problem" in wb.log())
+        self.assertEqual(events(self.ns, "shop"), [])
+
+
+class Lease(Case):
+    """Who writes is who holds the lease; nobody else."""
+
+    def holder(self):
+        try:
+            return CLUSTER.api.get(path_of("leases", self.ns, "wb"))["spec"]
+        except kube.Failure:
+            return {}
+
+    def setUp(self):
+        self.args = ()
+        super().setUp()
+        self.wb.stop()
+        self.all = [self.watchbill("r%d" % i, ("--kube-lease", self.ns + "/wb")) for i in range(2)]
+
+    def leads(self):
+        return [wb for wb in self.all if "lease held" in (wb.log().rsplit("lease lost", 1)[-1])]
+
+    def test_one_holds_it_and_gives_it_up_when_it_ends(self):
+        wait_for(lambda: len(self.leads()) == 1)
+        first = self.leads()[0]
+        term = self.holder()["leaseTransitions"]
+        self.shop(notify="true", alertName="x", alertIf="up == = 0")
+        wait_for(lambda: len(events(self.ns, "shop")) == 1, 15)
+        for wb in self.all:     # both serve their own Prometheus all the same
+            wait_for(lambda wb=wb: wb.diags(self.ns + "/shop"))
+        first.stop()
+        self.all.remove(first)
+        wait_for(lambda: self.leads(), 8, "the other takes it as soon as it has been given up")
+        self.assertEqual(self.holder()["leaseTransitions"], term + 1)
+
+    def test_a_holder_that_stops_is_followed_and_writes_nothing_when_it_wakes(self):
+        wait_for(lambda: len(self.leads()) == 1)
+        first = self.leads()[0]
+        other = next(wb for wb in self.all if wb is not first)
+        first.signal(signal.SIGSTOP)
+        try:
+            wait_for(lambda: "lease held" in other.log(), 30)
+            self.shop(notify="true", alertName="x", alertIf="up == = 0")
+            wait_for(lambda: len(events(self.ns, "shop")) == 1, 15)
+            seen = self.holder()
+        finally:
+            first.signal(signal.SIGCONT)
+        wait_for(lambda: "lease lost" in first.log(), 10)
+        wait_for(lambda: first.diags(self.ns + "/shop"))
+        stays(lambda: self.holder()["holderIdentity"] == seen["holderIdentity"] and len(events(self.ns, "shop")) == 1, 4)
+
+
+class Plugin(Case):
+    """The same binary under another name: kubectl watchbill."""
+
+    def kubectl(self, *args):
+        bin_dir = self.dir / "bin"
+        if not os.path.isdir(bin_dir):
+            os.mkdir(bin_dir)
+            os.symlink(harness.binary(), os.path.join(bin_dir, "kubectl-watchbill"))
+        env = dict(harness.clean_environment(), KUBECONFIG=CLUSTER.kubeconfig, PATH=bin_dir + ":" + os.environ["PATH"], HOME=self.dir.path)
+        return subprocess.run([os.path.join(CLUSTER.root, "bin", "kubectl"), "watchbill", *args], env=env, capture_output=True, text=True, timeout=30)
+
+    def test_explain_through_the_api_server(self):
+        self.shop(notify="true", scrapePort="http", alertName="x", alertIf="up == = 0")
+        wait_for(lambda: self.wb.diags(self.ns + "/shop"))
+        nobody = self.kubectl("explain", self.ns + "/shop")
+        self.assertEqual(nobody.returncode, 2)
+        self.assertIn("0 Services have the label", nobody.stderr)
+        host, port = "10.77.0.8", int(self.wb.listen.rsplit(":", 1)[1])
+        self.wb.stop()
+        self.wb = self.watchbill("wb", listen="%s:%d" % (host, port))
+        CLUSTER.service(self.ns, "wb", labels={"app.kubernetes.io/name": "watchbill"}, ports=[{"name": "http", "port": 8080, "targetPort": port}], selector={"app": "wb"})
+        self.pod("wb-0", host, labels={"app": "wb"}, port=port)
+        told = wait_for(lambda: (lambda r: r if "up == = 0" in r.stdout else None)(self.kubectl("explain", self.ns + "/shop")), 15, lambda: self.kubectl("explain", self.ns + "/shop"))
+        self.assertEqual(told.returncode, 1)
+        self.assertIn("^", told.stdout)
+        self.assertEqual(self.kubectl("status", "--address", "kube:%s/wb:http" % self.ns).returncode, 0)
+        self.assertIn("no service", self.kubectl("explain", self.ns + "/nobody").stderr)
+        self.assertIn("is no NAMESPACE/SERVICE", self.kubectl("status", "--address", "kube:wb").stderr)
 
 
 if __name__ == "__main__":

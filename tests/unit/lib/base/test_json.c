@@ -162,6 +162,127 @@ static void long_strings_are_read_to_their_end(void **state)
 	}
 }
 
+static void items_come_out_of_the_object_around_them(void **state)
+{
+	static const struct {
+		const char *text, *items, *rest, *broken;
+	} rows[] = {
+		{"{\"items\":[]}", "", "{\"items\":[]}", NULL},
+		{" { \"items\" : [ {} , {} ] } \n", "{}|{}|", " { \"items\" : [] } \n", NULL},
+		{"{\"kind\":\"L\",\"metadata\":{\"v\":\"1\"},\"items\":[{\"a\":1},{\"b\":2}]}", "{\"a\":1}|{\"b\":2}|", "{\"kind\":\"L\",\"metadata\":{\"v\":\"1\"},\"items\":[]}", NULL},
+		{"{\"items\":[{\"a\":1}],\"metadata\":{\"v\":\"1\"},\"n\":1}", "{\"a\":1}|", "{\"items\":[],\"metadata\":{\"v\":\"1\"},\"n\":1}", NULL},
+		{"{\"items\":[{\"x\":1,\"items\":[{}],\"in\":{\"a\":1}}]}", "{\"in\":{\"a\":1}}|", "{\"items\":[]}", NULL},
+		{"{\"a\":{\"items\":[{}]},\"b\":[\"items\",[{}]],\"items\":[{}]}", "{}|", "{\"a\":{\"items\":[{}]},\"b\":[\"items\",[{}]],\"items\":[]}", NULL},
+		{"{\"s\":\"items\",\"t\":[1],\"items\":null}", "", "{\"s\":\"items\",\"t\":[1],\"items\":null}", NULL},
+		{"{\"s\":\"\\\"items\\\":[{}]\",\"e\":\"\\\\\"}", "", "{\"s\":\"\\\"items\\\":[{}]\",\"e\":\"\\\\\"}", NULL},
+		{"{\"items\":[{}],\"items\":[{}]}", "{}|{}|", "{\"items\":[],\"items\":[]}", NULL},
+		{"{}", "", "{}", NULL},
+		{"", "", "", "the answer ended in the middle of the object"},
+		{"{\"items\":[{}]", "{}|", "{\"items\":[]", "the answer ended in the middle of the object"},
+		{"{\"items\":[{},", "{}|", "{\"items\":[", "the answer ended in the middle of the array"},
+		{"{\"items\":[{\"a\":", "", "{\"items\":[", "the answer ended in the middle of the array"},
+		{"{\"a\":\"", "", "{\"a\":\"", "the answer ended in the middle of the object"},
+		{"[]", "", "[", "the answer is not a JSON object"},
+		{"<html>", "", "<", "the answer is not a JSON object"},
+		{"{}{}", "", "{}{", "bytes after the end of the object"},
+		{"{\"items\":[1]}", "", "{\"items\":[", "an element is not an object"},
+		{"{\"items\":[{\"a\":\"012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"}]}", "", "{\"items\":[",
+			"one element is larger than allowed"},
+		{"{\"metadata\":\"01234567890123456789012345678901234567890123456789012345678901234567890123456789\"}", "",
+			"{\"metadata\":\"0123456789012345678901234567890123456789012345678901234567890123456", "what stands around the items is larger than allowed"},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++)
+		for (size_t step = 1; step <= 64; step = step * 2 + 1) {
+			AUTO_BUF out = BUF_INIT(10000);
+			struct json_splitter s;
+			struct err e = {0};
+			size_t n = strlen(rows[i].text);
+			json_splitter_init_items(&s, "items", 80);
+			s.want = outer;
+			for (size_t k = 0; k < n; k += step)
+				json_splitter_feed(&s, rows[i].text + k, n - k < step ? n - k : step, collect, &out, &e);
+			ROW_INT(rows[i].text, json_splitter_end(&s, &e), rows[i].broken ? -1 : 0);
+			ROW_STR(rows[i].text, rows[i].broken ? e.msg : NULL, rows[i].broken);
+			ROW_STR(rows[i].text, out.data ? out.data : "", rows[i].items);
+			ROW_STR(rows[i].text, s.rest.data ? s.rest.data : "", rows[i].rest);
+			json_splitter_deinit(&s);
+		}
+}
+
+static void put_wants(const struct json_want *w, struct buf *out)
+{
+	buf_add_char(out, '{');
+	for (; w->name; w++) {
+		buf_printf(out, "%s%s", *w->name ? w->name : "...", w->members ? "" : " ");
+		if (w->members)
+			put_wants(w->members, out);
+	}
+	buf_add_char(out, '}');
+}
+
+static void what_either_wants_is_wanted(void **state)
+{
+	static const struct json_want a[] = {{"a", NULL}, {NULL, NULL}}, b[] = {{"b", NULL}, {NULL, NULL}}, in_a[] = {{"in", a}, {"x", a}, {NULL, NULL}},
+								  in_b[] = {{"in", b}, {"y", b}, {NULL, NULL}}, in_all[] = {{"in", NULL}, {NULL, NULL}}, rest[] = {{"r", NULL}, {JSON_REST, NULL}, {NULL, NULL}};
+	static const struct {
+		const char *row;
+		const struct json_want *x, *y;
+		const char *want;
+	} rows[] = {
+		{"apart", a, b, "{a b }"},
+		{"the same", a, a, "{a }"},
+		{"inside", in_a, in_b, "{in{a b }x{a }y{b }}"},
+		{"all of a member", in_a, in_all, "{in x{a }}"},
+		{"the rest of one", rest, a, "{r a ... }"},
+		{"the rest of the other", a, rest, "{a r ... }"},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_ARENA arena = ARENA_INIT;
+		AUTO_BUF out = BUF_INIT(1000);
+		put_wants(json_want_both(&arena, rows[i].x, rows[i].y), &out);
+		ROW_STR(rows[i].row, out.data, rows[i].want);
+	}
+	assert_null(json_want_both(NULL, NULL, a));
+	assert_null(json_want_both(NULL, a, NULL));
+}
+
+static void members_are_found_without_parsing(void **state)
+{
+	static const struct {
+		const char *text, *name, *want;
+	} rows[] = {
+		{"{\"a\":1}", "a", "1"},
+		{" { \"a\" : \"x\\\"}\" , \"b\" : [ {\"a\":2} ] } ", "a", "\"x\\\"}\""},
+		{" { \"a\" : \"x\\\"}\" , \"b\" : [ {\"a\":2} ] } ", "b", "[ {\"a\":2} ]"},
+		{"{\"b\":{\"a\":1},\"a\":{}}", "a", "{}"},
+		{"{\"b\":\"a\",\"a\":true}", "a", "true"},
+		{"{\"aa\":1,\"\":2}", "a", NULL},
+		{"{\"aa\":1,\"\":2}", "", "2"},
+		{"{}", "a", NULL},
+		{"[\"a\",1]", "a", NULL},
+		{"", "a", NULL},
+		{"{\"a\"", "a", NULL},
+		{"{\"a\":", "a", ""},
+		{"{\"b\":\"\\", "a", NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		struct json_span got = json_span_of((struct json_span){rows[i].text, strlen(rows[i].text)}, rows[i].name);
+		AUTO_FREE char *copy = got.at ? xstrndup(got.at, got.len) : NULL;
+		ROW_STR(rows[i].text, copy, rows[i].want);
+	}
+	struct json_span string = {"\"a\\u00e4\"", 9}, number = {"1", 1};
+	AUTO_FREE char *read = json_span_str(string);
+	assert_string_equal(read, "a\xc3\xa4");
+	assert_null(json_span_str(number));
+	assert_null(json_span_str((struct json_span){0}));
+	assert_true(json_span_is((struct json_span){"\"ADDED\"", 7}, "ADDED"));
+	assert_false(json_span_is((struct json_span){"\"ADDED\"", 7}, "ADDE"));
+	assert_null(json_span_of((struct json_span){0}, "a").at);
+}
+
 static void a_nul_between_values_breaks_the_stream(void **state)
 {
 	AUTO_BUF out = BUF_INIT(100);
@@ -244,6 +365,9 @@ int main(void)
 		cmocka_unit_test(the_largest_value_is_measured_exactly),
 		cmocka_unit_test(only_wanted_members_come_out),
 		cmocka_unit_test(long_strings_are_read_to_their_end),
+		cmocka_unit_test(items_come_out_of_the_object_around_them),
+		cmocka_unit_test(what_either_wants_is_wanted),
+		cmocka_unit_test(members_are_found_without_parsing),
 		cmocka_unit_test(a_nul_between_values_breaks_the_stream),
 		cmocka_unit_test(values_are_parsed_or_refused),
 		cmocka_unit_test(deep_nesting_is_refused_not_followed),
