@@ -230,6 +230,15 @@ class Manifests(unittest.TestCase):
         done = self.check("-f", one, "-f", other)
         self.assertEqual([line.split(":")[0] for line in done.stdout.splitlines() if not line.startswith(" ")], [other])
 
+    def test_two_of_one_name(self):
+        pods = {"metadata": {"annotations": {"com.df.notify": "true", "com.df.scrapePort": "80"}}, "spec": {"containers": []}}
+        self.write("a.yaml", json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "good"}, "spec": {"template": pods}}))
+        b = self.write("b.yaml", GOOD.replace("'80'", "'x y'"))
+        told = json.loads(self.check("-f", self.dir / "m", "--output", "json").stdout)["diags"]
+        self.assertEqual([(d["file"], d["kind"], d["label"], d["message"]) for d in told],
+                         [(b, "Service", "", "the Service and the pods of the Deployment of the same name are both annotated; the Service counts"),
+                          (b, "Service", "com.df.scrapePort", '"x y" is no port; this scrape is left out')])
+
     def test_settings_count(self):
         path = self.write("a.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: a, annotations: {prometheus.io/scrape: 'true', prometheus.io/port: 'x y'}}\n")
         self.assertEqual(self.check("-f", path).stdout, "")

@@ -340,6 +340,14 @@ class Sources(Case):
         self.assertEqual(wb.push("reconfigure", serviceName="web", scrapePort=str(self.patient.port)).status, 200)
         self.fails(wb, "label", "sources swarm and push both know this service", "Remove the service from one of the two")
 
+    def test_a_key_goes_before_another_sources_name(self):
+        self.service(name="shop", scrapePort=self.patient.port)
+        wb = self.watchbill("--sources", "swarm,push", "--service-name-prefix", "p")
+        self.is_well(wb, "p_shop")
+        self.assertEqual(wb.explain("shop")["service"], "p_shop")
+        self.assertEqual(wb.push("reconfigure", serviceName="shop", alertName="x", alertIf="up == 0").status, 200)
+        self.assertEqual(wb.explain("shop")["service"], "shop")
+
     def test_a_name_with_a_slash(self):
         self.service(name="shop", scrapePort=self.patient.port)
         wb = self.watchbill("--sources", "swarm,push")
