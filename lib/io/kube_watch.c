@@ -121,7 +121,8 @@ static void end_with_result(struct kube_watch *w, const struct http_result *r)
 	end.retry_after_ms = r->retry_after_ms;
 	end.fate = kube_fate(r, w->trouble);
 	if (w->opened && w->what != KUBE_SYNC_LIST)
-		snprintf(w->trouble, sizeof w->trouble, "streams end as soon as they begin%s%.200s", r->err.kind ? ": " : "", r->err.msg);
+		snprintf(w->trouble, sizeof w->trouble, "%s%s%.200s", end.lived ? "the stream ended" : "streams end as soon as they begin", r->err.kind ? ": " : "",
+			r->err.msg);
 	drop_call(w);
 	act_on_end(w, &end);
 }

@@ -585,6 +585,9 @@ class Access(Case):
         # half a file changes nothing
         with open(ca, "w") as broken:
             broken.write("-----BEGIN CERT")
+        front.hook = lambda r: r.status(401, "Unauthorized") or True if r.path == "/refused" else None
+        self.assertEqual(f.ask("get /refused")["status"], 401)      # for which all files are read again
+        self.assertIn("holds no -----BEGIN CERTIFICATE-----", f.log())
         front.cut()
         wait_for(lambda: f.counts()["reconnects"] >= 3)
         self.assertEqual(f.ask("get " + self.maps)["status"], 200)

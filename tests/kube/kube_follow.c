@@ -285,8 +285,8 @@ int main(int argc, char **argv)
 		print_take(json_pack("{s:s, s:s, s:s}", "type", "client", "server", kube_server(program.client), "namespace", kube_namespace(program.client)));
 		for (int i = first; i < argc && program.n < MAX_WATCHES; i++)
 			follow(argv[i], &spec);
-		uv_pipe_open(&program.input, 0);
-		uv_read_start((uv_stream_t *)&program.input, on_alloc, on_input);
+		if (uv_pipe_open(&program.input, 0) < 0 || uv_read_start((uv_stream_t *)&program.input, on_alloc, on_input) < 0)
+			stop(); /* standard input is no pipe */
 	}
 	uv_run(&program.loop, UV_RUN_DEFAULT);
 	for (int i = 0; i < program.n; i++)
