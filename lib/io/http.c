@@ -327,6 +327,10 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
 		AUTO_FREE char *authorization = xasprintf("Authorization: Bearer %s", r->bearer);
 		c->headers = curl_slist_append(c->headers, authorization);
 	}
+	if (r->authorization) {
+		AUTO_FREE char *authorization = xasprintf("Authorization: %s", r->authorization);
+		c->headers = curl_slist_append(c->headers, authorization);
+	}
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, c->headers);
 	c->next = client->calls;
 	if (c->next)
