@@ -12,6 +12,7 @@
 #include "sources/listener.h"
 #include "sources/push.h"
 #include "sources/swarm.h"
+#include "sync/sync.h"
 #include "workers/flag_check.h"
 #include "workers/prometheus.h"
 #include "workers/publisher.h"
@@ -328,5 +329,5 @@ int main(int argc, char **argv, char **env)
 {
 	if (argc > 3 && strcmp(argv[1], "exec-child") == 0)
 		return exec_child(argv + 2);
-	return cli_main(argc, argv, env, &run_verb);
+	return cli_main(argc, argv, env, &run_verb, &sync_verb);
 }

@@ -34,9 +34,9 @@ static const struct verb version_verb = {
 	.run = run_version,
 };
 
-/* The first place is for `run`, which the composition root brings along. */
+/* The first two places are for `run` and `sync`, which the composition root brings along. */
 static const struct verb *verbs[] = {
-	&version_verb, &render_verb, &check_verb, &status_verb, &explain_verb, &docs_verb, &help_verb, &version_verb, NULL};
+	&version_verb, &version_verb, &render_verb, &check_verb, &status_verb, &explain_verb, &docs_verb, &help_verb, &version_verb, NULL};
 
 const struct verb *const *cli_verbs(void)
 {
@@ -172,13 +172,13 @@ static const char *verb_name(const char *arg)
 	return strcmp(arg, "--version") == 0 ? "version" : arg;
 }
 
-int cli_main(int argc, char **argv, char **env, const struct verb *run_verb)
+int cli_main(int argc, char **argv, char **env, const struct verb *run_verb, const struct verb *sync_verb)
 {
 	struct settings s CLEANUP(settings_deinit);
 	struct err e = {0};
 	settings_init(&s);
-	if (run_verb)
-		verbs[0] = run_verb;
+	verbs[0] = run_verb;
+	verbs[1] = sync_verb;
 	if (argc < 2) {
 		print_usage(stderr);
 		return EXIT_UNUSABLE;
