@@ -1,10 +1,14 @@
 """A real etcd of the test's own, and readers (`watchbill sync`) of what is published there."""
 
 import base64
+import contextlib
+import http.client
+import http.server
 import json
 import os
 import shutil
 import ssl
+import threading
 import unittest
 import urllib.request
 
@@ -92,6 +96,14 @@ class Etcd(Process):
     def confirmations(self, prefix="/watchbill"):
         return {key.rsplit("/", 1)[1]: json.loads(value) for key, value in self.range(prefix + "/readers/").items()}
 
+    def confirmations_readable(self, prefix="/watchbill"):
+        """Those that are confirmations."""
+        out = {}
+        for key, value in self.range(prefix + "/readers/").items():
+            with contextlib.suppress(ValueError):
+                out[key.rsplit("/", 1)[1]] = json.loads(value)
+        return out
+
 
 class Sync(Process, WatchbillApi):
     """`watchbill sync`; prometheus: "child", "none" or URLs."""
@@ -139,3 +151,69 @@ class Sync(Process, WatchbillApi):
             if "promtool" not in command and "prometheus" in os.path.basename(command):
                 return pid
         return None
+
+
+class EtcdProxy:
+    """Stands before an etcd, counts requests but watches, and calls `on_request(n, path)` before and `on_answer(n, path)` after each is handed on."""
+
+    def __init__(self, etcd):
+        outer = self
+        self.etcd, self.count, self.paths = etcd, 0, []
+        self.on_request = self.on_answer = lambda n, path: None
+        self.lock = threading.Lock()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                watch = self.path == "/v3/watch"
+                n = 0
+                if not watch:
+                    with outer.lock:
+                        outer.count += 1
+                        n = outer.count
+                        outer.paths.append(self.path)
+                    outer.on_request(n, self.path)
+                server = http.client.HTTPConnection("127.0.0.1", outer.etcd.port, timeout=None if watch else 20)
+                try:
+                    server.request("POST", self.path, body, {"Content-Type": "application/json"})
+                    answer = server.getresponse()
+                    if watch:
+                        self.stream(answer)
+                        return
+                    data = answer.read()
+                    outer.on_answer(n, self.path)
+                    self.send_response(answer.status)
+                    self.send_header("Content-Length", str(len(data)))
+                    self.end_headers()
+                    self.wfile.write(data)
+                except (OSError, http.client.HTTPException):
+                    self.close_connection = True
+                finally:
+                    server.close()
+
+            def stream(self, answer):
+                self.send_response(answer.status)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                while line := answer.readline():
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                self.close_connection = True
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                "Whoever asked has hung up."
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = "http://127.0.0.1:%d" % self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
