@@ -45,6 +45,7 @@ struct etcd_store {
 	bool link_up;
 	struct etcd_call *stream, *state;
 	bool state_again; /* something changed while it was being read */
+	struct err cancelled; /* the watch was, by etcd */
 	struct timer *turn, *reconnect, *resync;
 	int64_t reconnect_ms;
 
@@ -378,6 +379,7 @@ static void link_down(struct etcd_store *s, const struct err *e)
 {
 	etcd_cancel(TAKE(s->stream));
 	etcd_cancel(TAKE(s->state));
+	timer_stop(s->turn);
 	timer_stop(s->resync);
 	s->reconnect_ms = backoff_longer(s->reconnect_ms, RECONNECT_FIRST_MS, RECONNECT_MAX_MS);
 	timer_set(s->reconnect, s->reconnect_ms);
@@ -437,13 +439,24 @@ static void read_state(struct etcd_store *s)
 
 static void on_turn(void *ctx)
 {
-	read_state(ctx);
+	struct etcd_store *s = ctx;
+	if (s->cancelled.kind)
+		link_down(s, &s->cancelled);
+	else
+		read_state(s);
 }
 
 static void on_watch_message(void *ctx, const json_t *result)
 {
 	struct etcd_store *s = ctx;
-	/* The first says that it has begun, so nothing is missed between it and the reading. One that was cancelled ends by itself. */
+	/* Refused, by an old token too: the stream stays open, but nothing will come. */
+	if (json_is_true(json_object_get(result, "canceled"))) {
+		err_set(&s->cancelled, ERR_DENIED, "%s: the watch was refused: %s", etcd_client_shown(s->client), json_get_str(result, "cancel_reason", "no reason is given"));
+		etcd_forget_token(s->client);
+		timer_set(s->turn, 0);
+		return;
+	}
+	/* The first says that it has begun, so nothing is missed between it and the reading. */
 	if (json_is_true(json_object_get(result, "created")) || json_array_size(json_object_get(result, "events")))
 		timer_set(s->turn, 0);
 }
@@ -461,6 +474,7 @@ static void open_watch(void *ctx)
 {
 	struct etcd_store *s = ctx;
 	json_t *create = json_pack("{s:o}", "create_request", range_json(head_key(s), key64(s, "shards", ""), false));
+	s->cancelled = (struct err){0};
 	s->stream = etcd_stream(s->client, "/v3/watch", create, on_watch_message, on_watch_end, s);
 	timer_set(s->resync, RESYNC_MS);
 }

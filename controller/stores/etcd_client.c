@@ -70,6 +70,11 @@ void etcd_cancel(struct etcd_call *call)
 	call_free(call);
 }
 
+void etcd_forget_token(struct etcd_client *c)
+{
+	free(TAKE(c->token));
+}
+
 static void finish(struct etcd_call *call, const json_t *answer, const struct err *e)
 {
 	etcd_done_fn *done = call->done;
@@ -199,7 +204,7 @@ static bool sent_again(struct etcd_call *call, const struct http_result *r, cons
 	struct etcd_client *c = call->client;
 	if (!call->renewed && wants_new_token(c, json_get_int(j, "code", 0), e->msg)) {
 		call->renewed = true;
-		free(TAKE(c->token));
+		etcd_forget_token(c);
 		send_call(call);
 		return true;
 	}
@@ -231,7 +236,7 @@ static void on_answered(void *ctx, struct http_result *r)
 	if (sent_again(call, r, j, &e))
 		return;
 	if (call->value && wants_new_token(call->client, e.kind == ERR_DENIED ? CODE_UNAUTHENTICATED : 0, e.msg))
-		free(TAKE(call->client->token));
+		etcd_forget_token(call->client);
 	err_wrap(&e, "%s", call->client->endpoints[call->endpoint].shown);
 	finish(call, NULL, &e);
 }

@@ -28,6 +28,8 @@ struct etcd_call *etcd_post(struct etcd_client *c, const char *path, json_t *bod
  * when it has ended, with an error in any case. */
 struct etcd_call *etcd_stream(
 	struct etcd_client *c, const char *path, json_t *body_take, void (*value)(void *ctx, const json_t *result), etcd_done_fn *done, void *ctx);
+/* The next call asks for another token. */
+void etcd_forget_token(struct etcd_client *c);
 /* NULL is allowed. */
 void etcd_cancel(struct etcd_call *call);
 
