@@ -156,6 +156,9 @@ class Rules(Case):
         self.assertEqual(wb.diags(), [])
         wait_for(lambda: sync.prometheus.up("go-demo_main"), 20, "the target is scraped")
         self.assertEqual(sync.files(), wb.files())
+        for process, words in ((wb, "    reader reader done, runs " + status["generation"]["digest"]), (sync, "outcome done")):
+            shown = subprocess.run([harness.binary(), "status", "--address", "http://" + process.listen], capture_output=True, text=True, check=True).stdout
+            self.assertIn(words, shown)
         # away with it
         self.cluster.remove_service("go-demo_main")
         wait_for(lambda: not sync.prometheus.rules(), 20)
