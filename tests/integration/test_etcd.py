@@ -343,6 +343,28 @@ class Faults(Case):
         wait_for(lambda: set(self.etcd.shards()) >= set(self.etcd.head()["shards"]) and len(self.etcd.shards()) <= 2 * len(self.etcd.head()["shards"]), 20,
                  "nothing is left behind")
 
+    def test_answers_that_are_lost_are_no_drift(self):
+        self.cluster.add_service("a", labels(None, alert("x", "up == 1")))
+        proxy = EtcdProxy(self.etcd)
+        self.addCleanup(proxy.close)
+        wb, sync = self.writer("--drift-interval", "1h", url=proxy.url), self.reader(prometheus="none")
+        wait_for(lambda: b"up == 1" in b"".join(sync.files().values()), 20)
+        self.outcome(wb)
+        for n in range(1, 7):
+            lost = []
+
+            def lose(count, path, at=proxy.count + n, lost=lost):
+                if count == at:
+                    lost.append(path)
+                    raise OSError("lost")
+            proxy.on_answer = lose
+            self.cluster.update_labels("a", {"com.df.alertIf": "up == %d" % (100 + n)})
+            wait_for(lambda: b"up == %d" % (100 + n) in b"".join(sync.files().values()), 20, lambda: "%d: %s %s" % (n, lost, wb.log()[-2000:]))
+            self.outcome(wb)
+        self.whole()
+        self.assertEqual(self.drifts(wb), 0)
+        self.assertEqual(self.etcd.head()["term"], 1)
+
     def drifts(self, wb):
         return wb.metric("watchbill_drifts_total", kind="worker")
 
@@ -411,6 +433,25 @@ class Faults(Case):
         again = self.writer(name="one")
         self.outcome(again)
         self.assertEqual(self.etcd.head()["term"], 3)
+
+    def test_a_writer_that_has_not_heard_of_its_successor_overwrites_nothing(self):
+        self.cluster.add_service("a", labels(None, alert("x", "up == 1")))
+        proxy = EtcdProxy(self.etcd)
+        self.addCleanup(proxy.close)
+        one, sync = self.writer("--drift-interval", "1h", name="one", url=proxy.url), self.reader(prometheus="none")
+        wait_for(lambda: b"up == 1" in b"".join(sync.files().values()), 20)
+        self.outcome(one)
+        proxy.deaf = True
+        two = self.writer(name="two")
+        self.outcome(two)
+        self.assertEqual(self.etcd.head()["term"], 2)
+        self.cluster.update_labels("a", {"com.df.alertIf": "up == 2"})
+        wait_for(lambda: "another Watchbill" in self.remote_worker(one)["problem"], 20, lambda: one.status())
+        wait_for(lambda: b"up == 2" in b"".join(sync.files().values()), 20)
+        self.outcome(two)
+        self.assertEqual(self.drifts(two), 0)
+        self.assertEqual(self.etcd.head()["term"], 2)
+        self.assertIn("/v3/kv/txn", proxy.paths)
 
     def test_etcd_killed_and_started_again(self):
         self.cluster.add_service("a", labels(None, alert("x", "up == 1")))
@@ -516,6 +557,8 @@ class Faults(Case):
         os.kill(pid, signal.SIGSTOP)
         self.cluster.update_labels("a", {"com.df.alertIf": "up == 2"})
         self.outcome(wb, "waiting")
+        wait_for(lambda: self.etcd.head()["digest"] == wb.digest(), 20)
+        stays(lambda: wb.status()["outcome"] == "waiting", 2, "nobody says that it runs")
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not alive(pid), 10)
         self.has_rule(sync, "ax", "up == 2", 40)
