@@ -15,8 +15,10 @@
 #include "sources/listener.h"
 #include "sources/push.h"
 #include "sources/swarm.h"
+#include "sync/sync.h"
 #include "workers/flag_check.h"
 #include "workers/prometheus.h"
+#include "workers/publisher.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -44,7 +46,7 @@ struct controller {
 	struct lease *lease;	  /* NULL where there is only one of us */
 	struct events *events;
 	struct source *sources[4];
-	struct worker *workers[MAX_WORKERS];
+	struct worker *workers[MAX_WORKERS + 1];
 	size_t n_sources, n_workers;
 	struct engine *engine;
 	struct source *swarm; /* one of them, or NULL */
@@ -122,6 +124,27 @@ static void make_flags(struct controller *c)
 	flags_from_env(environ, &from_env, &told_elsewhere);
 	flag_check(c->set->prometheus_binary, c->set, tsdb_dir, &from_env, &c->notes);
 	flags_compose(c->set, tsdb_dir, &from_env, &c->flags, &c->notes);
+}
+
+static bool is_complete(void *ctx)
+{
+	struct controller *c = ctx;
+	return engine_complete(c->engine);
+}
+
+/* Those who read a remote store are one more worker. */
+static int make_publisher(struct controller *c, const char *store_dir, struct err *e)
+{
+	struct remote_store *remote = remote_store_new(&c->loop, c->http, c->set, e);
+	if (remote)
+		c->workers[c->n_workers++] = publisher_new(
+			&(struct publisher_spec){.loop = &c->loop, .set = c->set, .store_dir = store_dir, .remote_take = remote, .complete = is_complete, .ctx = c});
+	return remote || c->set->store == STORE_DIRECTORY ? 0 : -1;
+}
+
+static const struct http_endpoint *judge(const struct worker *w)
+{
+	return strcmp(w->ops->kind, "prometheus") == 0 ? prometheus_endpoint(w) : NULL;
 }
 
 static int make_workers(struct controller *c, const char *store_dir, struct err *e)
@@ -278,7 +301,7 @@ static int compose(struct controller *c, struct err *e)
 	c->http = http_client_new(&c->loop);
 	c->store = directory_store_open(store_dir, e);
 	make_flags(c);
-	if (!c->store || make_workers(c, store_dir, e) < 0 || make_sources(c, e) < 0)
+	if (!c->store || make_workers(c, store_dir, e) < 0 || make_publisher(c, store_dir, e) < 0 || make_sources(c, e) < 0)
 		return -1;
 	c->checker = checker_new(&c->loop, c->http, c->set->promtool, tmp);
 	AUTO_DIR_FILES shortcut_files = {0};
@@ -294,7 +317,7 @@ static int compose(struct controller *c, struct err *e)
 		.workers = c->workers,
 		.n_workers = c->n_workers,
 		.checker = c->checker,
-		.judge = prometheus_endpoint,
+		.judge = judge,
 		.reconcilers = reconcilers,
 		.n_reconcilers = n_reconcilers,
 		.shortcuts = c->shortcuts,
@@ -382,5 +405,5 @@ int main(int argc, char **argv, char **env)
 {
 	if (argc > 3 && strcmp(argv[1], "exec-child") == 0)
 		return exec_child(argv + 2);
-	return cli_main(argc, argv, env, &run_verb);
+	return cli_main(argc, argv, env, &run_verb, &sync_verb);
 }

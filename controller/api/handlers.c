@@ -44,9 +44,12 @@ static json_t *workers_json(const struct engine_parts *p)
 	json_t *list = json_array();
 	for (size_t i = 0; i < p->n_workers; i++) {
 		const struct worker *w = p->workers[i];
-		json_array_append_new(list,
+		json_t *one =
 			json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", w->name, "kind", w->ops->kind, "state", worker_state_name(w->state), "running_digest",
-				w->runs_known ? digest_json(&w->running) : json_null(), "reloads", (json_int_t)w->reloads, "refusals", (json_int_t)w->refusals, "problem", w->problem));
+				w->runs_known ? digest_json(&w->running) : json_null(), "reloads", (json_int_t)w->reloads, "refusals", (json_int_t)w->refusals, "problem", w->problem);
+		if (w->ops->describe)
+			w->ops->describe(w, one);
+		json_array_append_new(list, one);
 	}
 	return list;
 }

@@ -34,9 +34,9 @@ static const struct verb version_verb = {
 	.run = run_version,
 };
 
-/* The first place is for `run`, which the composition root brings along. */
+/* The first two places are for `run` and `sync`, which the composition root brings along. */
 static const struct verb *verbs[] = {
-	&version_verb, &render_verb, &check_verb, &status_verb, &explain_verb, &docs_verb, &help_verb, &version_verb, NULL};
+	&version_verb, &version_verb, &render_verb, &check_verb, &status_verb, &explain_verb, &docs_verb, &help_verb, &version_verb, NULL};
 
 const struct verb *const *cli_verbs(void)
 {
@@ -179,15 +179,15 @@ static bool is_kubectl_plugin(const char *program)
 	return text_starts(slash ? slash + 1 : program, "kubectl-");
 }
 
-int cli_main(int argc, char **argv, char **env, const struct verb *run_verb)
+int cli_main(int argc, char **argv, char **env, const struct verb *run_verb, const struct verb *sync_verb)
 {
 	struct settings s CLEANUP(settings_deinit);
 	struct err e = {0};
 	settings_init(&s);
 	if (argc && is_kubectl_plugin(argv[0]))
 		cli_set_address("kube:");
-	if (run_verb)
-		verbs[0] = run_verb;
+	verbs[0] = run_verb;
+	verbs[1] = sync_verb;
 	if (argc < 2) {
 		print_usage(stderr);
 		return EXIT_UNUSABLE;

@@ -14,7 +14,7 @@ struct verb {
 	int (*run)(const struct settings *set, int argc, char **argv);
 };
 
-/* Runs the verb that argv names; settings come from file, environment and flags. */
-int cli_main(int argc, char **argv, char **env, const struct verb *run_verb);
+/* Runs the verb that argv names; settings come from file, environment and flags. The two verbs that go on running are the composition root's. */
+int cli_main(int argc, char **argv, char **env, const struct verb *run_verb, const struct verb *sync_verb);
 
 #endif

@@ -17,6 +17,23 @@ static void print_member(const json_t *j, const char *key, const char *before, c
 	fputs(after, stdout);
 }
 
+/* Who reads what a worker publishes: "    reader NAME runs DIGEST", or what became of it. */
+static void print_readers(const json_t *readers)
+{
+	size_t i;
+	json_t *v;
+	json_array_foreach ((json_t *)readers, i, v) {
+		bool runs = strcmp(json_get_str(v, "outcome", ""), "done") == 0;
+		print_member(v, "name", "    reader ", "");
+		if (!json_is_true(json_object_get(v, "current")))
+			fputs(" (of an earlier one)", stdout);
+		print_member(v, "outcome", " ", "");
+		print_member(v, "digest", runs ? ", runs " : " of ", "");
+		print_member(v, "message", ": ", "");
+		putchar('\n');
+	}
+}
+
 /* "sources\n  swarm synced: problem" */
 static void print_list(const json_t *status, const char *key)
 {
@@ -30,6 +47,7 @@ static void print_list(const json_t *status, const char *key)
 		print_member(v, "running_digest", " runs ", "");
 		print_member(v, "problem", ": ", "");
 		putchar('\n');
+		print_readers(json_object_get(v, "readers"));
 	}
 }
 

@@ -205,6 +205,13 @@ static void tell_workers(struct engine *e)
 		note_reloads_done(e);
 }
 
+void engine_note_files(struct engine *e)
+{
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		if (e->p.workers[i]->ops->shown)
+			e->p.workers[i]->ops->shown(e->p.workers[i]);
+}
+
 void engine_reload(struct engine *e)
 {
 	struct err err;
@@ -218,6 +225,7 @@ void engine_reload(struct engine *e)
 		return;
 	}
 	engine_note_shown(e);
+	engine_note_files(e);
 	tell_workers(e);
 }
 
@@ -230,6 +238,7 @@ static int show_good(struct engine *e, struct err *err)
 	engine_set_origin(&e->shown, e->good.base, e->good.serial);
 	if (newest)
 		engine_set_origin(&e->stored, e->good.base, e->good.serial);
+	engine_note_files(e);
 	return 0;
 }
 

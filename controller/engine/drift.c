@@ -50,7 +50,8 @@ bool engine_note_worker_drift(struct engine *e, struct worker *w)
 {
 	w->drifted = false;
 	e->metrics.worker_drifts++;
-	note_drift(e, "somebody else reloaded a worker", w->name);
+	note_drift(e, *w->drift ? "somebody changed what readers see" : "somebody else reloaded a worker", *w->drift ? w->drift : w->name);
+	w->drift[0] = '\0';
 	bool repairs = false;
 	for (unsigned part = 0; part < AUDIT_PARTS; part++)
 		repairs |= audit(e, part);

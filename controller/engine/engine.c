@@ -247,6 +247,7 @@ static void store(struct engine *e, bool targets_only)
 		return;
 	}
 	engine_set_problem(e, "", "");
+	engine_note_files(e);
 	e->decided_change = e->building_change;
 	if (!targets_only) {
 		VEC_DEINIT(&e->passed.v);

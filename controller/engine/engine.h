@@ -24,7 +24,7 @@ struct engine_parts {
 	struct worker **workers;
 	size_t n_workers;
 	struct checker *checker;
-	/* A ready worker that can judge expressions, or NULL; asked before each check. */
+	/* Where a ready worker judges expressions; NULL: it cannot. Asked before each check. */
 	const struct http_endpoint *(*judge)(const struct worker *w);
 	const struct reconciler *const *reconcilers;
 	size_t n_reconcilers;

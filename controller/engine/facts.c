@@ -34,10 +34,11 @@ bool engine_ready(const struct engine *e)
 
 const struct http_endpoint *engine_ready_prometheus(const struct engine *e)
 {
-	for (size_t i = 0; i < e->p.n_workers; i++)
+	const struct http_endpoint *found = NULL;
+	for (size_t i = 0; !found && i < e->p.n_workers; i++)
 		if (e->p.workers[i]->state == WORKER_READY)
-			return e->p.judge(e->p.workers[i]);
-	return NULL;
+			found = e->p.judge(e->p.workers[i]);
+	return found;
 }
 
 const struct engine_parts *engine_parts_of(const struct engine *e)

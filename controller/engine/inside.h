@@ -104,6 +104,8 @@ bool engine_awaits_trial(const struct engine *e);
 void engine_end_empty_trial(struct engine *e);
 /* Whether the worker does not run this generation, as far as is known. */
 bool engine_is_behind(const struct worker *w, struct generation g);
+/* To workers that do not read the store themselves: what it shows has changed. */
+void engine_note_files(struct engine *e);
 /* Shows what is stored to the workers and tells them. */
 void engine_reload(struct engine *e);
 /* Shows them the last good generation and tells them. */

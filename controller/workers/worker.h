@@ -46,6 +46,11 @@ struct worker_ops {
 	/* Ends it; `done` may be called from within. A supervised child is asked to end and waited for, a remote one is left alone. */
 	void (*stop)(struct worker *w, void (*done)(void *ctx), void *ctx);
 	void (*free)(struct worker *w);
+	/* What the store shows has changed: target files, or another generation, of which a ready worker is told by reload() when its turn comes. NULL for
+	 * one that reads the store itself. */
+	void (*shown)(struct worker *w);
+	/* Adds what else there is to say of it in a status. NULL: nothing. */
+	void (*describe)(const struct worker *w, json_t *into);
 };
 
 struct worker {
@@ -57,7 +62,8 @@ struct worker {
 	bool runs_known;	   /* whether `running` is what it runs */
 	struct digest running; /* the generation that it confirmed last */
 	uint64_t reloads, refusals, restarts;
-	bool drifted; /* set with on_change: it runs something that we did not tell it to */
+	bool drifted; /* set with on_change: it runs something that we did not tell it to, or `drift` says what else somebody changed */
+	char drift[200]; /* "": somebody reloaded it */
 	char problem[256]; /* why it is not ready, "" when it is */
 };
 

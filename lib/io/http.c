@@ -432,6 +432,7 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
 	add_header(c, "Accept: ", r->accept);
 	add_header(c, "Host: ", r->to->host);
 	add_header(c, "Authorization: Bearer ", r->bearer);
+	add_header(c, "Authorization: ", r->authorization);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, c->headers);
 	c->next = client->calls;
 	if (c->next)

@@ -14,6 +14,7 @@
 enum scrape_layout { LAYOUT_AUTO, LAYOUT_JOBS, LAYOUT_POOLED, LAYOUT_DNS };
 enum kube_opt_in { KUBE_OPT_IN_ANNOTATION, KUBE_OPT_IN_LABEL };
 enum read_access { READ_ACCESS_OPEN, READ_ACCESS_TOKEN, READ_ACCESS_CERTIFICATE };
+enum store_kind { STORE_DIRECTORY, STORE_ETCD };
 enum alert_names { ALERT_NAMES_ARTICLE, ALERT_NAMES_UNDERSCORE };
 
 struct string_list {
@@ -24,6 +25,11 @@ struct string_list {
 struct settings {
 	char *config;
 	char *data_dir;
+	int64_t store; /* a store_kind: who carries generations to distant readers */
+	struct string_list etcd_endpoints;
+	char *etcd_prefix, *etcd_user, *etcd_password_file, *etcd_ca_file, *etcd_cert_file, *etcd_key_file;
+	char *reader_name; /* "": the host's */
+	int64_t reader_ttl_ms;
 	struct string_list listen;
 	char *socket_mode;
 	char *token_file, *read_token_file;
