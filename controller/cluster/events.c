@@ -127,7 +127,7 @@ static const char *api_version(const char *kind)
 	for (size_t i = 0; i < sizeof apps / sizeof *apps; i++)
 		if (strcmp(kind, apps[i]) == 0)
 			return "apps/v1";
-	return strcmp(kind, "Job") == 0 ? "batch/v1" : "v1";
+	return strcmp(kind, "Job") == 0 || strcmp(kind, "CronJob") == 0 ? "batch/v1" : "v1";
 }
 
 static char *event_text(const struct events *e, const struct cause *c, bool mended)

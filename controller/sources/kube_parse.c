@@ -187,6 +187,13 @@ static const char *deployment_of(struct arena *a, const char *replica_set, const
 	return *hash && n > m && text_ends(replica_set, tail) ? arena_strndup(a, replica_set, n - m) : NULL;
 }
 
+/* The Job of a CronJob is called after it and the minute that it was due, counted since the epoch: 8 digits until the year 2160. */
+static const char *cron_job_of(struct arena *a, const char *job)
+{
+	const char *dash = strrchr(job, '-');
+	return dash && dash > job && strlen(dash + 1) == 8 && strspn(dash + 1, "0123456789") == 8 ? arena_strndup(a, job, (size_t)(dash - job)) : NULL;
+}
+
 static void read_workload(struct arena *a, const json_t *meta, struct kube_pod *out)
 {
 	const json_t *owners = json_object_get(meta, "ownerReferences");
@@ -200,12 +207,13 @@ static void read_workload(struct arena *a, const json_t *meta, struct kube_pod *
 		out->workload_kind = copy_str(a, owner, "kind");
 		out->workload = copy_str(a, owner, "name");
 	}
-	if (strcmp(out->workload_kind, "ReplicaSet") != 0)
-		return;
-	const char *deployment = deployment_of(a, out->workload, json_get_str(json_object_get(meta, "labels"), "pod-template-hash", ""));
-	if (deployment) {
-		out->workload_kind = "Deployment";
-		out->workload = deployment;
+	bool is_set = strcmp(out->workload_kind, "ReplicaSet") == 0, is_job = strcmp(out->workload_kind, "Job") == 0;
+	const char *maker = is_set ? deployment_of(a, out->workload, json_get_str(json_object_get(meta, "labels"), "pod-template-hash", ""))
+						: is_job ? cron_job_of(a, out->workload)
+								 : NULL;
+	if (maker) {
+		out->workload_kind = is_set ? "Deployment" : "CronJob";
+		out->workload = maker;
 	}
 }
 

@@ -281,6 +281,34 @@ static void annotated_pods_are_their_workload(void **state)
 	assert_string_equal(shown(w), "ns/shop:10.0.0.1/a,10.0.0.2/b");
 }
 
+static void a_workload_is_known_by_what_made_its_maker(void **state)
+{
+	static const struct {
+		const char *kind, *owner, *hash, *workload, *workload_kind;
+	} rows[] = {
+		{"ReplicaSet", "web-5d", "5d", "web", "Deployment"},
+		{"ReplicaSet", "web-5d", "6e", "web-5d", "ReplicaSet"},
+		{"ReplicaSet", "web", "", "web", "ReplicaSet"},
+		{"ReplicaSet", "-5d", "5d", "-5d", "ReplicaSet"},
+		{"Job", "backup-29384756", "", "backup", "CronJob"},
+		{"Job", "backup-2938475", "", "backup-2938475", "Job"},
+		{"Job", "-29384756", "", "-29384756", "Job"},
+		{"StatefulSet", "db-29384756", "5d", "db-29384756", "StatefulSet"},
+	};
+	struct world *w = *state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_ARENA a = ARENA_INIT;
+		struct kube_pod p;
+		struct err e;
+		char text[512];
+		snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\",\"labels\":{\"pod-template-hash\":\"%s\"},\"ownerReferences\":"
+			"[{\"kind\":\"X\",\"name\":\"x\"},{\"kind\":\"%s\",\"name\":\"%s\",\"controller\":true}]}}", rows[i].hash, rows[i].kind, rows[i].owner);
+		assert_int_equal(kube_parse_pod(&a, &w->set, text, strlen(text), &p, &e), 0);
+		ROW_STR(rows[i].owner, p.workload, rows[i].workload);
+		ROW_STR(rows[i].owner, p.workload_kind, rows[i].workload_kind);
+	}
+}
+
 static void a_service_goes_before_a_workload_of_its_name(void **state)
 {
 	struct world *w = *state;
@@ -402,6 +430,7 @@ int main(void)
 		CASE(a_failed_wish_is_wished_again_and_holds_nothing_back),
 		CASE(a_namespace_gives_defaults),
 		CASE(annotated_pods_are_their_workload),
+		CASE(a_workload_is_known_by_what_made_its_maker),
 		CASE(a_service_goes_before_a_workload_of_its_name),
 		CASE(a_list_takes_away_what_it_lacks_unless_told_otherwise),
 		CASE(an_external_name_is_its_own_target),
