@@ -245,10 +245,27 @@ static void on_changed(void *ctx)
 		events_look(c->events);
 }
 
+/* With nothing under way: who was told what is on the disk. */
+static void make_notify(struct controller *c)
+{
+	notify_free(c->notify);
+	c->api.notify = c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->swarm});
+}
+
+/* Of several only the one that holds the lease tells others. */
+static void tell_receivers(struct controller *c)
+{
+	if (!c->lease || lease_held(c->lease))
+		notify_observe(c->notify);
+}
+
 static void on_lease(void *ctx, bool leads)
 {
-	if (leads)
-		on_changed(ctx);
+	struct controller *c = ctx;
+	if (!leads)
+		make_notify(c);
+	tell_receivers(c);
+	on_changed(c);
 }
 
 static void list_diags(void *ctx, struct diags *out)
@@ -281,17 +298,15 @@ static void on_published(void *ctx, struct source *s)
 {
 	struct controller *c = ctx;
 	if (s == c->swarm)
-		notify_observe(c->notify);
+		tell_receivers(c);
 }
 
-/* Other URLs: who was told what is on the disk, so those who tell may be made anew. */
 static void on_receiver_files(void *ctx, const struct dir_files *files)
 {
 	struct controller *c = ctx;
 	log_info("controller receivers_read files=%zu", files->v.n);
-	notify_free(c->notify);
-	c->api.notify = c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->swarm});
-	notify_observe(c->notify);
+	make_notify(c);
+	tell_receivers(c);
 }
 
 static int compose(struct controller *c, struct err *e)
@@ -326,7 +341,7 @@ static int compose(struct controller *c, struct err *e)
 		&(struct inputs_spec){.loop = &c->loop, .set = c->set, .env = environ, .tmp_dir = tmp, .notes = &c->notes, .on_base = on_base, .ctx = c});
 	c->receiver_files = dirwatch_new(&c->loop,
 		&(struct dirwatch_spec){.dir = c->set->notify_secrets_dir, .wanted = receivers_is_secret, .on_change = on_receiver_files, .ctx = c}, NULL);
-	c->notify = notify_new(&(struct notify_parts){.loop = &c->loop, .set = c->set, .source = c->swarm});
+	make_notify(c);
 	engine_observe(c->engine, on_published, c);
 	engine_on_change(c->engine, on_changed, c);
 	if (make_writers(c, e) < 0)

@@ -8,6 +8,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import fake_engine                                                          # noqa: E402
 import harness                                                              # noqa: E402
 import kube                                                                 # noqa: E402
 from harness import Exporter, TempDir, stays, wait_for                      # noqa: E402
@@ -310,6 +311,36 @@ class Lease(Case):
         wait_for(lambda: "lease lost" in first.log(), 10)
         wait_for(lambda: first.diags(self.ns + "/shop"))
         stays(lambda: self.holder()["holderIdentity"] == seen["holderIdentity"] and len(events(self.ns, "shop")) == 1, 4)
+
+
+class Notifications(unittest.TestCase):
+    """Receivers of Swarm's services are told by whoever holds the lease."""
+
+    def test_only_the_holder_tells(self):
+        directory = TempDir()
+        self.addCleanup(directory.cleanup)
+        receiver = Exporter()       # takes any path
+        self.addCleanup(receiver.close)
+        cluster = fake_engine.Cluster()
+        engine = fake_engine.Endpoint(cluster, "unix://" + directory / "e.sock")
+        self.addCleanup(engine.close)
+        ns = CLUSTER.namespace()
+
+        def start(name):
+            wb = harness.Watchbill(directory / name, engine.address, "none", args=(
+                "--sources", "swarm,kubernetes", "--kubeconfig", CLUSTER.kubeconfig, "--kube-lease", ns + "/wb",
+                "--notify-create-service-url", "http://127.0.0.1:%d/told" % receiver.port))
+            self.addCleanup(wb.close)
+            return wb
+        wbs = [start("a"), start("b")]
+        wait_for(lambda: [wb for wb in wbs if "lease held" in wb.log()])
+        holder = next(wb for wb in wbs if "lease held" in wb.log())
+        cluster.add_service("web", {"com.df.notify": "true"})
+        wait_for(lambda: receiver.paths)
+        stays(lambda: len(receiver.paths) == 1, 1)
+        holder.stop()
+        cluster.add_service("shop", {"com.df.notify": "true"})
+        wait_for(lambda: [p for p in receiver.paths if "serviceName=shop" in p], 15)
 
 
 class Plugin(Case):
