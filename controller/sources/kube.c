@@ -425,6 +425,7 @@ static void open_collection(struct collection *c)
 		.label_selector = selector,
 		.metadata_only = kinds[c->kind].metadata_only,
 		.wants = kinds[c->kind].wants,
+		.check_ms = k->set->kube_resync_interval_ms,
 		.on_list_begin = on_list_begin,
 		.on_put = on_put,
 		.on_delete = on_delete,
