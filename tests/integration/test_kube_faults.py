@@ -151,5 +151,126 @@ class Abuse(Case):
         wait_for(lambda: wb.kube()["state"] == "synced", 90, lambda: wb.kube())
 
 
+class Losing(Case):
+    """One thing at a time is taken away; what was known stands, and all is well soon after it is given back."""
+
+    def setUp(self):
+        super().setUp()
+        self.ns = CLUSTER.namespace()
+        for i in range(3):
+            self.service(self.ns, "s%d" % i)
+        self.known = {"s%d" % i: "up == 1" for i in range(3)}
+
+    def stands_then_comes_back(self, wb, liar, give_back, timeout=45):
+        """While it is away something changes, which nobody can know."""
+        liar.cut()
+        wait_for(lambda: wb.kube()["state"] == "stale" and wb.kube()["problem"], 30, lambda: wb.kube())
+        CLUSTER.annotate("services", self.ns, "s0", alertIf="up == 2")
+        CLUSTER.api.delete(path_of("services", self.ns, "s1"))
+        problem = wb.kube()["problem"]
+        self.shows(wb, self.ns, self.known)
+        stays(lambda: self.exprs(wb, self.ns) == {"%s/%s" % (self.ns, k): [v] for k, v in self.known.items()}, 1.5, "what was known")
+        give_back()
+        self.shows(wb, self.ns, {"s0": "up == 2", "s2": "up == 1"}, timeout)
+        wait_for(lambda: wb.kube()["state"] == "synced", timeout, lambda: wb.kube())
+        return problem
+
+    def test_a_token_expires_and_is_replaced(self):
+        account = CLUSTER.account(self.ns, "reader", rules=READ)
+        tokens, path = [CLUSTER.token(self.ns, account) for _ in range(2)], self.dir / "token"
+        self.assertNotEqual(*tokens)
+        good = tokens[0]
+
+        def write(token):
+            with open(path + ".new", "w") as f:
+                f.write(token)
+            os.rename(path + ".new", path)
+
+        def before(request):
+            if request.headers.get("Authorization") == "Bearer " + good:
+                return False
+            request.status(401, "Unauthorized", "Unauthorized")
+            return True
+        write(good)
+        liar = self.liar()
+        liar.before = before
+        wb = self.watchbill("wb", write_kubeconfig(self.dir / "liar.yml", liar.url, {"tokenFile": path}), "--kube-namespaces", self.ns)
+        self.shows(wb, self.ns, self.known)
+        good = tokens[1]
+        self.assertIn("401", self.stands_then_comes_back(wb, liar, lambda: write(good)))
+
+    def test_a_ca_is_replaced(self):
+        authorities = [make_ca(self.dir.path, name) for name in ("old", "new")]
+        path = self.dir / "trusted.crt"
+
+        def trust(ca):
+            with open(ca[0]) as f, open(path + ".new", "w") as out:
+                out.write(f.read())
+            os.rename(path + ".new", path)
+        trust(authorities[0])
+        liar = self.liar(tls=authorities[0][1:])
+        wb = self.watchbill("wb", write_kubeconfig(self.dir / "liar.yml", liar.url, ca=path), "--kube-namespaces", self.ns)
+        self.shows(wb, self.ns, self.known)
+        liar.present(*authorities[1][1:])
+        self.assertIn("ertificate", self.stands_then_comes_back(wb, liar, lambda: trust(authorities[1])))
+
+    def test_one_kind_is_too_much_asked_and_another_forbidden(self):
+        CLUSTER.api.create(path_of("pods", self.ns), {"metadata": {"name": "p", "annotations": {"com.df.notify": "true", "com.df.alertName": "x", "com.df.alertIf": "up == 9"}},
+                                                      "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "x"}]}})
+        self.known["p"] = "up == 9"
+        liar = self.liar()
+        wb = self.watchbill("wb", liar.kubeconfig(self.dir / "liar.yml"))
+        self.shows(wb, self.ns, self.known)
+        targets = {self.ns + "/s%d" % i: ["10.8.0.1:8080"] for i in range(3)}
+        self.assertEqual(self.life_of(self.ns).stored(wb)[1], targets)
+        refused = []
+
+        def before(request):
+            if "/endpointslices" in request.path:
+                refused.append(request.path)
+                request.status(429, "TooManyRequests", "too many requests", headers=[("Retry-After", "1")])
+                return True
+            if "/pods" in request.path:
+                request.status(403, "Forbidden", "pods is forbidden")
+                return True
+            return False
+        liar.before = before
+        liar.cut()
+        wait_for(lambda: [d for d in wb.diags() if d["label"] == "pods" and "may not be read" in d["message"]], 30, lambda: wb.diags())
+        wait_for(lambda: wb.kube()["state"] == "stale" and "endpointslices" in wb.kube()["problem"], 30, lambda: wb.kube())
+        CLUSTER.annotate("services", self.ns, "s0", alertIf="up == 2")
+        CLUSTER.slice(self.ns, "s0", ["10.8.0.2"])
+        self.known["s0"] = "up == 2"
+        self.shows(wb, self.ns, self.known, 20)
+        stays(lambda: self.life_of(self.ns).stored(wb)[1] == targets, 1.5, "targets whose slices are not to be had")
+        n, began = len(refused), time.monotonic()
+        stays(lambda: True, 3)
+        self.assertLessEqual(len(refused) - n, 4 * (time.monotonic() - began) + 1, "who says 429 is not asked at once again")
+        liar.before = lambda request: "/pods" in request.path and before(request)
+        targets[self.ns + "/s0"] = ["10.8.0.2:8080"]
+        wait_for(lambda: self.life_of(self.ns).stored(wb)[1] == targets, 40, lambda: self.life_of(self.ns).stored(wb)[1])
+        self.shows(wb, self.ns, self.known)
+
+    def test_a_restart_takes_nothing_away_that_only_a_namespace_opts_in(self):
+        CLUSTER.annotate("namespaces", None, self.ns, notify="true")
+        for i in range(3):
+            CLUSTER.annotate("services", self.ns, "s%d" % i, notify=None)
+        liar = self.liar()
+        config = liar.kubeconfig(self.dir / "liar.yml")
+        wb = self.watchbill("wb", config)
+        self.shows(wb, self.ns, self.known)
+        wb.settled()
+        digest = wb.digest()
+        wb.stop()
+
+        def before(request):
+            if request.path.startswith("/api/v1/namespaces?") and "watch" not in request.path:
+                threading.Event().wait(1)       # the others have been answered long since
+        liar.before = before
+        again = self.watchbill("wb", config, wait=False)
+        wait_for(lambda: again.kube()["state"] == "synced", 20, lambda: again.kube())
+        stays(lambda: again.digest() == digest, 1.5, "the generation: %s" % again.log()[-3000:])
+
+
 if __name__ == "__main__":
     harness.main()
