@@ -1,8 +1,8 @@
 /* The Kubernetes source.
  *
  * Each kind (of each namespace, where the settings name some) is a collection that is kept in view by list and watch (io/kube_watch.h). Nodes,
- * namespaces, pods and Services are listed at once; EndpointSlices after the Services of the same namespace, because of slices only those are kept whose
- * Service is. What has to be known of an object that was not of interest before is asked for by itself.
+ * namespaces and pods are listed at once; Services after the namespaces, which say what of them is kept; EndpointSlices after the Services of the same
+ * namespace, because of slices only those are kept whose Service is. What has to be known of an object that was not of interest before is asked for by itself.
  *
  * A kind that we may not read is told of and done without; only without Services nothing is believed at all, for nobody could tell that from a cluster
  * without any. Whatever fails, what was known stands. */
@@ -283,11 +283,20 @@ static void ask(struct kube *k)
 
 static void open_collection(struct collection *c);
 
-static void open_slices(struct kube *k, const char *space)
+/* Whether `c` is listed only when `other` has been. */
+static bool waits_for(const struct collection *c, const struct collection *other)
+{
+	return (c->kind == KUBE_SERVICES && other->kind == KUBE_SPACES) || (c->kind == KUBE_SLICES && other->kind == KUBE_SERVICES && other->space == c->space);
+}
+
+static void open_those_due(struct kube *k)
 {
 	for (size_t i = 0; i < k->n_collections; i++) {
 		struct collection *c = &k->collections[i];
-		if (c->kind == KUBE_SLICES && c->space == space && !c->watch)
+		bool due = !c->watch;
+		for (size_t n = 0; due && n < k->n_collections; n++)
+			due = !waits_for(c, &k->collections[n]) || is_settled(&k->collections[n]);
+		if (due)
 			open_collection(c);
 	}
 }
@@ -304,6 +313,7 @@ static void on_batch(void *ctx)
 {
 	struct kube *k = ctx;
 	count(k);
+	open_those_due(k);
 	if (!k->port.complete && all_settled(k) && !is_guarded(k)) {
 		k->port.complete = true;
 		log_info("source synced name=%s server=%s", k->port.name, k->port.where);
@@ -392,8 +402,6 @@ static size_t on_list_end(void *ctx)
 	c->listing = false;
 	c->listed = true;
 	k->trim_due |= c->n > 1000;
-	if (c->kind == KUBE_SERVICES)
-		open_slices(k, c->space);
 	timer_set(k->batch_timer, 0);
 	return c->n_changed + n_gone;
 }
@@ -417,6 +425,7 @@ static void open_collection(struct collection *c)
 		.label_selector = selector,
 		.metadata_only = kinds[c->kind].metadata_only,
 		.wants = kinds[c->kind].wants,
+		.check_ms = k->set->kube_resync_interval_ms,
 		.on_list_begin = on_list_begin,
 		.on_put = on_put,
 		.on_delete = on_delete,
@@ -433,9 +442,7 @@ static void kube_source_start(struct source *p, const struct source_events *even
 {
 	struct kube *k = self(p);
 	k->to = *events;
-	for (size_t i = 0; i < k->n_collections; i++)
-		if (k->collections[i].kind != KUBE_SLICES)
-			open_collection(&k->collections[i]);
+	open_those_due(k);
 }
 
 static void kube_source_stop(struct source *p)

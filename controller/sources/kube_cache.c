@@ -84,7 +84,7 @@ struct kube_cache {
 	struct known_pod *pods;
 	struct subject *services, *workloads;
 	bool slices_listed; /* at least begun: what becomes known from now on has to be asked for */
-	bool services_listed;
+	bool services_listed; /* at least begun: some may have been passed over */
 	bool wants_services;
 	bool granting; /* what is put now was wished for: it may be older than what came since from the watch */
 	bool nodes_changed, changed;
@@ -625,6 +625,7 @@ static int put_pod(struct kube_cache *c, const char *bytes, size_t len, struct e
 void kube_cache_begin(struct kube_cache *c, enum kube_kind kind, const char *space)
 {
 	c->slices_listed |= kind == KUBE_SLICES;
+	c->services_listed |= kind == KUBE_SERVICES;
 	for (struct known_space *s = c->spaces; s && kind == KUBE_SPACES; s = s->hh.next)
 		s->seen = false;
 	for (struct known_node *n = c->nodes; n && kind == KUBE_NODES; n = n->hh.next)
@@ -651,7 +652,6 @@ void kube_cache_begin(struct kube_cache *c, enum kube_kind kind, const char *spa
 size_t kube_cache_end(struct kube_cache *c, enum kube_kind kind, const char *space, bool keep_missing)
 {
 	size_t n = 0;
-	c->services_listed |= kind == KUBE_SERVICES;
 	if (keep_missing)
 		return 0;
 	switch (kind) {

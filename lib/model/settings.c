@@ -139,6 +139,9 @@ const struct setting_def setting_defs[] = {
 		"At most this share of a worker's time goes into reloads: after one of 0.2 s the next starts 0.8 s after its start at 0.25."},
 	{"resync-interval", SETTING_DURATION, AT(resync_interval_ms), "1m", NULL, NULL, "DURATION",
 		"How often everything is listed again though no event asked for it. Stretched by itself where a list is costly."},
+	{"kube-resync-interval", SETTING_DURATION, AT(kube_resync_interval_ms), "20m", NULL, NULL, "DURATION",
+		"The same for each kind of Kubernetes object, half as late to half as late again by chance. Its watches leave out nothing by themselves; what something on the way "
+		"loses, repeats or reorders is put right with the next list."},
 	{"task-interval", SETTING_DURATION, AT(task_interval_ms), "5s", NULL, NULL, "DURATION",
 		"How often tasks are listed while nothing rolls. Stretched by itself where a list is costly."},
 	{"event-silence", SETTING_DURATION, AT(event_silence_ms), "5m", NULL, NULL, "DURATION", "An event stream that is silent for this long is opened anew."},

@@ -68,7 +68,7 @@ struct settings {
 	int64_t service_max_alerts, service_max_targets, service_max_label_bytes, alert_max_bytes, max_alerts, max_targets; /* 0: no limit */
 	int64_t quarantine_retry_ms, drift_interval_ms;
 	bool drift_repair;
-	int64_t resync_interval_ms;
+	int64_t resync_interval_ms, kube_resync_interval_ms;
 	int64_t task_interval_ms;
 	int64_t event_silence_ms;
 	char *kubeconfig, *kube_context, *kube_lease;

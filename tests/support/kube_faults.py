@@ -101,10 +101,10 @@ class Cut:
 
 class Front:
     """An HTTP(S) server that hands requests on to the real one. `hook(request)` sees each: it may answer, or return a function through which the pieces
-    of a streamed answer go. `seen`: (time, method, path, headers)."""
+    of a streamed answer go. `tear(request, body)` may give the part of any other answer that gets through. `seen`: (time, method, path, headers)."""
 
     def __init__(self, cluster, tls=None):
-        self.cluster, self.hook, self.seen = cluster, None, []
+        self.cluster, self.hook, self.tear, self.seen = cluster, None, None, []
         front = self
         url = urllib.parse.urlsplit(cluster.server)
         self.open = set()
@@ -127,14 +127,17 @@ class Front:
             def log_message(self, *args):
                 pass
 
-            def answer(self, status, body, headers=()):
+            def answer(self, status, body, headers=(), piece=None):
+                """With a `piece` of the body the connection ends after it."""
                 data = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
                 for key, value in headers:
                     self.send_header(key, value)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                self.wfile.write(data if piece is None else piece)
+                if piece is not None:
+                    raise OSError("torn")
 
             def status(self, code, reason, message="", headers=()):
                 self.answer(code, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message}, headers)
@@ -168,9 +171,11 @@ class Front:
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
                 try:
                     upstream.request(self.command, self.path, body, headers)
+                    self.upstream = upstream.sock
                     answer = upstream.getresponse()
                     if "watch=1" not in self.path or answer.status != 200:
-                        self.answer(answer.status, answer.read())
+                        data = answer.read()
+                        self.answer(answer.status, data, piece=front.tear(self, data) if front.tear else None)
                         return
                     self.stream()
                     for line in answer:

@@ -215,6 +215,18 @@ static void a_failed_wish_is_wished_again_and_holds_nothing_back(void **state)
 	kube_wish_deinit(&wish);
 }
 
+static void a_namespace_is_annotated_while_its_services_are_listed(void **state)
+{
+	struct world *w = *state;
+	kube_cache_begin(w->cache, KUBE_SERVICES, "");
+	put_service(w, "first", "");
+	put(w, KUBE_SPACES, "{'metadata':{'name':'ns','annotations':{'com.df.notify':'true'}}}");
+	put_service(w, "second", "");
+	kube_cache_end(w->cache, KUBE_SERVICES, "", false);
+	assert_true(kube_cache_wants_services(w->cache)); /* the first was passed over */
+	assert_string_equal(shown(w), "ns/second:");
+}
+
 static void a_namespace_gives_defaults(void **state)
 {
 	struct world *w = *state;
@@ -428,6 +440,7 @@ int main(void)
 		CASE(a_pod_in_two_slices_is_one_target),
 		CASE(what_is_annotated_later_waits_for_its_slices),
 		CASE(a_failed_wish_is_wished_again_and_holds_nothing_back),
+		CASE(a_namespace_is_annotated_while_its_services_are_listed),
 		CASE(a_namespace_gives_defaults),
 		CASE(annotated_pods_are_their_workload),
 		CASE(a_workload_is_known_by_what_made_its_maker),
