@@ -41,7 +41,7 @@ struct remote_text {
 /* How things stand, at one moment. */
 struct remote_state {
 	struct remote_text head;
-	const struct remote_text *confirmations; /* of readers that are alive; in no order */
+	const struct remote_text *confirmations; /* of readers that are alive, which the store knows: by a lease, or by when one was heard last; in no order */
 	size_t n_confirmations;
 };
 

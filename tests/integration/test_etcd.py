@@ -157,13 +157,27 @@ class Rules(Case):
         wait_for(lambda: sync.prometheus.up("go-demo_main"), 20, "the target is scraped")
         self.assertEqual(sync.files(), wb.files())
         for process, words in ((wb, "    reader reader done, runs " + status["generation"]["digest"]), (sync, "outcome done")):
-            shown = subprocess.run([harness.binary(), "status", "--address", "http://" + process.listen], capture_output=True, text=True, check=True).stdout
+            shown = subprocess.run([harness.binary(), "status", "--address", "http://" + process.listen], capture_output=True, text=True, check=True,
+                                   env=harness.clean_environment()).stdout
             self.assertIn(words, shown)
         # away with it
         self.cluster.remove_service("go-demo_main")
         wait_for(lambda: not sync.prometheus.rules(), 20)
         self.outcome(wb)
 
+
+    def test_both_end_promptly_and_leave_nothing(self):
+        """With the address sanitizer this is also where leaks show."""
+        wb, sync = self.writer(), self.reader()
+        self.cluster.add_service("a", labels(self.port, alert("x", "up == 1")), replicas=1)
+        self.has_rule(sync, "ax", "up == 1")
+        self.outcome(wb)
+        pid = sync.prometheus_pid()
+        self.assertEqual((sync.stop(), wb.stop()), (0, 0), sync.log()[-3000:] + wb.log()[-3000:])
+        self.assertFalse(alive(pid))
+        self.assertNotIn("Sanitizer", wb.log() + sync.log())
+        again, later = self.writer(), self.reader()         # ended in the middle of whatever it is
+        self.assertEqual((later.stop(), again.stop()), (0, 0), later.log()[-3000:] + again.log()[-3000:])
 
     def test_two_readers_and_one_that_goes_away(self):
         wb, one, two = self.writer(), self.reader("one"), self.reader("two")
