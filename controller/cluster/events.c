@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -104,17 +103,6 @@ static char *one_line(const char *text, size_t max)
 	return out;
 }
 
-static char *time_text(void)
-{
-	struct timespec t;
-	struct tm tm;
-	char text[32];
-	clock_gettime(CLOCK_REALTIME, &t);
-	gmtime_r(&t.tv_sec, &tm);
-	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-	return xasprintf("%s.%06ldZ", text, t.tv_nsec / 1000);
-}
-
 /* By the object, the cause, and whether it tells of the mending. */
 static char *event_name(const struct cause *c, bool mended)
 {
@@ -132,7 +120,7 @@ static const char *api_version(const char *kind)
 
 static char *event_text(const struct events *e, const struct cause *c, bool mended)
 {
-	AUTO_FREE char *name = event_name(c, mended), *now = time_text(), *note = mended ? xasprintf("%s%sis mended", c->label, *c->label ? " " : "") : xstrdup(c->note);
+	AUTO_FREE char *name = event_name(c, mended), *now = timer_wall_text(), *note = mended ? xasprintf("%s%sis mended", c->label, *c->label ? " " : "") : xstrdup(c->note);
 	bool annotation = text_starts(c->label, LABEL_PREFIX);
 	AUTO_JSON *j = json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "apiVersion", "events.k8s.io/v1", "kind", "Event", "metadata",
 		"name", name, "namespace", c->space, "eventTime", now, "type", mended ? "Normal" : "Warning", "reason", mended ? "Mended" : annotation ? "InvalidAnnotation" : "NotMonitored",
@@ -145,7 +133,7 @@ static char *event_text(const struct events *e, const struct cause *c, bool mend
 
 static char *series_text(const struct cause *c)
 {
-	AUTO_FREE char *now = time_text();
+	AUTO_FREE char *now = timer_wall_text();
 	AUTO_JSON *j = json_pack("{s:{s:I, s:s}}", "series", "count", (json_int_t)(c->count + 1), "lastObservedTime", now);
 	return json_dumps(j, JSON_COMPACT);
 }

@@ -65,21 +65,10 @@ static void note_problem(struct lease *l, const char *line)
 	snprintf(l->problem, sizeof l->problem, "%s", line);
 }
 
-static char *time_text(void)
-{
-	struct timespec t;
-	struct tm tm;
-	char text[32];
-	clock_gettime(CLOCK_REALTIME, &t);
-	gmtime_r(&t.tv_sec, &tm);
-	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-	return xasprintf("%s.%06ldZ", text, t.tv_nsec / 1000);
-}
-
 /* The record with us as the holder, or with nobody. */
 static char *record_text(const struct lease *l, bool release)
 {
-	AUTO_FREE char *now = time_text();
+	AUTO_FREE char *now = timer_wall_text();
 	AUTO_JSON *j = json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:i, s:s, s:I}}", "apiVersion", "coordination.k8s.io/v1", "kind", "Lease", "metadata", "name", l->name,
 		"namespace", l->space, "spec", "holderIdentity", release ? "" : l->election.identity, "leaseDurationSeconds", release ? 1 : ELECTION_DURATION_MS / 1000, "renewTime", now,
 		"leaseTransitions", (json_int_t)election_next_term(&l->election));

@@ -65,3 +65,14 @@ double timer_cpu_seconds(void)
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
+
+char *timer_wall_text(void)
+{
+	struct timespec t;
+	struct tm tm;
+	char text[32];
+	clock_gettime(CLOCK_REALTIME, &t);
+	gmtime_r(&t.tv_sec, &tm);
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+	return xasprintf("%s.%06ldZ", text, t.tv_nsec / 1000);
+}

@@ -18,6 +18,9 @@ bool timer_is_set(const struct timer *t);
 /* NULL is allowed. The memory goes when the loop has turned. */
 void timer_free(struct timer *t);
 
+/* The time of day, as Kubernetes writes it: "2026-01-31T12:00:00.000000Z". The caller frees. */
+char *timer_wall_text(void);
+
 /* Processor time of this thread so far. */
 double timer_cpu_seconds(void);
 
