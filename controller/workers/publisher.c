@@ -399,6 +399,7 @@ static void meet_stranger(struct publisher *p, const struct remote_text *t)
 	if (!p->foreign && p->has_head)
 		note_drift(p, "the head", "", t->text ? "edited" : "deleted");
 	p->foreign = p->has_head;
+	p->list_due = true; /* before the head is put back: its shards may have gone the same way */
 }
 
 static bool is_text(const struct remote_text *t, const char *text)

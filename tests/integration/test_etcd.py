@@ -397,6 +397,7 @@ class Faults(Case):
             ("the head is another text", lambda: self.etcd.put("/watchbill/head", "nonsense"), "the head"),
             ("the head leads to something else", lambda: publish(self.etcd, self.etcd.head(), {"prometheus.yml": "global: {}\n"}), "the head"),
             ("the head is deleted", lambda: self.etcd.delete("/watchbill/head"), "the head"),
+            ("everything is deleted", lambda: self.etcd.delete("/watchbill/", all_below=True), ""),
         )
         for name, edit, what in edits:
             with self.subTest(name):
@@ -734,19 +735,20 @@ class Limits(Case):
         self.outcome(wb, timeout=60)
 
     def test_three_hundred_shards(self):
-        """Long annotations rather than many services: it is the bytes that make shards."""
+        """Long annotations rather than many services: it is the bytes that make shards. The first publication takes its time, for which the next would pay
+        (reload-share)."""
         for i in range(300):
             self.cluster.add_service("s%d" % i, labels(None, *[alert("a%d" % k, "up == %d" % k, k, alertAnnotations="summary=" + chr(97 + k) * 18000) for k in range(8)]))
         for i in range(10):
             self.cluster.add_service("big%d" % i, labels(None, *[alert("b%d" % k, "up == %d" % k, k, alertAnnotations="summary=" + "y" * 60000) for k in range(120)]))
-        wb, sync = self.writer("--service-max-label-bytes", "0", wait=False), self.reader(prometheus="none")
+        wb, sync = self.writer("--service-max-label-bytes", "0", "--reload-share", "1", wait=False), self.reader(prometheus="none")
         wait_for(lambda: len(sync.files()) == 311, 240, lambda: "%d files; %s" % (len(sync.files()), wb.log()[-1500:]))
         self.outcome(wb, timeout=60)
         self.assertGreater(len(self.etcd.head()["shards"]), 300)
         self.assertEqual(sync.files(), wb.files())
         before = sync.metric("watchbill_sync_shards_fetched_total")
         self.cluster.update_labels("s7", {"com.df.alertIf.3": "up == 1003"})
-        wait_for(lambda: any(b"up == 1003" in data for data in sync.files().values()), 60)
+        wait_for(lambda: any(b"up == 1003" in data for data in sync.files().values()), 60, lambda: wb.log()[-2500:] + sync.log()[-2500:])
         self.outcome(wb, timeout=60)
         self.assertEqual(sync.metric("watchbill_sync_shards_fetched_total"), before + 1)
 

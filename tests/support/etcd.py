@@ -83,8 +83,8 @@ class Etcd(Process):
     def put(self, key, value):
         self.post("/v3/kv/put", {"key": b64(key), "value": b64(value)})
 
-    def delete(self, key):
-        self.post("/v3/kv/deleterange", {"key": b64(key)})
+    def delete(self, key, all_below=False):
+        self.post("/v3/kv/deleterange", {"key": b64(key), **({"range_end": b64(key[:-1] + chr(ord(key[-1]) + 1))} if all_below else {})})
 
     def head(self, prefix="/watchbill"):
         text = self.get(prefix + "/head")
