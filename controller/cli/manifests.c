@@ -235,8 +235,10 @@ static void add_pod(struct obs_service *s, const json_t *pod)
 		json_array_foreach(json_object_get(json_object_get(pod, "spec"), lists[k]), i, c)
 			n += read_ports(&s->arena, json_object_get(c, "ports"), "containerPort", ports + n);
 	obs_ports_sort(ports, n);
+	struct obs_pod *some = ARENA_NEW(&s->arena, struct obs_pod);
+	*some = (struct obs_pod){.name = "", .ports = ports, .n_ports = n};
 	s->tasks = ARENA_NEW(&s->arena, struct obs_task);
-	s->tasks[s->n_tasks++] = (struct obs_task){.address = "192.0.2.1", .network = s->reached_on, .slot = "", .id = "", .node = obs_node_new("", ""), .ports = ports, .n_ports = n};
+	s->tasks[s->n_tasks++] = (struct obs_task){.address = "192.0.2.1", .network = s->reached_on, .slot = "", .id = "", .node = obs_node_new("", ""), .pod = some};
 }
 
 static const char *name_of(const json_t *meta)

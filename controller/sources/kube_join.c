@@ -64,19 +64,19 @@ static void add_task(const struct kube_around *around, struct obs_service *o, co
 {
 	const struct kube_pod *pod = *ep->pod ? around->pod(around->ctx, o->space, ep->pod) : NULL;
 	struct obs_task *t = &o->tasks[o->n_tasks++];
+	struct obs_pod *p = ARENA_NEW(&o->arena, struct obs_pod);
+	*p = (struct obs_pod){.name = arena_strdup(&o->arena, ep->pod), .ports = ports, .n_ports = n_ports};
 	*t = (struct obs_task){
 		.address = arena_strdup(&o->arena, ep->address),
 		.network = o->reached_on,
 		.slot = "",
 		.node = around->node(around->ctx, ep->node),
-		.pod = arena_strdup(&o->arena, ep->pod),
-		.ports = ports,
-		.n_ports = n_ports,
+		.pod = p,
 	};
-	t->id = *t->pod ? t->pod : t->address;
+	t->id = *p->name ? p->name : t->address;
 	if (pod && pod->n_copied) {
-		t->labels = obs_labels_copy(&o->arena, pod->copied, pod->n_copied);
-		t->n_labels = pod->n_copied;
+		p->labels = obs_labels_copy(&o->arena, pod->copied, pod->n_copied);
+		p->n_labels = pod->n_copied;
 	}
 }
 

@@ -25,16 +25,16 @@ static const struct obs_port *port_numbered(const struct obs_port *ports, size_t
 int choice_port(const struct obs_service *s, const struct want_scrape *w, const struct obs_task *t)
 {
 	if (!w->port) {
-		const struct obs_port *named = port_named(t->ports, t->n_ports, w->port_text);
+		const struct obs_port *named = port_named(t->pod->ports, t->pod->n_ports, w->port_text);
 		return named ? named->number : 0;
 	}
-	if (port_numbered(t->ports, t->n_ports, w->port))
+	if (port_numbered(t->pod->ports, t->pod->n_ports, w->port))
 		return w->port;
 	bool published = false;
 	for (size_t i = 0; i < s->n_ports; i++) {
 		if (s->ports[i].number != w->port)
 			continue;
-		const struct obs_port *behind = port_named(t->ports, t->n_ports, s->ports[i].name);
+		const struct obs_port *behind = port_named(t->pod->ports, t->pod->n_ports, s->ports[i].name);
 		if (behind)
 			return behind->number;
 		published = true;
@@ -47,7 +47,7 @@ static int own_port(const struct obs_service *s, const struct want_scrape *w)
 {
 	const struct obs_port *own = w->port ? port_numbered(s->ports, s->n_ports, w->port) : port_named(s->ports, s->n_ports, w->port_text);
 	for (size_t i = 0; w->port && !own && i < s->n_tasks; i++) {
-		const struct obs_port *behind = port_numbered(s->tasks[i].ports, s->tasks[i].n_ports, w->port);
+		const struct obs_port *behind = port_numbered(s->tasks[i].pod->ports, s->tasks[i].pod->n_ports, w->port);
 		own = behind ? port_named(s->ports, s->n_ports, behind->name) : NULL;
 	}
 	return own ? own->number : w->port;
@@ -71,8 +71,8 @@ static const char *port_names(struct arena *a, const struct obs_service *s)
 	const char *names = "";
 	add_port_names(a, s->ports, s->n_ports, &names);
 	for (size_t i = 0; i < s->n_tasks; i++)
-		if (!i || s->tasks[i].ports != s->tasks[i - 1].ports)
-			add_port_names(a, s->tasks[i].ports, s->tasks[i].n_ports, &names);
+		if (!i || s->tasks[i].pod->ports != s->tasks[i - 1].pod->ports)
+			add_port_names(a, s->tasks[i].pod->ports, s->tasks[i].pod->n_ports, &names);
 	return names;
 }
 
@@ -80,7 +80,7 @@ static bool knows_port(const struct obs_service *s, const char *name)
 {
 	bool known = port_named(s->ports, s->n_ports, name) != NULL;
 	for (size_t i = 0; !known && i < s->n_tasks; i++)
-		known = port_named(s->tasks[i].ports, s->tasks[i].n_ports, name) != NULL;
+		known = port_named(s->tasks[i].pod->ports, s->tasks[i].pod->n_ports, name) != NULL;
 	return known;
 }
 

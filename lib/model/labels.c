@@ -422,7 +422,7 @@ static const char *only_port(struct parse *p)
 	const struct obs_service *s = p->s;
 	if (s->n_ports == 1)
 		return arena_printf(p->a, "%d", s->ports[0].number);
-	return !s->n_ports && s->n_tasks && s->tasks[0].n_ports == 1 ? arena_printf(p->a, "%d", s->tasks[0].ports[0].number) : NULL;
+	return !s->n_ports && s->n_tasks && s->tasks[0].pod->n_ports == 1 ? arena_printf(p->a, "%d", s->tasks[0].pod->ports[0].number) : NULL;
 }
 
 static bool has_scrape(const struct parse *p)

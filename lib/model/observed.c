@@ -161,11 +161,16 @@ static bool same_ports(const struct obs_port *a, size_t n, const struct obs_port
 	return true;
 }
 
+static bool same_pod(const struct obs_pod *a, const struct obs_pod *b)
+{
+	return a == b || (strcmp(a->name, b->name) == 0 && same_ports(a->ports, a->n_ports, b->ports, b->n_ports) &&
+		same_labels(a->labels, a->n_labels, b->labels, b->n_labels));
+}
+
 /* Of two tasks that task_cmp takes for the same. */
 static bool same_task(const struct obs_task *a, const struct obs_task *b)
 {
-	return strcmp(a->pod, b->pod) == 0 && same_ports(a->ports, a->n_ports, b->ports, b->n_ports) &&
-		same_labels(a->labels, a->n_labels, b->labels, b->n_labels) && obs_node_equal(a->node, b->node);
+	return same_pod(a->pod, b->pod) && obs_node_equal(a->node, b->node);
 }
 
 void obs_ports_sort(struct obs_port *ports, size_t n)
@@ -175,9 +180,10 @@ void obs_ports_sort(struct obs_port *ports, size_t n)
 
 void obs_service_seal(struct obs_service *s)
 {
+	static const struct obs_pod none = {.name = ""};
 	for (size_t i = 0; i < s->n_tasks; i++)
 		if (!s->tasks[i].pod)
-			s->tasks[i].pod = "";
+			s->tasks[i].pod = &none;
 	obs_ports_sort(s->ports, s->n_ports);
 	sort(s->labels, s->n_labels, sizeof *s->labels, label_cmp);
 	sort(s->networks, s->n_networks, sizeof *s->networks, text_compare);
@@ -389,15 +395,22 @@ static size_t read_ports(struct arena *a, const char *whose, const json_t *ports
 	return n;
 }
 
-/* What only pods have. */
-static void read_pod(struct obs_service *s, const json_t *v, struct obs_task *t, struct diags *d)
+/* NULL where nothing is said that only pods have. */
+static struct obs_pod *read_pod(struct obs_service *s, const json_t *v, struct diags *d)
 {
-	struct obs_port *ports;
-	t->n_ports = read_ports(&s->arena, s->key, json_object_get(v, "ports"), &ports, d);
-	t->ports = ports;
-	t->n_labels = read_labels(&s->arena, s->key, json_object_get(v, "labels"), &t->labels, d);
-	if (t->n_labels > 1)
-		qsort(t->labels, t->n_labels, sizeof *t->labels, label_cmp);
+	const char *name = json_get_str(v, "pod", "");
+	const json_t *ports = json_object_get(v, "ports"), *labels = json_object_get(v, "labels");
+	if (!*name && !ports && !labels)
+		return NULL;
+	struct obs_pod *p = ARENA_NEW(&s->arena, struct obs_pod);
+	struct obs_port *list;
+	p->name = arena_strdup(&s->arena, name);
+	p->n_ports = read_ports(&s->arena, s->key, ports, &list, d);
+	p->ports = list;
+	p->n_labels = read_labels(&s->arena, s->key, labels, &p->labels, d);
+	if (p->n_labels > 1)
+		qsort(p->labels, p->n_labels, sizeof *p->labels, label_cmp);
+	return p;
 }
 
 static void read_tasks(struct obs_service *s, const json_t *tasks, struct nodes *nodes, struct diags *d)
@@ -419,10 +432,9 @@ static void read_tasks(struct obs_service *s, const json_t *tasks, struct nodes 
 			.network = arena_strdup(&s->arena, json_get_str(v, "network", s->reached_on ? s->reached_on : "")),
 			.slot = arena_strdup(&s->arena, json_get_str(v, "slot", "")),
 			.id = arena_strdup(&s->arena, json_get_str(v, "id", pod)),
-			.pod = arena_strdup(&s->arena, pod),
+			.pod = read_pod(s, v, d),
 			.node = node_of(nodes, json_get_str(v, "node", "")),
 		};
-		read_pod(s, v, t, d);
 	}
 }
 

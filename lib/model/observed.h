@@ -36,6 +36,15 @@ struct obs_port {
 	int number;
 };
 
+/* What is known of an endpoint on Kubernetes beside its address. */
+struct obs_pod {
+	const char *name;			  /* "" where no pod is behind the address */
+	const struct obs_port *ports; /* on which the address answers, as far as the orchestrator says; sorted by name. May be shared with other pods */
+	size_t n_ports;
+	struct obs_label *labels; /* those that a setting asks for; sorted by key */
+	size_t n_labels;
+};
+
 /* One address of one running task, or of one endpoint. */
 struct obs_task {
 	const char *address; /* IP without prefix length, IPv6 without brackets */
@@ -43,11 +52,7 @@ struct obs_task {
 	const char *slot;	 /* "3"; "" for tasks of global services */
 	const char *id;
 	struct obs_node *node; /* never NULL; the service holds a reference for each task */
-	const char *pod;		/* "" where there is none */
-	const struct obs_port *ports; /* on which the address answers, as far as the orchestrator says; sorted by name. May be shared with other tasks */
-	size_t n_ports;
-	struct obs_label *labels; /* the pod's, those that a setting asks for; sorted by key */
-	size_t n_labels;
+	const struct obs_pod *pod; /* obs_service_seal makes it one without a name where there is none */
 };
 
 /* What the orchestrator itself says of replacing the service's tasks. */
@@ -117,7 +122,7 @@ struct obs_label *obs_labels_copy(struct arena *a, const struct obs_label *from,
 struct obs_service *obs_service_new(const char *orchestrator, const char *space, const char *name);
 /* By name, as `ports` of tasks have to be. */
 void obs_ports_sort(struct obs_port *ports, size_t n);
-/* Sorts labels, networks, ports and tasks; a task without `pod` gets "". The value must not change afterwards. */
+/* Sorts labels, networks, ports and tasks; a task without `pod` gets one that is empty. The value must not change afterwards. */
 void obs_service_seal(struct obs_service *s);
 struct obs_service *obs_service_ref(struct obs_service *s);
 void obs_service_unref(struct obs_service *s);

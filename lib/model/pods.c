@@ -96,7 +96,7 @@ static size_t find_bases(const struct obs_service *s, struct base out[BASES_MAX]
 {
 	size_t n = 0;
 	for (size_t i = 0; i < s->n_tasks && n < BASES_MAX; i++) {
-		struct base base = {s->tasks[i].pod, base_len(s->tasks[i].pod)};
+		struct base base = {s->tasks[i].pod->name, base_len(s->tasks[i].pod->name)};
 		size_t k = 0;
 		while (k < n && base_cmp(&out[k], &base) != 0)
 			k++;

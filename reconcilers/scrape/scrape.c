@@ -47,15 +47,15 @@ static void add_node_labels(const struct settings *set, const struct obs_node *n
 static void add_pod_labels(const struct settings *set, const struct obs_task *t, json_t *labels)
 {
 	static const char *const taken[] = {"job", "instance"};
-	if (*t->pod)
-		json_object_set_new(labels, "pod", json_string(t->pod));
+	if (*t->pod->name)
+		json_object_set_new(labels, "pod", json_string(t->pod->name));
 	for (size_t i = 0; i < set->pod_labels.n; i++) {
 		char *name = text_label_name(set->pod_labels.at[i]);
 		bool free_name = !json_object_get(labels, name);
 		for (size_t k = 0; k < sizeof taken / sizeof *taken; k++)
 			free_name &= strcmp(name, taken[k]) != 0;
 		if (free_name)
-			add_named_label(labels, name, obs_labels_find(t->labels, t->n_labels, set->pod_labels.at[i]));
+			add_named_label(labels, name, obs_labels_find(t->pod->labels, t->pod->n_labels, set->pod_labels.at[i]));
 		free(name);
 	}
 }

@@ -24,9 +24,10 @@ static void make_kubernetes(struct obs_service *s, uint8_t which, const char *on
 	s->ports[s->n_ports++] = (struct obs_port){arena_strdup(a, other), 81};
 	for (size_t i = 0; i < s->n_tasks; i++) {
 		s->tasks[i].network = s->reached_on;
-		s->tasks[i].pod = s->tasks[i].id = arena_strdup(a, i ? one : other);
-		s->tasks[i].ports = s->ports;
-		s->tasks[i].n_ports = 2 - i;
+		struct obs_pod *p = ARENA_NEW(a, struct obs_pod);
+		*p = (struct obs_pod){.name = arena_strdup(a, i ? one : other), .ports = s->ports, .n_ports = 2 - i};
+		s->tasks[i].pod = p;
+		s->tasks[i].id = p->name;
 	}
 }
 

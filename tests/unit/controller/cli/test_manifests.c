@@ -35,7 +35,7 @@ static char *describe(const char *settings, const char *text)
 			buf_printf(&b, "%s%s=%s", k ? ";" : " ", s->labels[k].key, s->labels[k].value);
 		print_ports(&b, s->ports, s->n_ports);
 		if (s->n_tasks)
-			print_ports(&b, s->tasks[0].ports, s->tasks[0].n_ports);
+			print_ports(&b, s->tasks[0].pod->ports, s->tasks[0].pod->n_ports);
 		for (size_t k = 0; k < p->diags.v.n; k++)
 			buf_printf(&b, " | %s %s: %s", diag_severity_name(p->diags.v.at[k].severity), p->diags.v.at[k].label, p->diags.v.at[k].message);
 	}

@@ -106,7 +106,7 @@ static const char *shown(struct world *w)
 		const struct obs_service *s = w->part->services[i];
 		n += (size_t)snprintf(text + n, sizeof text - n, "%s%s%s:", n ? " " : "", s->opted_in ? "" : "-", s->key);
 		for (size_t t = 0; t < s->n_tasks; t++)
-			n += (size_t)snprintf(text + n, sizeof text - n, "%s%s/%s", t ? "," : "", s->tasks[t].address, s->tasks[t].pod);
+			n += (size_t)snprintf(text + n, sizeof text - n, "%s%s/%s", t ? "," : "", s->tasks[t].address, s->tasks[t].pod->name);
 	}
 	return text;
 }
@@ -139,7 +139,7 @@ static void an_annotated_service_has_its_endpoints_and_others_are_nothing(void *
 	assert_int_equal(s->created_ms, 1767225600000);
 	assert_int_equal(s->wanted_tasks, 2);
 	assert_int_equal(s->ports[0].number, 80);
-	assert_int_equal(s->tasks[0].ports[0].number, 8080);
+	assert_int_equal(s->tasks[0].pod->ports[0].number, 8080);
 	assert_string_equal(s->tasks[0].node->name, "n1");
 	assert_null(publish(w));
 }
@@ -390,12 +390,12 @@ static void a_pods_labels_come_along(void **state)
 	put(w, KUBE_PODS, "{'metadata':{'name':'a','namespace':'ns','labels':{'version':'1','else':'x'}}}");
 	kube_cache_end(w->cache, KUBE_PODS, "", false);
 	publish(w);
-	assert_int_equal(w->part->services[0]->tasks[0].n_labels, 1);
-	assert_string_equal(w->part->services[0]->tasks[0].labels[0].value, "1");
-	assert_int_equal(w->part->services[0]->tasks[1].n_labels, 0);
+	assert_int_equal(w->part->services[0]->tasks[0].pod->n_labels, 1);
+	assert_string_equal(w->part->services[0]->tasks[0].pod->labels[0].value, "1");
+	assert_int_equal(w->part->services[0]->tasks[1].pod->n_labels, 0);
 	put(w, KUBE_PODS, "{'metadata':{'name':'a','namespace':'ns','labels':{'version':'2'}}}");
 	publish(w);
-	assert_string_equal(w->part->services[0]->tasks[0].labels[0].value, "2");
+	assert_string_equal(w->part->services[0]->tasks[0].pod->labels[0].value, "2");
 }
 
 static void nodes_are_shared_and_come_later(void **state)
