@@ -103,10 +103,13 @@ static char *one_line(const char *text, size_t max)
 	return out;
 }
 
-/* By the object, the cause, and whether it tells of the mending. */
+/* By the object, the cause, and whether it tells of the mending. Where a name is cut, a part of it may not end in a dash or be empty. */
 static char *event_name(const struct cause *c, bool mended)
 {
-	return xasprintf("%.*s.%.16s%s", NAME_MAX_BYTES, c->name, c->hash, mended ? ".mended" : "");
+	size_t n = strnlen(c->name, NAME_MAX_BYTES);
+	while (n && (c->name[n - 1] == '-' || c->name[n - 1] == '.'))
+		n--;
+	return xasprintf("%.*s.%.16s%s", (int)n, c->name, c->hash, mended ? ".mended" : "");
 }
 
 static const char *api_version(const char *kind)

@@ -51,7 +51,7 @@ static struct obs_service *begin(const struct kube_around *around, const struct 
 	o->kind = arena_strdup(&o->arena, kind);
 	o->id = arena_strdup(&o->arena, meta->uid);
 	o->created_ms = meta->created_ms;
-	o->mended = meta->mended;
+	o->mended = meta->mended || (around->space && around->space->mended);
 	o->labels = obs_labels_copy(&o->arena, labels, o->n_labels);
 	o->opted_in = labels_opted_in(o->labels, o->n_labels, around->set);
 	o->reached_on = KUBE_PODS_NETWORK;

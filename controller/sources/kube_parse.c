@@ -76,7 +76,7 @@ static void read_labels(struct arena *a, const struct settings *set, const json_
 	out->labels = ARENA_ARRAY(a, struct obs_label, json_object_size(annotations) + 2);
 	json_object_foreach((json_t *)annotations, key, value)
 		if (json_is_string(value) && is_ours(set, key) && strcmp(key, set->notify_label) != 0)
-			out->labels[out->n_labels++] = (struct obs_label){arena_strdup(a, key), arena_strdup(a, json_string_value(value))};
+			out->labels[out->n_labels++] = (struct obs_label){arena_strdup(a, key), json_str_mend(a, value, &out->mended)};
 	if (notify)
 		out->labels[out->n_labels++] = (struct obs_label){arena_strdup(a, set->notify_label), arena_strdup(a, notify)};
 }
@@ -124,7 +124,7 @@ int kube_parse_service(struct arena *a, const struct settings *set, const char *
 	if (read_meta(a, json_object_get(j, "metadata"), &out->meta, e) < 0)
 		return -1;
 	read_labels(a, set, json_object_get(j, "metadata"), &out->meta);
-	out->meta.mended = mended.kind != ERR_NONE;
+	out->meta.mended |= mended.kind != ERR_NONE;
 	const json_t *family = json_array_get(json_object_get(spec, "ipFamilies"), 0);
 	out->external_name = strcmp(json_get_str(spec, "type", ""), "ExternalName") == 0 ? copy_str(a, spec, "externalName") : "";
 	out->prefers_ipv6 = json_is_string(family) && strcmp(json_string_value(family), "IPv6") == 0;
@@ -282,7 +282,7 @@ int kube_parse_pod(struct arena *a, const struct settings *set, const char *byte
 	if (read_meta(a, meta, &out->meta, e) < 0)
 		return -1;
 	read_labels(a, set, meta, &out->meta);
-	out->meta.mended = mended.kind != ERR_NONE;
+	out->meta.mended |= mended.kind != ERR_NONE;
 	read_workload(a, meta, out);
 	copy_pod_labels(a, set, json_object_get(meta, "labels"), out);
 	if (status)

@@ -19,7 +19,7 @@ struct kube_meta {
 	bool terminating;
 	struct obs_label *labels; /* what is ours of the annotations, and the notify label from where the settings say */
 	size_t n_labels;
-	bool mended; /* held bytes that are not UTF-8 */
+	bool mended; /* held bytes that are not UTF-8, or a NUL */
 };
 
 struct kube_service {

@@ -18,21 +18,20 @@ static int need(const char *text, const char *what, struct err *e)
 	return *text ? 0 : err_set(e, ERR_INPUT, "an object without %s", what);
 }
 
-/* Appends those that are texts and whose names are not in `but` (may be NULL). A NUL cannot be in any configuration; the label parser will call
- * the rest malformed where it matters. */
-static void add_labels(struct arena *a, const json_t *labels, const json_t *but, struct obs_label *out, size_t *n)
+/* Appends those that are texts and whose names are not in `but` (may be NULL). */
+static void add_labels(struct arena *a, const json_t *labels, const json_t *but, struct obs_label *out, size_t *n, bool *mended)
 {
 	const char *key;
 	json_t *value;
 	json_object_foreach((json_t *)labels, key, value)
 		if (json_is_string(value) && !json_object_get(but, key))
-			out[(*n)++] = (struct obs_label){arena_strdup(a, key), arena_strdup(a, json_string_value(value))};
+			out[(*n)++] = (struct obs_label){arena_strdup(a, key), json_str_mend(a, value, mended)};
 }
 
 static void read_labels(struct arena *a, const json_t *labels, struct swarm_service *out)
 {
 	out->labels = ARENA_ARRAY(a, struct obs_label, json_object_size(labels) + 1);
-	add_labels(a, labels, NULL, out->labels, &out->n_labels);
+	add_labels(a, labels, NULL, out->labels, &out->n_labels, &out->mended);
 }
 
 static void read_networks(struct arena *a, const json_t *spec, struct swarm_service *out)
@@ -148,8 +147,9 @@ int swarm_parse_task(struct arena *a, const char *bytes, size_t len, struct swar
 static void read_node_labels(struct obs_node *n, const json_t *own, const json_t *engine)
 {
 	n->labels = ARENA_ARRAY(&n->arena, struct obs_label, json_object_size(own) + json_object_size(engine) + 1);
-	add_labels(&n->arena, own, NULL, n->labels, &n->n_labels);
-	add_labels(&n->arena, engine, own, n->labels, &n->n_labels);
+	bool mended = false; /* of no consequence: what is wrong in a node's labels is wrong in no configuration */
+	add_labels(&n->arena, own, NULL, n->labels, &n->n_labels, &mended);
+	add_labels(&n->arena, engine, own, n->labels, &n->n_labels, &mended);
 }
 
 struct obs_node *swarm_parse_node(const char *bytes, size_t len, struct err *e)

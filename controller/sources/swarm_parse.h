@@ -21,7 +21,7 @@ struct swarm_service {
 	struct digest tasks_spec; /* changes when tasks have to be replaced, started or stopped */
 	enum obs_update update;
 	const char *update_state, *update_message; /* the Engine's words; "" without any */
-	bool mended;			  /* held bytes that are not UTF-8 */
+	bool mended;			  /* held bytes that are not UTF-8, or a NUL */
 };
 
 struct swarm_address {

@@ -409,6 +409,18 @@ const char *json_get_str(const json_t *j, const char *key, const char *otherwise
 	return json_string_value(v);
 }
 
+const char *json_str_mend(struct arena *a, const json_t *string, bool *mended)
+{
+	size_t len = json_string_length(string);
+	char *copy = arena_alloc(a, len + 1);
+	memcpy(copy, json_string_value(string), len + 1);
+	for (char *c = copy; (c = memchr(c, '\0', len - (size_t)(c - copy)));) {
+		*c = '?';
+		*mended = true;
+	}
+	return copy;
+}
+
 int64_t json_get_int(const json_t *j, const char *key, int64_t otherwise)
 {
 	const json_t *v = json_object_get(j, key);

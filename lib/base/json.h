@@ -82,6 +82,8 @@ json_t *json_parse(const char *bytes, size_t len, struct err *e);
  * inside reads as the default. */
 const char *json_get_str(const json_t *j, const char *key, const char *otherwise);
 int64_t json_get_int(const json_t *j, const char *key, int64_t otherwise);
+/* A copy of a string, with '?' for each NUL in it: what stands behind one must not get lost unseen. `mended` becomes true when there was any. */
+const char *json_str_mend(struct arena *a, const json_t *string, bool *mended);
 /* Of the text that the value would be emitted as. */
 struct digest json_digest(const json_t *j);
 /* Walks "a.b.c"; NULL where a step is missing. */

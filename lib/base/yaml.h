@@ -14,7 +14,7 @@
 void yaml_emit(const json_t *tree, struct buf *out);
 
 /* Reads the first document; all scalars that are plain and look like null, booleans, integers become those, all others strings.
- * Aliases and merge keys are resolved. Limits: 4 MiB of text, 64 levels, 200,000 nodes. NULL with `e` ("line 3, column 7: ...") on
+ * Aliases and merge keys are resolved. Limits: 4 MiB of text, 64 levels, 200,000 nodes, 10,000 anchors. NULL with `e` ("line 3, column 7: ...") on
  * failure. The caller owns the tree. */
 json_t *yaml_read(const char *text, size_t len, struct err *e);
 

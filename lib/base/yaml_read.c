@@ -11,7 +11,7 @@
 #include <strings.h>
 #include <yaml.h>
 
-enum { MAX_TEXT = 4 * 1024 * 1024, MAX_DEPTH = 64, MAX_NODES = 200000 };
+enum { MAX_TEXT = 4 * 1024 * 1024, MAX_DEPTH = 64, MAX_NODES = 200000, MAX_ANCHORS = 10000 };
 
 struct reader {
 	yaml_document_t doc;
@@ -119,12 +119,52 @@ static json_t *node_to_tree(struct reader *r, yaml_node_t *n, int depth)
 	}
 }
 
+/* What a text has of things that libyaml's loader takes quadratic time for. */
+struct toll {
+	size_t depth, nodes, anchors;
+};
+
+static const char *too_much(struct toll *t, const yaml_event_t *event)
+{
+	bool begins = event->type == YAML_SEQUENCE_START_EVENT || event->type == YAML_MAPPING_START_EVENT;
+	bool has_anchor = (event->type == YAML_SCALAR_EVENT && event->data.scalar.anchor) || (event->type == YAML_SEQUENCE_START_EVENT && event->data.sequence_start.anchor) ||
+		(event->type == YAML_MAPPING_START_EVENT && event->data.mapping_start.anchor);
+	t->depth += begins;
+	t->depth -= event->type == YAML_SEQUENCE_END_EVENT || event->type == YAML_MAPPING_END_EVENT;
+	t->nodes += begins || event->type == YAML_SCALAR_EVENT || event->type == YAML_ALIAS_EVENT;
+	t->anchors += has_anchor;
+	return t->depth > MAX_DEPTH + 1 ? "nested too deeply" : t->nodes > 2 * MAX_NODES ? "too many nodes" : t->anchors > MAX_ANCHORS ? "too many anchors" : NULL;
+}
+
+/* Whether the first document can be loaded at a reasonable price; what is wrong with it otherwise is the loader's to say. */
+static int check_price(const char *text, size_t len, size_t lines_before, struct err *e)
+{
+	yaml_parser_t p;
+	yaml_event_t event;
+	struct toll toll = {0};
+	const char *problem = NULL;
+	bool ends = false;
+	yaml_parser_initialize(&p);
+	yaml_parser_set_input_string(&p, (const unsigned char *)text, len);
+	while (!problem && !ends && yaml_parser_parse(&p, &event)) {
+		ends = event.type == YAML_STREAM_END_EVENT || event.type == YAML_DOCUMENT_END_EVENT || event.type == YAML_NO_EVENT;
+		problem = too_much(&toll, &event);
+		if (problem)
+			err_set(e, ERR_INPUT, "line %zu, column %zu: %s", lines_before + event.start_mark.line + 1, event.start_mark.column + 1, problem);
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&p);
+	return problem ? -1 : 0;
+}
+
 static json_t *read_document(const char *text, size_t len, size_t lines_before, struct err *e)
 {
 	if (len > MAX_TEXT) {
 		err_set(e, ERR_INPUT, "larger than %d bytes", MAX_TEXT);
 		return NULL;
 	}
+	if (check_price(text, len, lines_before, e) < 0)
+		return NULL;
 	yaml_parser_t p;
 	struct reader r = {.e = e, .lines_before = lines_before};
 	yaml_parser_initialize(&p);

@@ -174,7 +174,7 @@ static struct desired_service *service_new(
 	s->birth = d->serial;
 	labels_parse(&s->arena, obs, c->set, c->shortcuts, &s->wants, &s->diags);
 	if (obs->mended)
-		diags_add(&s->diags, DIAG_WARNING, obs->key, "", arena_printf(&s->arena, "Write the service's %ss in UTF-8.", obs_service_label_word(obs)), "bytes that are not valid UTF-8 are read as question marks");
+		diags_add(&s->diags, DIAG_WARNING, obs->key, "", arena_printf(&s->arena, "Write the service's %ss in UTF-8.", obs_service_label_word(obs)), "bytes that are not valid UTF-8, and NULs, are read as question marks");
 	if (!s->wants.n_scrapes && !s->wants.n_alerts && !s->diags.v.n && !asks_others(c->set, obs))
 		diags_add(&s->diags, DIAG_WARNING, obs->key, "", arena_printf(&s->arena, "Add " LABEL_PREFIX "scrapePort or alert %ss.", obs_service_label_word(obs)),
 			"the service is opted in but asks for nothing");

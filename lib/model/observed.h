@@ -87,7 +87,7 @@ struct obs_service {
 	enum obs_update update; /* only where somebody wants to know, so that no other counts as changed */
 	int64_t wanted_tasks;	/* that should run, by the orchestrator; a pod with two addresses counts once */
 	size_t n_bad_targets;	/* told with the service, but they cannot be targets; they are left out */
-	bool mended;		  /* held bytes that are not UTF-8, which now read '?' */
+	bool mended;		  /* held bytes that are not UTF-8, or a NUL, which now read '?' */
 };
 
 /* What one source knows at one time. */

@@ -252,9 +252,13 @@ class Losing(Case):
         self.shows(wb, self.ns, self.known)
 
     def test_a_restart_takes_nothing_away_that_only_a_namespace_opts_in(self):
-        CLUSTER.annotate("namespaces", None, self.ns, notify="true")
+        CLUSTER.annotate("namespaces", None, self.ns, notify="true", alertName="x", alertIf="up == 1")
+        for i in range(9):      # so many that the others' lack is nothing to wonder at
+            self.service(self.ns, "own%d" % i)
+            self.known["own%d" % i] = "up == 1"
         for i in range(3):
-            CLUSTER.annotate("services", self.ns, "s%d" % i, notify=None)
+            CLUSTER.service(self.ns, "bare%d" % i)
+            self.known["bare%d" % i] = "up == 1"
         liar = self.liar()
         config = liar.kubeconfig(self.dir / "liar.yml")
         wb = self.watchbill("wb", config)
@@ -267,9 +271,10 @@ class Losing(Case):
             if request.path.startswith("/api/v1/namespaces?") and "watch" not in request.path:
                 threading.Event().wait(1)       # the others have been answered long since
         liar.before = before
-        again = self.watchbill("wb", config, wait=False)
+        again = self.watchbill("wb", config, wait=False, log=self.dir / "again.log")
         wait_for(lambda: again.kube()["state"] == "synced", 20, lambda: again.kube())
         stays(lambda: again.digest() == digest, 1.5, "the generation: %s" % again.log()[-3000:])
+        self.assertEqual([line for line in again.log().splitlines() if "engine stored" in line and "deletes=0" not in line], [])
 
 
 if __name__ == "__main__":

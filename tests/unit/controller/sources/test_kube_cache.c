@@ -215,6 +215,15 @@ static void a_failed_wish_is_wished_again_and_holds_nothing_back(void **state)
 	kube_wish_deinit(&wish);
 }
 
+static void what_stands_behind_a_nul_is_not_lost(void **state)
+{
+	struct world *w = *state;
+	put_service(w, "shop", OPTED ",'com.df.alertIf':'up == 0\\u0000 or vector(1)\\u0000'");
+	publish(w);
+	assert_true(w->part->services[0]->mended);
+	assert_string_equal(obs_service_label(w->part->services[0], "com.df.alertIf"), "up == 0? or vector(1)?");
+}
+
 static void a_namespace_is_annotated_while_its_services_are_listed(void **state)
 {
 	struct world *w = *state;
@@ -440,6 +449,7 @@ int main(void)
 		CASE(a_pod_in_two_slices_is_one_target),
 		CASE(what_is_annotated_later_waits_for_its_slices),
 		CASE(a_failed_wish_is_wished_again_and_holds_nothing_back),
+		CASE(what_stands_behind_a_nul_is_not_lost),
 		CASE(a_namespace_is_annotated_while_its_services_are_listed),
 		CASE(a_namespace_gives_defaults),
 		CASE(annotated_pods_are_their_workload),

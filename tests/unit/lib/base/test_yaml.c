@@ -227,7 +227,7 @@ static void mistakes_are_placed(void **state)
 
 static void sizes_are_bounded(void **state)
 {
-	AUTO_BUF laughs = BUF_INIT(100000), deep = BUF_INIT(100000), large = BUF_INIT(5 << 20);
+	AUTO_BUF laughs = BUF_INIT(100000), deep = BUF_INIT(100000), deepest = BUF_INIT(5 << 20), anchors = BUF_INIT(5 << 20), large = BUF_INIT(5 << 20);
 	(void)state;
 	buf_add_str(&laughs, "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
 	for (int i = 1; i < 12; i++) {
@@ -240,13 +240,18 @@ static void sizes_are_bounded(void **state)
 		buf_add_str(&deep, "[");
 	for (int i = 0; i < 100; i++)
 		buf_add_str(&deep, "]");
+	while (deepest.len < 3 << 20) /* for hours */
+		buf_add_str(&deepest, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[");
+	for (int i = 0; i < 150000; i++)
+		buf_printf(&anchors, "- &anchor%d x\n", i);
 	while (large.len <= 4 << 20)
 		buf_add_str(&large, "# filler filler filler filler filler filler filler filler\n");
 	const struct {
 		const char *row;
 		const struct buf *text;
 		const char *want;
-	} rows[] = {{"laughs", &laughs, "too many nodes"}, {"deep", &deep, "nested too deeply"}, {"large", &large, "larger than"}};
+	} rows[] = {{"laughs", &laughs, "too many nodes"}, {"deep", &deep, "nested too deeply"},
+		{"deepest", &deepest, "nested too deeply"}, {"anchors", &anchors, "too many anchors"}, {"large", &large, "larger than"}};
 	for (size_t i = 0; i < N_OF(rows); i++) {
 		struct err e = {0};
 		AUTO_JSON *tree = yaml_read(rows[i].text->data, rows[i].text->len, &e);
