@@ -44,6 +44,8 @@ struct controller {
 	struct inputs *inputs;
 	struct kube_client *kube; /* NULL where nothing of Kubernetes is asked for */
 	struct lease *lease;	  /* NULL where there is only one of us */
+	struct remote_fence fence;
+	struct worker *publisher; /* one of them, or NULL */
 	struct events *events;
 	struct source *sources[4];
 	struct worker *workers[MAX_WORKERS + 1];
@@ -132,13 +134,40 @@ static bool is_complete(void *ctx)
 	return engine_complete(c->engine);
 }
 
+static bool fence_held(void *ctx)
+{
+	return lease_held(((struct controller *)ctx)->lease);
+}
+
+static int64_t fence_term(void *ctx)
+{
+	return lease_term(((struct controller *)ctx)->lease);
+}
+
+static const char *fence_holder(void *ctx)
+{
+	return lease_holder(((struct controller *)ctx)->lease);
+}
+
+static const char *fence_problem(void *ctx)
+{
+	return lease_problem(((struct controller *)ctx)->lease);
+}
+
 /* Those who read a remote store are one more worker. */
 static int make_publisher(struct controller *c, const char *store_dir, struct err *e)
 {
-	struct remote_store *remote = remote_store_new(&c->loop, c->http, c->set, e);
+	c->fence = (struct remote_fence){fence_held, fence_term, fence_holder, fence_problem, c};
+	const struct remote_fence *fence = c->lease ? &c->fence : NULL;
+	struct remote_store *remote = remote_store_new(&(struct remote_spec){.loop = &c->loop, .http = c->http, .kube = c->kube, .set = c->set, .fence = fence}, e);
 	if (remote)
-		c->workers[c->n_workers++] = publisher_new(
-			&(struct publisher_spec){.loop = &c->loop, .set = c->set, .store_dir = store_dir, .remote_take = remote, .complete = is_complete, .ctx = c});
+		c->publisher = c->workers[c->n_workers++] = publisher_new(&(struct publisher_spec){.loop = &c->loop,
+			.set = c->set,
+			.store_dir = store_dir,
+			.remote_take = remote,
+			.fence = fence,
+			.complete = is_complete,
+			.ctx = c});
 	return remote || c->set->store == STORE_DIRECTORY ? 0 : -1;
 }
 
@@ -200,44 +229,6 @@ static int add_source(struct controller *c, struct source *s)
 	return 0;
 }
 
-static int make_kube(struct controller *c, struct err *e)
-{
-	struct kube_where where = {.kubeconfig = c->set->kubeconfig, .context = c->set->kube_context};
-	c->kube = kube_client_new(&c->loop, c->http, &where, e);
-	return c->kube ? add_source(c, kube_source_new(&c->loop, c->kube, c->set)) : -1;
-}
-
-static int make_sources(struct controller *c, struct err *e)
-{
-	struct wanted_sources wanted;
-	if (read_sources(c->set, &wanted, e) < 0)
-		return -1;
-	if (wanted.swarm && add_source(c, c->swarm = swarm_source_new(&c->loop, c->http, c->set, e)) < 0)
-		return -1;
-	if (wanted.kubernetes && make_kube(c, e) < 0)
-		return -1;
-	c->api.push = push_source_new();
-	add_source(c, c->api.push);
-	bool asks = c->set->listener_address.n || *c->set->get_nodes_url;
-	return asks ? add_source(c, listener_source_new(&c->loop, c->http, c->set, c->set->data_dir, c->api.push, e)) : 0;
-}
-
-static void on_base(void *ctx, struct base_config *base_take)
-{
-	struct controller *c = ctx;
-	engine_set_base(c->engine, base_take);
-}
-
-static void on_shortcut_files(void *ctx, const struct dir_files *files)
-{
-	struct controller *c = ctx;
-	struct shortcuts *old = c->shortcuts;
-	c->shortcuts = shortcuts_of_files(files);
-	log_info("controller shortcuts_read files=%zu", files->v.n);
-	engine_set_shortcuts(c->engine, c->shortcuts);
-	shortcuts_free(old);
-}
-
 static void on_changed(void *ctx)
 {
 	struct controller *c = ctx;
@@ -262,10 +253,51 @@ static void tell_receivers(struct controller *c)
 static void on_lease(void *ctx, bool leads)
 {
 	struct controller *c = ctx;
+	if (c->publisher)
+		publisher_set_leads(c->publisher, leads);
 	if (!leads)
 		make_notify(c);
 	tell_receivers(c);
 	on_changed(c);
+}
+
+/* The API server, and the Lease there, for whoever needs them. */
+static int make_kube(struct controller *c, const struct wanted_sources *wanted, struct err *e)
+{
+	struct kube_where where = {.kubeconfig = c->set->kubeconfig, .context = c->set->kube_context};
+	struct lease_spec spec = {.loop = &c->loop, .name = c->set->kube_lease, .identity = "", .on_change = on_lease, .ctx = c};
+	if (!wanted->kubernetes && c->set->store != STORE_KUBERNETES)
+		return 0;
+	spec.client = c->kube = kube_client_new(&c->loop, c->http, &where, e);
+	return c->kube && (!*spec.name || (c->lease = lease_new(&spec, e))) ? 0 : -1;
+}
+
+static int make_sources(struct controller *c, struct wanted_sources wanted, struct err *e)
+{
+	if (wanted.swarm && add_source(c, c->swarm = swarm_source_new(&c->loop, c->http, c->set, e)) < 0)
+		return -1;
+	if (wanted.kubernetes && add_source(c, kube_source_new(&c->loop, c->kube, c->set)) < 0)
+		return -1;
+	c->api.push = push_source_new();
+	add_source(c, c->api.push);
+	bool asks = c->set->listener_address.n || *c->set->get_nodes_url;
+	return asks ? add_source(c, listener_source_new(&c->loop, c->http, c->set, c->set->data_dir, c->api.push, e)) : 0;
+}
+
+static void on_base(void *ctx, struct base_config *base_take)
+{
+	struct controller *c = ctx;
+	engine_set_base(c->engine, base_take);
+}
+
+static void on_shortcut_files(void *ctx, const struct dir_files *files)
+{
+	struct controller *c = ctx;
+	struct shortcuts *old = c->shortcuts;
+	c->shortcuts = shortcuts_of_files(files);
+	log_info("controller shortcuts_read files=%zu", files->v.n);
+	engine_set_shortcuts(c->engine, c->shortcuts);
+	shortcuts_free(old);
 }
 
 static void list_diags(void *ctx, struct diags *out)
@@ -281,17 +313,10 @@ static const struct obs_service *find_object(void *ctx, const char *key)
 	return s && strcmp(s->obs->orchestrator, "kubernetes") == 0 ? s->obs : NULL;
 }
 
-/* What we write into the cluster. */
-static int make_writers(struct controller *c, struct err *e)
+static void make_events(struct controller *c, const struct wanted_sources *wanted)
 {
-	if (!c->kube)
-		return 0;
-	if (*c->set->kube_lease &&
-		!(c->lease = lease_new(&(struct lease_spec){.loop = &c->loop, .client = c->kube, .name = c->set->kube_lease, .identity = "", .on_change = on_lease, .ctx = c}, e)))
-		return -1;
-	if (c->set->kube_events)
+	if (wanted->kubernetes && c->set->kube_events)
 		c->events = events_new(&(struct events_spec){.loop = &c->loop, .client = c->kube, .lease = c->lease, .diags = list_diags, .find = find_object, .ctx = c});
-	return 0;
 }
 
 static void on_published(void *ctx, struct source *s)
@@ -313,10 +338,12 @@ static int compose(struct controller *c, struct err *e)
 {
 	AUTO_FREE char *store_dir = xasprintf("%s/store", c->set->data_dir);
 	const char *tmp = c->tmp_dir = xasprintf("%s/tmp", store_dir);
+	struct wanted_sources wanted;
 	c->http = http_client_new(&c->loop);
 	c->store = directory_store_open(store_dir, e);
 	make_flags(c);
-	if (!c->store || make_workers(c, store_dir, e) < 0 || make_publisher(c, store_dir, e) < 0 || make_sources(c, e) < 0)
+	if (!c->store || read_sources(c->set, &wanted, e) < 0 || make_kube(c, &wanted, e) < 0 || make_workers(c, store_dir, e) < 0 || make_publisher(c, store_dir, e) < 0 ||
+		make_sources(c, wanted, e) < 0)
 		return -1;
 	c->checker = checker_new(&c->loop, c->http, c->set->promtool, tmp);
 	AUTO_DIR_FILES shortcut_files = {0};
@@ -344,8 +371,7 @@ static int compose(struct controller *c, struct err *e)
 	make_notify(c);
 	engine_observe(c->engine, on_published, c);
 	engine_on_change(c->engine, on_changed, c);
-	if (make_writers(c, e) < 0)
-		return -1;
+	make_events(c, &wanted);
 	c->api = (struct api){.engine = c->engine, .push = c->api.push, .notify = c->notify, .listener_errors = c->listener_errors, .http = c->http, .set = c->set,
 		.access = access_new(&c->loop, c->set, e)};
 	if (c->api.access)

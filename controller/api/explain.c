@@ -199,7 +199,7 @@ static void step_running(struct explain *e, const struct desired_service *s, con
 	const struct engine_parts *p = engine_parts_of(e->api->engine);
 	struct generation g = p->store->ops->stored(p->store);
 	for (size_t i = 0; i < p->n_workers; i++)
-		if (!p->workers[i]->runs_known || !digest_equal(&p->workers[i]->running, &g.digest)) {
+		if (p->workers[i]->state != WORKER_STANDBY && (!p->workers[i]->runs_known || !digest_equal(&p->workers[i]->running, &g.digest))) {
 			add_not_running(e, p->workers[i], (unsigned long long)g.number);
 			return;
 		}

@@ -125,9 +125,9 @@ static void write_sources(const struct engine_parts *p, struct buf *out)
 
 static void write_workers(const struct engine_parts *p, struct buf *out)
 {
-	head(out, "watchbill_worker_ready", "gauge", "1 while the worker answers.");
+	head(out, "watchbill_worker_ready", "gauge", "1 while the worker answers, or another replica serves it.");
 	for (size_t i = 0; i < p->n_workers; i++)
-		value(out, "watchbill_worker_ready", "worker", p->workers[i]->name, p->workers[i]->state == WORKER_READY);
+		value(out, "watchbill_worker_ready", "worker", p->workers[i]->name, p->workers[i]->state == WORKER_READY || p->workers[i]->state == WORKER_STANDBY);
 	head(out, "watchbill_reloads_total", "counter", "Reloads that the worker was asked for.");
 	for (size_t i = 0; i < p->n_workers; i++)
 		value(out, "watchbill_reloads_total", "worker", p->workers[i]->name, p->workers[i]->reloads);

@@ -118,14 +118,41 @@ static bool note_refused(struct engine *e, struct generation g, struct cycle_eve
 	return likely_base || doubt_base(e, e->worst.message) || was_searching;
 }
 
+static void note_good(struct engine *e, struct generation g)
+{
+	e->good_number = g.number;
+	engine_set_origin(&e->good, e->shown.base, e->shown.serial);
+	e->p.store->ops->mark_good(e->p.store, g.number);
+}
+
+static bool is_run_elsewhere(const struct worker *w, struct generation g)
+{
+	return w->state == WORKER_STANDBY && w->runs_known && digest_equal(&w->running, &g.digest);
+}
+
+/* Whether anybody runs what no worker had anything against: with all of them on standby nobody was asked. */
+static bool is_proven(const struct engine *e, struct generation g)
+{
+	bool proven = !e->p.n_workers;
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		proven |= e->p.workers[i]->state == WORKER_READY || is_run_elsewhere(e->p.workers[i], g);
+	return proven;
+}
+
+void engine_note_standby(struct engine *e, const struct worker *w)
+{
+	struct generation g = engine_exposed(e);
+	if (g.number && g.number != e->good_number && is_run_elsewhere(w, g))
+		note_good(e, g);
+}
+
 /* Returns whether to build again. */
 static bool note_taken(struct engine *e, struct generation g, struct cycle_event *ev)
 {
 	ev->kind = CE_RELOADED;
 	e->careful = false;
-	e->good_number = g.number;
-	engine_set_origin(&e->good, e->shown.base, e->shown.serial);
-	e->p.store->ops->mark_good(e->p.store, g.number);
+	if (is_proven(e, g))
+		note_good(e, g);
 	bool was_searching = e->search.active, went_back = e->cycle.apply == APPLY_REVERTING || e->cycle.outcome == OUTCOME_REVERTED;
 	if (!was_searching && !went_back && !e->search.convicted.v.n)
 		e->forgive_ms = 0; /* whoever was refused was innocent, or is no more */
@@ -142,7 +169,7 @@ static void note_reloads_done(struct engine *e)
 	bool build_again = false;
 	for (size_t i = 0; i < e->p.n_workers; i++) {
 		bool ready = e->p.workers[i]->state == WORKER_READY;
-		ev.some_missing |= !ready;
+		ev.some_missing |= !ready && e->p.workers[i]->state != WORKER_STANDBY;
 		ev.worker_behind |= ready && engine_is_behind(e->p.workers[i], g);
 	}
 	bool differed = e->differs;
@@ -180,7 +207,7 @@ static bool some_ready(const struct engine *e)
 {
 	bool some = !e->p.n_workers;
 	for (size_t i = 0; i < e->p.n_workers; i++)
-		some |= e->p.workers[i]->state == WORKER_READY;
+		some |= e->p.workers[i]->state == WORKER_READY || e->p.workers[i]->state == WORKER_STANDBY;
 	return some;
 }
 

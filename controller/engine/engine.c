@@ -349,7 +349,11 @@ static void on_worker_change(void *ctx, struct worker *w)
 		return;
 	if (w->state == WORKER_DOWN)
 		engine_revive_worker(e, w);
-	engine_post(e, (struct cycle_event){.kind = CE_WORKER_CHANGED, .worker_behind = w->state == WORKER_READY && engine_is_behind(w, engine_stored(e))});
+	if (w->state == WORKER_STANDBY)
+		engine_note_standby(e, w);
+	/* Whoever has gone on standby is not waited for any more. */
+	bool behind = w->state == WORKER_STANDBY ? e->cycle.outcome == OUTCOME_WAITING : w->state == WORKER_READY && engine_is_behind(w, engine_stored(e));
+	engine_post(e, (struct cycle_event){.kind = CE_WORKER_CHANGED, .worker_behind = behind});
 }
 
 const char *source_state_name(enum source_state s)

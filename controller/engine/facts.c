@@ -26,9 +26,11 @@ const struct bundle *engine_bundle(const struct engine *e)
 
 bool engine_ready(const struct engine *e)
 {
-	for (size_t i = 0; i < e->p.n_workers; i++)
-		if (e->p.workers[i]->state != WORKER_READY || engine_is_behind(e->p.workers[i], engine_stored(e)))
+	for (size_t i = 0; i < e->p.n_workers; i++) {
+		const struct worker *w = e->p.workers[i];
+		if (w->state != WORKER_STANDBY && (w->state != WORKER_READY || engine_is_behind(w, engine_stored(e))))
 			return false;
+	}
 	return engine_complete(e) ? e->desired != NULL : !e->nothing_to_lose;
 }
 
@@ -84,7 +86,7 @@ static void add_problem_diags(const struct engine *e, struct diags *out)
 	}
 	for (size_t i = 0; i < e->p.n_workers; i++) {
 		const struct worker *w = e->p.workers[i];
-		if (w->state != WORKER_READY)
+		if (w->state != WORKER_READY && w->state != WORKER_STANDBY)
 			diags_add(out, DIAG_ERROR, "", w->name, "Look at the worker's log.", "worker %s is %s: %s", w->name, worker_state_name(w->state), w->problem);
 	}
 }

@@ -114,6 +114,8 @@ void engine_go_back(struct engine *e);
 void engine_on_forgive_timer(void *ctx);
 /* A child that does not live with what it is started with would end again and again: it is started with what it took last, and told of the rest
  * once it is there. */
+/* One on standby runs something: where that is what is shown, it is proven. */
+void engine_note_standby(struct engine *e, const struct worker *w);
 void engine_revive_worker(struct engine *e, const struct worker *w);
 
 /* -- drift.c -- */

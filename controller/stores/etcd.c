@@ -152,8 +152,10 @@ static void on_written(void *ctx, const json_t *answer, const struct err *e)
 
 /* -- the writer's -- */
 
-static void etcd_put_shard(struct remote_store *store, const struct digest *name, const char *text, size_t len, remote_done_fn *done, void *ctx)
+/* All of it is as secret as the prefix. */
+static void etcd_put_shard(struct remote_store *store, const struct digest *name, bool secret, const char *text, size_t len, remote_done_fn *done, void *ctx)
 {
+	(void)secret;
 	struct etcd_store *s = self(store);
 	json_t *put = put_json(shard_key(s, name), base64_encode(text, len), NULL);
 	json_t *txn = txn_json(compare_json(shard_key(s, name), "CREATE", "create_revision", "0"), json_pack("[{s:o}]", "request_put", put));
@@ -533,9 +535,10 @@ static const struct remote_ops etcd_ops = {
 	.free = etcd_free,
 };
 
-struct remote_store *etcd_store_new(uv_loop_t *loop, struct http_client *http, const struct settings *set, struct err *e)
+struct remote_store *etcd_store_new(const struct remote_spec *spec, struct err *e)
 {
-	struct etcd_client *client = etcd_client_new(http, set, e);
+	const struct settings *set = spec->set;
+	struct etcd_client *client = etcd_client_new(spec->http, set, e);
 	if (!client)
 		return NULL;
 	struct etcd_store *s = xcalloc(1, sizeof *s);
@@ -546,8 +549,8 @@ struct remote_store *etcd_store_new(uv_loop_t *loop, struct http_client *http, c
 	s->client = client;
 	s->prefix = xstrndup(set->etcd_prefix, len);
 	s->port.name = xasprintf("etcd %s%s", etcd_client_shown(client), s->prefix);
-	s->turn = timer_new(loop, on_turn, s);
-	s->reconnect = timer_new(loop, open_watch, s);
-	s->resync = timer_new(loop, on_resync, s);
+	s->turn = timer_new(spec->loop, on_turn, s);
+	s->reconnect = timer_new(spec->loop, open_watch, s);
+	s->resync = timer_new(spec->loop, on_resync, s);
 	return &s->port;
 }

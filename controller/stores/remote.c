@@ -1,10 +1,11 @@
 /* Which remote store the settings mean: see remote.h. */
 #include "stores/remote.h"
 
-struct remote_store *remote_store_new(uv_loop_t *loop, struct http_client *http, const struct settings *set, struct err *e)
+struct remote_store *remote_store_new(const struct remote_spec *spec, struct err *e)
 {
-	static struct remote_store *(*const makers[])(uv_loop_t *, struct http_client *, const struct settings *, struct err *) = {
+	static struct remote_store *(*const makers[])(const struct remote_spec *, struct err *) = {
 		[STORE_ETCD] = etcd_store_new,
+		[STORE_KUBERNETES] = kubernetes_store_new,
 	};
-	return set->store == STORE_DIRECTORY ? NULL : makers[set->store](loop, http, set, e);
+	return spec->set->store == STORE_DIRECTORY ? NULL : makers[spec->set->store](spec, e);
 }

@@ -20,12 +20,13 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "io/http.h"
+#include "io/kube.h"
 #include "model/settings.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { REMOTE_VERSION_MAX = 63, REMOTE_DELETE_MAX = 100 };
+enum { REMOTE_VERSION_MAX = 127, REMOTE_DELETE_MAX = 100, REMOTE_WRITE_MS = 4000 };
 
 struct remote_shard {
 	struct digest name;
@@ -59,6 +60,7 @@ struct remote_events {
 	void (*on_link)(void *ctx, bool up, const struct err *why);
 	/* How things stand: soon after the watch has begun, after whatever changed, and now and then. States may be skipped, never reordered. */
 	void (*on_state)(void *ctx, const struct remote_state *s);
+	bool wants_confirmations; /* whether they are looked at: a reader need not see the others' */
 	void *ctx;
 };
 
@@ -71,8 +73,9 @@ struct remote_ops {
 
 	/* -- the writer's -- */
 
-	/* Makes the shard. ERR_CONFLICT: there is one of that name already, with whatever text. */
-	void (*put_shard)(struct remote_store *s, const struct digest *name, const char *text, size_t len, remote_done_fn *done, void *ctx);
+	/* Makes the shard; a secret one where few may read it, if the store knows such a place. ERR_CONFLICT: there is one of that name already, with
+	 * whatever text. */
+	void (*put_shard)(struct remote_store *s, const struct digest *name, bool secret, const char *text, size_t len, remote_done_fn *done, void *ctx);
 	/* Names and versions of all shards that are there. */
 	void (*list_shards)(struct remote_store *s, remote_done_fn *done, void *ctx);
 	/* Deletes up to REMOTE_DELETE_MAX shards, those that are there, while the head has this version; ERR_CONFLICT, and nothing is deleted, when it has
@@ -101,10 +104,29 @@ struct remote_store {
 	char *name; /* for logs and status: "etcd http://10.0.0.5:2379/watchbill"; holds no password */
 };
 
-/* The one that the settings name; NULL without an error where that is none (`store` is `directory`). `set` is borrowed. */
-struct remote_store *remote_store_new(uv_loop_t *loop, struct http_client *http, const struct settings *set, struct err *e);
+/* An agreement with other writers on the one that writes (a Lease). */
+struct remote_fence {
+	bool (*held)(void *ctx);			 /* whether we may begin a write now; it has to be over within REMOTE_WRITE_MS */
+	int64_t (*term)(void *ctx);			 /* grows with each hand-over */
+	const char *(*holder)(void *ctx);	 /* as far as is known, "" for nobody */
+	const char *(*problem)(void *ctx);	 /* why that is not known; "" when it is */
+	void *ctx;
+};
+
+struct remote_spec {
+	uv_loop_t *loop;
+	struct http_client *http;
+	struct kube_client *kube;		  /* of the store that is there */
+	const struct settings *set;
+	const struct remote_fence *fence; /* NULL: whoever is asked to write may. Asked before each write of a call that makes several */
+};
+
+/* The one that the settings name; NULL without an error where that is none (`store` is `directory`). What `spec` names is borrowed. */
+struct remote_store *remote_store_new(const struct remote_spec *spec, struct err *e);
 
 /* etcd, by its v3 JSON gateway. */
-struct remote_store *etcd_store_new(uv_loop_t *loop, struct http_client *http, const struct settings *set, struct err *e);
+struct remote_store *etcd_store_new(const struct remote_spec *spec, struct err *e);
+/* ConfigMaps and Secrets of a Kubernetes cluster. */
+struct remote_store *kubernetes_store_new(const struct remote_spec *spec, struct err *e);
 
 #endif

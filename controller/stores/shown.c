@@ -135,7 +135,7 @@ static struct group *find_group(struct shown *s, const struct shown_to *to, cons
 	return NULL;
 }
 
-static void on_shard(void *ctx, const struct digest *name, char *text_take, size_t len)
+static void on_shard(void *ctx, const struct digest *name, bool secret, char *text_take, size_t len)
 {
 	struct reading *r = ctx;
 	struct group *g = &r->groups.v.at[r->groups.v.n - 1];
@@ -143,7 +143,7 @@ static void on_shard(void *ctx, const struct digest *name, char *text_take, size
 	if (r->to->has(r->to->ctx, name))
 		free(text_take);
 	else
-		r->to->take(r->to->ctx, name, text_take, len);
+		r->to->take(r->to->ctx, name, secret, text_take, len);
 }
 
 /* Takes the group over from the last reading: whether it could. Otherwise its shards have to be made. */

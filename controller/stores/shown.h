@@ -16,7 +16,7 @@ struct shown_to {
 	/* Whether somebody has the shard: then its text is not needed. */
 	bool (*has)(void *ctx, const struct digest *name);
 	/* One that nobody has. */
-	void (*take)(void *ctx, const struct digest *name, char *text_take, size_t len);
+	shard_emit_fn *take;
 	void *ctx;
 };
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "model/flags.h"
+#include "stores/kubernetes_objects.h"
 #include "sync/follower.h"
 #include "workers/flag_check.h"
 #include "workers/prometheus.h"
@@ -23,6 +24,7 @@ struct sync {
 	uv_loop_t loop;
 	const struct settings *set;
 	struct http_client *http;
+	struct kube_client *kube; /* NULL where the store is none of Kubernetes */
 	struct remote_store *remote;
 	struct replica *replica;
 	struct flags flags; /* of a supervised Prometheus */
@@ -161,6 +163,8 @@ static int name_reader(struct sync *s, struct err *e)
 	const char *name = *s->set->reader_name ? s->set->reader_name : host;
 	if (!shards_is_reader_name(name))
 		return err_set(e, ERR_INPUT, "reader-name: \"%.100s\" is no name of letters, digits and \"._-\", of at most %d", name, READER_NAME_MAX);
+	if (s->set->store == STORE_KUBERNETES && !kube_is_reader_name(name))
+		return err_set(e, ERR_INPUT, "reader-name: \"%.100s\": in Kubernetes it is of lower case letters, digits, \"-\" and \".\"", name);
 	snprintf(s->name, sizeof s->name, "%s", name);
 	return 0;
 }
@@ -205,12 +209,21 @@ static int make_workers(struct sync *s, struct err *e)
 	return 0;
 }
 
-static int compose(struct sync *s, struct err *e)
+static int make_remote(struct sync *s, struct err *e)
 {
+	struct kube_where where = {.kubeconfig = s->set->kubeconfig, .context = s->set->kube_context};
 	s->http = http_client_new(&s->loop);
 	if (s->set->store == STORE_DIRECTORY)
 		return err_set(e, ERR_INPUT, "store: name the one to follow, for example `--store etcd`");
-	if (name_reader(s, e) < 0 || !(s->remote = remote_store_new(&s->loop, s->http, s->set, e)) || !(s->replica = replica_open(s->set->data_dir, e)))
+	if (s->set->store == STORE_KUBERNETES && !(s->kube = kube_client_new(&s->loop, s->http, &where, e)))
+		return -1;
+	s->remote = remote_store_new(&(struct remote_spec){.loop = &s->loop, .http = s->http, .kube = s->kube, .set = s->set}, e);
+	return s->remote ? 0 : -1;
+}
+
+static int compose(struct sync *s, struct err *e)
+{
+	if (name_reader(s, e) < 0 || make_remote(s, e) < 0 || !(s->replica = replica_open(s->set->data_dir, e)))
 		return -1;
 	make_flags(s);
 	if (make_workers(s, e) < 0)
@@ -251,6 +264,7 @@ static void on_stopped(void *ctx)
 	replica_free(TAKE(s->replica));
 	if (s->remote)
 		s->remote->ops->free(TAKE(s->remote));
+	kube_client_free(TAKE(s->kube));
 	http_client_free(TAKE(s->http));
 }
 

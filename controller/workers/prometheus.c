@@ -68,7 +68,7 @@ static struct prometheus *self(const struct worker *w)
 
 const char *worker_state_name(enum worker_state s)
 {
-	static const char *const names[] = {"starting", "ready", "down"};
+	static const char *const names[] = {"starting", "ready", "down", "standby"};
 	return names[s];
 }
 

@@ -9,6 +9,9 @@
  * The head has a term. A writer begins by taking over the head that is there with a higher one; from then on each of its writes and deletions holds only
  * while the head is the one that it wrote. Who finds a higher term has been deposed and touches nothing any more.
  *
+ * Where several replicas agree on the one that writes (the fence, a Lease), the others are on standby: they watch, write nothing, and take the head over
+ * when their turn comes. Whether it is still ours is asked before each write; who has lost it forgets what it was about.
+ *
  * While it is ready, another generation is published when reload() says so, target files at once. While it is not (no reader is there, or the store does
  * not answer) whatever is shown is published as soon as that is possible: a reader that comes finds the newest. */
 #include "workers/publisher.h"
@@ -33,6 +36,8 @@ enum {
 	RETRY_FIRST_MS = 500,
 	RETRY_MAX_MS = 30000,
 	CONFIRM_TIMEOUT_MS = 150000, /* longer than a reader waits for its Prometheus */
+	FENCE_LOOK_MS = 250,		 /* until it is said that the fence is lost, or it is held again */
+	FOLLOW_LOOK_MS = 1000,		 /* who writes now */
 };
 
 /* A shard that is in the store. */
@@ -43,6 +48,7 @@ struct known {
 
 struct upload {
 	struct digest name;
+	bool secret;
 	char *text;
 	size_t len;
 };
@@ -60,6 +66,8 @@ struct publisher {
 	struct worker w;
 	struct remote_store *remote;
 	const struct settings *set;
+	const struct remote_fence *fence;
+	bool leads; /* as far as we were told; without a fence always */
 	struct shown *shown;
 	struct worker_events events;
 	struct timer *turn, *retry, *deadline, *audit;
@@ -221,6 +229,19 @@ static void on_deadline(void *ctx)
 
 /* -- state -- */
 
+/* While another writes, or nobody knows who. */
+static enum worker_state state_of_follower(const struct publisher *p, char problem[256])
+{
+	const char *holder = p->fence->holder(p->fence->ctx), *why = p->fence->problem(p->fence->ctx);
+	if (*why)
+		snprintf(problem, 256, "it is not known who publishes: %.220s", why);
+	else if (!p->link || !*holder)
+		snprintf(problem, 256, "it is not known yet who publishes");
+	else
+		snprintf(problem, 256, "another replica (%.200s) publishes", holder);
+	return *why ? WORKER_DOWN : !p->link || !*holder ? WORKER_STARTING : WORKER_STANDBY;
+}
+
 static enum worker_state state_of(const struct publisher *p, char problem[256])
 {
 	*problem = '\0';
@@ -233,6 +254,8 @@ static enum worker_state state_of(const struct publisher *p, char problem[256])
 		text_mend_utf8(problem, strlen(problem));
 		return WORKER_DOWN;
 	}
+	if (!p->leads)
+		return state_of_follower(p, problem);
 	if (!p->link || !p->claimed || !p->listed) {
 		snprintf(problem, 256, "it has not answered yet");
 		return WORKER_STARTING;
@@ -252,6 +275,10 @@ static void tell(struct publisher *p)
 	enum worker_state state = state_of(p, problem);
 	enum heard now = hear(p, &who);
 	bool changed = p->w.state != state || (now != p->heard && !p->reload.active);
+	if (state == WORKER_STANDBY && now == HEARD_DONE && !(p->w.runs_known && digest_equal(&p->w.running, &p->head.digest))) {
+		p->w.runs_known = changed = true;
+		p->w.running = p->head.digest;
+	}
 	if (p->w.state != state)
 		log_info("worker state name=%s state=%s%s%s", LOGQ(p->w.name), worker_state_name(state), *problem ? " problem=" : "", *problem ? LOGQ(problem) : "");
 	p->w.state = state;
@@ -374,14 +401,27 @@ static void depose(struct publisher *p, const struct shards_head *by)
 	finish_reload(p, RELOAD_UNREACHABLE, p->w.problem);
 }
 
+static void take_head(struct publisher *p, const struct remote_text *t, struct err *e)
+{
+	shards_head_deinit(&p->head);
+	p->has_head = t->text && shards_head_parse(&p->head, t->text, t->len, e) == 0;
+}
+
+/* The fence's counts from the beginning of its own time, the heads' may be further. */
+static uint64_t term_above(const struct publisher *p, uint64_t term)
+{
+	int64_t least = p->fence ? p->fence->term(p->fence->ctx) : 0;
+	return least > 0 && (uint64_t)least > term ? (uint64_t)least : term + 1;
+}
+
 /* What stands there, before it is ours. */
 static void meet_head(struct publisher *p, const struct remote_text *t)
 {
 	struct err e = {0};
-	p->has_head = t->text && shards_head_parse(&p->head, t->text, t->len, &e) == 0;
+	take_head(p, t, &e);
 	p->claimed = !p->has_head; /* nobody's */
 	if (p->claimed)
-		p->head.term = 1;
+		p->head.term = term_above(p, 0);
 	if (t->text && !p->has_head)
 		log_warn("worker head_unreadable name=%s error=%s", LOGQ(p->w.name), LOGQ(e.msg));
 }
@@ -453,7 +493,7 @@ static void claim(struct publisher *p)
 {
 	AUTO_HEAD h = {0};
 	shards_head_copy(&h, &p->head);
-	h.term++;
+	h.term = term_above(p, p->head.term);
 	snprintf(h.writer, sizeof h.writer, "%s", p->me);
 	swap(p, &h);
 }
@@ -465,10 +505,10 @@ static bool has_shard(void *ctx, const struct digest *name)
 	return find_known(ctx, name) != NULL;
 }
 
-static void take_shard(void *ctx, const struct digest *name, char *text_take, size_t len)
+static void take_shard(void *ctx, const struct digest *name, bool secret, char *text_take, size_t len)
 {
 	struct publisher *p = ctx;
-	VEC_PUSH(&p->uploads.v, ((struct upload){*name, text_take, len}));
+	VEC_PUSH(&p->uploads.v, ((struct upload){*name, secret, text_take, len}));
 }
 
 static bool may_publish(const struct publisher *p)
@@ -660,6 +700,21 @@ static void on_deleted(void *ctx, const struct remote_result *r)
 
 /* -- one step after the other -- */
 
+static void put_first(struct publisher *p)
+{
+	const struct upload *u = &p->uploads.v.at[0];
+	p->remote->ops->put_shard(p->remote, &u->name, u->secret, u->text, u->len, on_put, p);
+}
+
+/* Asked anew each time: the answer is a matter of time. */
+static bool may_write(struct publisher *p)
+{
+	if (!p->fence || p->fence->held(p->fence->ctx))
+		return true;
+	timer_set(p->turn, FENCE_LOOK_MS);
+	return false;
+}
+
 /* Begins what is to be done next; false: nothing is. */
 static bool begin_next(struct publisher *p, struct err *e)
 {
@@ -675,7 +730,7 @@ static bool begin_next(struct publisher *p, struct err *e)
 	else if (p->dirty && may_publish(p) && read_shown(p, e) < 0)
 		return false;
 	else if (p->uploads.v.n)
-		p->remote->ops->put_shard(p->remote, &p->uploads.v.at[0].name, p->uploads.v.at[0].text, p->uploads.v.at[0].len, on_put, p);
+		put_first(p);
 	else if (p->has_next)
 		swap(p, &p->next);
 	else if (p->foreign && p->set->drift_repair)
@@ -695,6 +750,12 @@ static void step(void *ctx)
 	struct err e = {0};
 	if (p->busy || p->stopping || p->deposed || !p->link || timer_is_set(p->retry))
 		return;
+	if (!p->leads)
+		timer_set(p->turn, FOLLOW_LOOK_MS);
+	if (!p->leads || !may_write(p)) {
+		tell(p);
+		return;
+	}
 	if (p->audit_due && p->claimed && !p->uploads.v.n && !p->has_next) {
 		p->audit_due = p->head_known = false;
 		p->list_due = true;
@@ -760,6 +821,42 @@ static void on_state(void *ctx, const struct remote_state *s)
 	}
 	if (!p->busy && p->claimed && (s->head.text || p->head_text) && !is_text(&s->head, p->head_text))
 		p->head_known = false;
+	if (!p->leads)
+		take_head(p, &s->head, &e);
+	soon(p);
+}
+
+/* -- who writes -- */
+
+/* Nothing of what stands there is ours any more, and nothing is known of it. */
+static void forget_all(struct publisher *p)
+{
+	p->remote->ops->cancel(p->remote);
+	free(TAKE(p->looking));
+	forget_uploads(p);
+	VEC_DEINIT(&p->known.v);
+	VEC_DEINIT(&p->former.v);
+	free(TAKE(p->head_text));
+	free(TAKE(p->tried_text));
+	p->busy = p->head_known = p->claimed = p->deposed = p->foreign = p->listed = p->list_due = p->has_next = p->ask_again = false;
+	p->dirty = true;
+	if (p->link) {
+		p->trouble = (struct err){0};
+		p->retry_ms = 0;
+		timer_stop(p->retry);
+	}
+}
+
+void publisher_set_leads(struct worker *w, bool leads)
+{
+	struct publisher *p = self(w);
+	if (p->leads == leads || p->stopping)
+		return;
+	p->leads = leads;
+	forget_all(p);
+	log_info("worker %s name=%s", leads ? "leads" : "follows", LOGQ(w->name));
+	tell(p);
+	finish_reload(p, RELOAD_UNREACHABLE, "another replica publishes");
 	soon(p);
 }
 
@@ -770,7 +867,7 @@ static void publisher_start(struct worker *w, const struct worker_events *events
 	struct publisher *p = self(w);
 	p->events = *events;
 	p->dirty = true;
-	p->remote->ops->watch(p->remote, &(struct remote_events){.on_link = on_link, .on_state = on_state, .ctx = p});
+	p->remote->ops->watch(p->remote, &(struct remote_events){.on_link = on_link, .on_state = on_state, .wants_confirmations = true, .ctx = p});
 	timer_set(p->audit, p->set->drift_interval_ms);
 }
 
@@ -886,6 +983,8 @@ struct worker *publisher_new(const struct publisher_spec *spec)
 	p->w.name = xstrdup(spec->remote_take->name);
 	p->remote = spec->remote_take;
 	p->set = spec->set;
+	p->fence = spec->fence;
+	p->leads = !spec->fence;
 	p->shown = shown_new(spec->store_dir);
 	p->complete = spec->complete;
 	p->complete_ctx = spec->ctx;

@@ -11,11 +11,14 @@ struct publisher_spec {
 	const struct settings *set;
 	const char *store_dir; /* of the directory store whose generations are published */
 	struct remote_store *remote_take;
+	const struct remote_fence *fence; /* NULL: whoever is told to publish does. Borrowed, as long as the worker lives */
 	/* Whether every source has answered in full since the start. Until then what readers have is not replaced: it may hold more. */
 	bool (*complete)(void *ctx);
 	void *ctx;
 };
 
 struct worker *publisher_new(const struct publisher_spec *spec);
+/* With a fence: we are the one that writes now, or not any more. At the start we are not. */
+void publisher_set_leads(struct worker *w, bool leads);
 
 #endif

@@ -12,6 +12,7 @@ enum worker_state {
 	WORKER_STARTING, /* not yet answering */
 	WORKER_READY,
 	WORKER_DOWN,
+	WORKER_STANDBY, /* another Watchbill makes it run things; it is told nothing. `running` is what it runs all the same */
 };
 
 enum reload_outcome {

@@ -309,38 +309,3 @@ char *text_file_name(const char *name)
 	}
 	return buf_take(&b);
 }
-
-static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-char *text_to_base64(const char *bytes, size_t len)
-{
-	AUTO_BUF out = BUF_INIT(len / 3 * 4 + 5);
-	for (size_t i = 0; i < len; i += 3) {
-		unsigned bits = 0;
-		for (size_t k = 0; k < 3; k++)
-			bits = bits << 8 | (i + k < len ? (unsigned char)bytes[i + k] : 0);
-		for (size_t k = 0; k < 4; k++)
-			buf_add_char(&out, i + k > len ? '=' : base64_digits[bits >> (18 - 6 * k) & 63]);
-	}
-	return buf_take(&out);
-}
-
-bool text_base64(const char *s, struct buf *out)
-{
-	unsigned bits = 0, n = 0, padding = 0;
-	for (; *s; s++) {
-		const char *digit = strchr(base64_digits, *s);
-		if (strchr(" \t\r\n", *s))
-			continue;
-		if (*s == '=' ? n < 2 : !digit || padding)
-			return false;
-		padding += *s == '=';
-		bits = bits << 6 | (*s == '=' ? 0 : (unsigned)(digit - base64_digits));
-		if (++n < 4)
-			continue;
-		const char bytes[] = {(char)(bits >> 16), (char)(bits >> 8), (char)bits};
-		buf_add(out, bytes, 3 - padding);
-		bits = n = 0;
-	}
-	return n == 0;
-}

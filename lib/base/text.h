@@ -27,11 +27,6 @@ int64_t text_parse_time_ms(const char *s);
 /* A decimal fraction within [min, max]. */
 bool text_parse_fraction(const char *s, double min, double max, double *out);
 
-/* The bytes as base64, with padding. The caller frees. */
-char *text_to_base64(const char *bytes, size_t len);
-/* Appends what the base64 text stands for (RFC 4648, with padding; line ends and blanks are passed over). False: it is none. */
-bool text_base64(const char *s, struct buf *out);
-
 /* [a-zA-Z_][a-zA-Z0-9_]*, not starting with "__": what a user may call a Prometheus label. */
 bool text_is_label_name(const char *s);
 /* Valid UTF-8 without NUL, by RFC 3629. */

@@ -5,6 +5,7 @@
 #include "io/kube_access.h"
 
 #include "base/alloc.h"
+#include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -235,7 +236,7 @@ static char *plugin_info(const struct kube_access *a)
 	AUTO_JSON *info = json_pack("{s:s, s:s, s:{s:b}}", "apiVersion", a->conf.exec.api_version, "kind", "ExecCredential", "spec", "interactive", 0);
 	if (a->conf.exec.cluster) {
 		json_t *cluster = json_copy(a->conf.exec.cluster);
-		AUTO_FREE char *ca = text_to_base64(a->endpoint.ca_pem.data ? a->endpoint.ca_pem.data : "", a->endpoint.ca_pem.len);
+		AUTO_FREE char *ca = base64_encode(a->endpoint.ca_pem.data ? a->endpoint.ca_pem.data : "", a->endpoint.ca_pem.len);
 		if (*ca)
 			json_object_set_new(cluster, "certificate-authority-data", json_string(ca));
 		json_object_set_new(json_object_get(info, "spec"), "cluster", cluster);

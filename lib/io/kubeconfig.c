@@ -5,6 +5,7 @@
 #include "io/kubeconfig.h"
 
 #include "base/alloc.h"
+#include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -67,13 +68,31 @@ static char *beside(const char *path, const char *file)
 	return *file == '/' || !slash ? xstrdup(file) : xasprintf("%.*s/%s", (int)(slash - path), path, file);
 }
 
+/* Line ends and blanks, which YAML's folded texts have, are passed over. False: it is none. */
+static bool read_base64(const char *text, struct buf *out)
+{
+	size_t len, n = 0;
+	AUTO_FREE char *bare = xstrdup(text), *bytes = NULL;
+	for (const char *s = text; *s; s++)
+		if (!strchr(" \t\r\n", *s))
+			bare[n++] = *s;
+	bare[n] = '\0';
+	bytes = base64_decode(bare, &len);
+	explicit_bzero(bare, n);
+	if (!bytes)
+		return false;
+	buf_add(out, bytes, len);
+	explicit_bzero(bytes, len);
+	return true;
+}
+
 /* KEY-data, which goes before the file of KEY. `pem` says what block it has to hold. */
 static void read_bytes(const struct place *p, const json_t *in, const char *key, const char *pem, struct kube_bytes *out)
 {
 	AUTO_FREE char *data_key = xasprintf("%s-data", key);
 	const char *data = text_of(p, in, data_key), *file = text_of(p, in, key);
 	out->data = BUF_INIT(MAX_DATA);
-	if (data && !text_base64(data, &out->data))
+	if (data && !read_base64(data, &out->data))
 		wrong(p, "%s is not base64: it is the file's content, encoded (kubectl config view --raw --flatten)", data_key);
 	else if (data && (out->data.overflow || !out->data.data || !strstr(out->data.data, pem)))
 		wrong(p, "%s holds no %s", data_key, pem);

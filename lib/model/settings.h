@@ -14,7 +14,7 @@
 enum scrape_layout { LAYOUT_AUTO, LAYOUT_JOBS, LAYOUT_POOLED, LAYOUT_DNS };
 enum kube_opt_in { KUBE_OPT_IN_ANNOTATION, KUBE_OPT_IN_LABEL };
 enum read_access { READ_ACCESS_OPEN, READ_ACCESS_TOKEN, READ_ACCESS_CERTIFICATE };
-enum store_kind { STORE_DIRECTORY, STORE_ETCD };
+enum store_kind { STORE_DIRECTORY, STORE_ETCD, STORE_KUBERNETES };
 enum alert_names { ALERT_NAMES_ARTICLE, ALERT_NAMES_UNDERSCORE };
 
 struct string_list {
@@ -71,7 +71,7 @@ struct settings {
 	int64_t resync_interval_ms, kube_resync_interval_ms;
 	int64_t task_interval_ms;
 	int64_t event_silence_ms;
-	char *kubeconfig, *kube_context, *kube_lease;
+	char *kubeconfig, *kube_context, *kube_lease, *kube_store;
 	bool kube_events;
 	struct string_list kube_namespaces;
 	int64_t kube_opt_in; /* enum kube_opt_in */

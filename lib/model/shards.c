@@ -66,9 +66,14 @@ bool shards_is_path(const char *path)
 	return *s && strchr(digits, s[0]) && s[1] && strchr(digits, s[1]) && s[2] == '/' && is_name(s + 3);
 }
 
+bool shards_is_secret(const char *path)
+{
+	return !strchr(path, '/');
+}
+
 /* -- writing -- */
 
-void shard_writer_init(struct shard_writer *w, void (*emit)(void *ctx, const struct digest *name, char *text_take, size_t len), void *ctx)
+void shard_writer_init(struct shard_writer *w, shard_emit_fn *emit, void *ctx)
 {
 	*w = (struct shard_writer){.emit = emit, .ctx = ctx};
 }
@@ -83,7 +88,7 @@ void shard_writer_end(struct shard_writer *w)
 	w->pieces = NULL;
 	w->bytes = 0;
 	json_decref(shard);
-	w->emit(w->ctx, &name, text, strlen(text));
+	w->emit(w->ctx, &name, w->secret, text, strlen(text));
 }
 
 /* Bytes of one byte of text in JSON, at most. */
@@ -111,6 +116,9 @@ int shard_writer_add(struct shard_writer *w, const char *path, const char *text,
 		return err_set(e, ERR_INPUT, "%.300s is no path of a generation", path);
 	if (len > GENERATION_MAX_BYTES || !text_is_utf8(text, len) || memchr(text, '\0', len))
 		return err_set(e, ERR_INPUT, "%s is no text", path);
+	if (w->secret != shards_is_secret(path))
+		shard_writer_end(w);
+	w->secret = shards_is_secret(path);
 	for (;;) {
 		bool full = w->bytes + overhead >= ROOM, fresh = !w->pieces;
 		size_t n = full ? 0 : fitting(text + at, len - at, ROOM - w->bytes - overhead);

@@ -38,16 +38,23 @@ unsigned shards_bucket(const char *path);
  * with a dot. There is no other way out of the folder that it is written to. */
 bool shards_is_path(const char *path);
 
+/* Whether it may hold passwords, as the jobs and remote writes of prometheus.yml do. Rules and targets do not. */
+bool shards_is_secret(const char *path);
+
 /* -- writing -- */
+
+/* `secret`: of files that may hold passwords. Those are in no shard with others. */
+typedef void shard_emit_fn(void *ctx, const struct digest *name, bool secret, char *text_take, size_t len);
 
 struct shard_writer {
 	json_t *pieces;
 	size_t bytes; /* of the text so far */
-	void (*emit)(void *ctx, const struct digest *name, char *text_take, size_t len);
+	bool secret;  /* what it holds is */
+	shard_emit_fn *emit;
 	void *ctx;
 };
 /* `emit` is called for each shard that is full and from shard_writer_end for the last. */
-void shard_writer_init(struct shard_writer *w, void (*emit)(void *ctx, const struct digest *name, char *text_take, size_t len), void *ctx);
+void shard_writer_init(struct shard_writer *w, shard_emit_fn *emit, void *ctx);
 /* Adds a file; one that is larger than a shard goes on in the next. ERR_INPUT when it is no text, or its path is none. */
 int shard_writer_add(struct shard_writer *w, const char *path, const char *text, size_t len, struct err *e);
 void shard_writer_end(struct shard_writer *w);

@@ -3,10 +3,11 @@
 
 #include "model/shards.h"
 
-static void keep(void *ctx, const struct digest *name, char *text_take, size_t len)
+static void keep(void *ctx, const struct digest *name, bool secret, char *text_take, size_t len)
 {
 	struct gathering *g = ctx;
 	struct err e;
+	(void)secret;
 	FUZZ_CHECK(len <= SHARD_MAX_BYTES);
 	FUZZ_CHECK(gathering_add(g, name, text_take, len, &e) == 0);
 	free(text_take);

@@ -287,45 +287,9 @@ static void an_excerpt_shows_one_line_and_the_place(void **state)
 	assert_excerpt(longer, 150, expected);
 }
 
-static void base64_is_read_and_written(void **state)
-{
-	static const struct {
-		const char *text, *want;
-		bool ours; /* as we write it */
-	} rows[] = {
-		{"", "", true},
-		{"Zg==", "f", true},
-		{"Zm8=", "fo", true},
-		{"Zm9v", "foo", true},
-		{"Zm9vYg==", "foob", true},
-		{"/+8=", "\xff\xef", true},
-		{" Zm\n9v\r\n\tYg== ", "foob", false},
-		{"Zg=", NULL, false},
-		{"Zg", NULL, false},
-		{"Z", NULL, false},
-		{"Z===", NULL, false},
-		{"====", NULL, false},
-		{"Zg==Zg==", NULL, false},
-		{"Zg=a", NULL, false},
-		{"Zm9v=", NULL, false},
-		{"Zm9-", NULL, false},
-		{"Zm9v!", NULL, false},
-	};
-	(void)state;
-	for (size_t i = 0; i < N_OF(rows); i++) {
-		AUTO_BUF out = BUF_INIT(100);
-		bool ok = text_base64(rows[i].text, &out);
-		ROW_STR(rows[i].text, ok ? out.data ? out.data : "" : NULL, rows[i].want);
-		AUTO_FREE char *back = text_to_base64(out.data ? out.data : "", out.len);
-		if (rows[i].ours)
-			ROW_STR(rows[i].text, back, rows[i].text);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(base64_is_read_and_written),
 		cmocka_unit_test(starts_and_ends), cmocka_unit_test(integers),	  cmocka_unit_test(booleans),
 		cmocka_unit_test(durations),	   cmocka_unit_test(durations_are_written_as_they_are_read),
 		cmocka_unit_test(fractions),	   cmocka_unit_test(label_names), cmocka_unit_test(utf8),

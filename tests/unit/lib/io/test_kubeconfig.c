@@ -69,6 +69,8 @@ static void good_files_are_read(void **state)
 			"server=https://a/k8s tls=n proxy=socks5://p:1 ns=default ca</etc/k/ca.crt"},
 		{"ca data", NULL, IN_CLUSTER("server: 'https://[::1]:6443', certificate-authority-data: " CERT_DATA),
 			"server=https://[::1]:6443 ns=default ca=-----BEGIN CERTIFICATE-----"},
+		{"ca data in lines", NULL, IN_CLUSTER("server: 'https://a', certificate-authority-data: ' LS0tLS1CRUdJTiBD RVJUSUZJQ0FURS0tLS0t\t'"),
+			"server=https://a ns=default ca=-----BEGIN CERTIFICATE-----"},
 		{"insecure, plain", NULL, IN_CLUSTER("server: 'http://a:8080', insecure-skip-tls-verify: true"), "server=http://a:8080 ns=default insecure=1"},
 		{"the context that is asked for", "y",
 			CLUSTER "contexts: [{name: x, context: {cluster: z}}, {name: y, context: {cluster: c, namespace: n}}]\ncurrent-context: x\n",

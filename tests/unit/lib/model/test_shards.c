@@ -11,15 +11,22 @@
 struct written {
 	VEC(char *) texts;
 	VEC(struct digest) names;
+	unsigned n_secret;
 };
 
-static void keep(void *ctx, const struct digest *name, char *text_take, size_t len)
+static void keep(void *ctx, const struct digest *name, bool secret, char *text_take, size_t len)
 {
 	struct written *w = ctx;
 	assert_int_equal(strlen(text_take), len);
 	assert_true(len <= SHARD_MAX_BYTES);
 	VEC_PUSH(&w->texts, text_take);
 	VEC_PUSH(&w->names, *name);
+	w->n_secret += secret;
+	AUTO_JSON *shard = json_parse(text_take, len, NULL);
+	size_t i;
+	json_t *piece;
+	json_array_foreach (json_object_get(shard, "pieces"), i, piece)
+		ROW_INT(json_get_str(piece, "path", ""), shards_is_secret(json_get_str(piece, "path", "")), secret);
 }
 
 static void forget(struct written *w)
@@ -97,7 +104,8 @@ static void a_bundle_comes_back_as_it_was(void **state)
 	struct err e;
 	(void)state;
 	write_all(&w, b);
-	assert_int_equal(w.texts.n, 1);
+	assert_int_equal(w.texts.n, 2);
+	assert_int_equal(w.n_secret, 1);
 	struct bundle *back = read_all(&g, &w, &b->digest, &e);
 	assert_non_null(back);
 	assert_same(b, back);
