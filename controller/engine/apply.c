@@ -26,7 +26,7 @@ void engine_end_empty_trial(struct engine *e)
 	if (!engine_awaits_trial(e))
 		return;
 	quarantine_abandon(&e->search, &e->verdicts, e->desired);
-	engine_post(e, (struct cycle_event){.kind = CE_DIRTY});
+	engine_post(e, (struct cycle_event){.kind = CE_TRIAL_EMPTY});
 }
 
 bool engine_is_behind(const struct worker *w, struct generation g)

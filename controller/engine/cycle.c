@@ -242,6 +242,11 @@ struct cycle_actions cycle_step(struct cycle *c, const struct cycle_event *e)
 	case CE_REFUSED:
 		on_refused(c, e, &a);
 		break;
+	case CE_TRIAL_EMPTY:
+		c->searching = false;
+		c->dirty = true;
+		reload_later(c, e->now_ms);
+		break;
 	case CE_UNREACHABLE:
 		end_reload(c, e->now_ms);
 		reload_later(c, e->now_ms);

@@ -33,6 +33,7 @@ enum cycle_event_kind {
 	CE_RELOADED,	   /* every worker that was told runs it; facts: some_missing, worker_behind, newer_stored, searching */
 	CE_REFUSED,		   /* facts: can_go_back, newer_stored, searching, digest: of what was refused */
 	CE_UNREACHABLE,
+	CE_TRIAL_EMPTY, /* what was to be tried is what was refused: that is told again */
 	CE_TIMER,
 };
 

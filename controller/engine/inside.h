@@ -100,7 +100,7 @@ void engine_post(struct engine *e, struct cycle_event ev);
 bool engine_doubt_workers(struct engine *e);
 /* What was built last is the search's next trial. */
 bool engine_awaits_trial(const struct engine *e);
-/* What is searched for has gone meanwhile: the trial is what is stored already, and nobody would be told. */
+/* The trial is what is stored already, and nobody would be told: what is searched for has gone meanwhile, or is no part of the configuration. */
 void engine_end_empty_trial(struct engine *e);
 /* Whether the worker does not run this generation, as far as is known. */
 bool engine_is_behind(const struct worker *w, struct generation g);

@@ -211,6 +211,27 @@ static void a_search_tries_without_a_pause(void **state)
 	expect_outcome(&c, OUTCOME_QUARANTINE, "the rest runs");
 }
 
+static void a_trial_of_nothing_new_has_the_refused_told_again(void **state)
+{
+	(void)state;
+	struct cycle c;
+	cycle_init(&c, 0.25);
+	run_through(&c, 0, 10, one);
+	expect(&c, EV(CE_DIRTY, .now_ms = 1000), "build", "change");
+	expect(&c, EV(CE_BUILT, .now_ms = 1000, .config_changed = true, .digest = two), "store", "built");
+	expect(&c, EV(CE_STORED, .now_ms = 1000, .config_changed = true, .digest = two), "reload", "stored");
+	expect(&c, EV(CE_REFUSED, .now_ms = 1010, .can_go_back = true, .searching = true, .digest = two), "build", "refused: the first trial");
+	expect(&c, EV(CE_TRIAL_EMPTY, .now_ms = 1020), "", "only targets were held back");
+	expect(&c, EV(CE_BUILT, .now_ms = 1020, .targets_changed = true, .digest = two), "store", "which are stored");
+	expect(&c, EV(CE_STORED, .now_ms = 1020, .digest = two), "build", "and come back");
+	expect(&c, EV(CE_BUILT, .now_ms = 1030, .targets_changed = true, .digest = two), "store", "as they were");
+	expect(&c, EV(CE_STORED, .now_ms = 1030, .digest = two), "", "stored");
+	expect_outcome(&c, OUTCOME_WAITING, "the worker has yet to take it");
+	expect(&c, EV(CE_TIMER, .now_ms = 1600), "reload", "told again");
+	expect(&c, EV(CE_RELOADED, .now_ms = 1610, .digest = two), "", "taken");
+	expect_outcome(&c, OUTCOME_APPLIED, "end");
+}
+
 static void what_is_refused_like_everything_else_is_tried_again(void **state)
 {
 	(void)state;
@@ -349,6 +370,7 @@ int main(void)
 		cmocka_unit_test(refused_while_a_newer_one_is_stored),
 		cmocka_unit_test(refused_generation_goes_back_and_is_not_tried_again),
 		cmocka_unit_test(a_search_tries_without_a_pause),
+		cmocka_unit_test(a_trial_of_nothing_new_has_the_refused_told_again),
 		cmocka_unit_test(what_is_refused_like_everything_else_is_tried_again),
 		cmocka_unit_test(nowhere_to_go_back_to_halts),
 		cmocka_unit_test(failed_store_is_tried_again_later_and_later),
