@@ -32,9 +32,13 @@ only_missing() {
     done
 }
 
-# A Docker Engine of another make serves as well, and Debian's would drive it off the machine.
+# A Docker Engine of another make serves as well, and Debian's would drive it off the machine. Go is for building Kubernetes' programs, once.
 provided_otherwise() {
-    [ "$1" = docker.io ] && have docker && have dockerd
+    case $1 in
+    docker.io) have docker && have dockerd ;;
+    golang-go) have go || [ -n "${KUBEBUILDER_ASSETS:-}" ] ;;
+    *) false ;;
+    esac
 }
 
 # Keeps maintainer scripts from starting services, for as long as this process lives: even if it is killed, the file

@@ -23,6 +23,12 @@ ctest --preset ubsan --label-regex 'unit|golden' --parallel "$(nproc)" --quiet
 step "the parsers against random input"
 tests/fuzz/run.sh 5
 
+# Once, and not within a test's time. Without them their tests are skipped, and say so.
+step "the programs of a Kubernetes control plane"
+if [ -z "${KUBEBUILDER_ASSETS:-}" ] && ! tests/support/k8s/build.sh ${K8S_BIN:+"$K8S_BIN"}; then
+    export WATCHBILL_TEST_NO_KUBE="tests/support/k8s/build.sh could not build its programs"
+fi
+
 step "all tests"
 export WATCHBILL="$PWD/build/dev/watchbill"
 ctest --preset dev --timeout 900

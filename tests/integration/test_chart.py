@@ -62,6 +62,8 @@ REFUSED = [
 
 def setUpModule():
     global CLUSTER
+    if kube.missing("helm", "kube-controller-manager"):
+        raise unittest.SkipTest(kube.missing("helm", "kube-controller-manager"))
     kube.add_address("10.77.0.1")
     CLUSTER = kube.Cluster()
 
@@ -226,4 +228,4 @@ if __name__ == "__main__":
     if not shutil.which("unshare"):
         sys.exit(kube.SKIP)
     kube.enter()
-    unittest.main()
+    harness.main()

@@ -73,6 +73,7 @@ class SameVerdicts(unittest.TestCase):
         wb.settled(30)
         self.assertEqual(tuples(d for d in wb.diags() if d.get("service", "").startswith(self.ns + "/")), want)
 
+    @kube.needs("helm")
     def test_rendered_by_helm(self):
         chart = self.dir / "chart"
         os.makedirs(os.path.join(chart, "templates"))
@@ -92,4 +93,4 @@ class SameVerdicts(unittest.TestCase):
 
 if __name__ == "__main__":
     kube.enter()
-    unittest.main()
+    harness.main()

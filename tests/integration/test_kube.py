@@ -354,6 +354,7 @@ class Plugin(Case):
         env = dict(harness.clean_environment(), KUBECONFIG=CLUSTER.kubeconfig, PATH=bin_dir + ":" + os.environ["PATH"], HOME=self.dir.path)
         return subprocess.run([os.path.join(CLUSTER.root, "bin", "kubectl"), "watchbill", *args], env=env, capture_output=True, text=True, timeout=30)
 
+    @kube.needs("kube-controller-manager")      # makes the endpoints that the API server goes to
     def test_explain_through_the_api_server(self):
         self.shop(notify="true", scrapePort="http", alertName="x", alertIf="up == = 0")
         wait_for(lambda: self.wb.diags(self.ns + "/shop"))
@@ -375,4 +376,4 @@ class Plugin(Case):
 
 if __name__ == "__main__":
     kube.enter()
-    unittest.main()
+    harness.main()

@@ -1,9 +1,9 @@
 """A real Kubernetes control plane for tests (tests/support/k8s), and what tests do with it.
 
 A test program calls `enter()` first: it goes on in a network namespace of its own, where addresses of endpoints, which may not be loopback ones, are
-addresses of the loopback device. Programs are looked for in KUBEBUILDER_ASSETS (etcd, kube-apiserver, kubectl, and what else is there), then built once.
+addresses of the loopback device. Programs are those in KUBEBUILDER_ASSETS (etcd, kube-apiserver, kubectl, and what else is there; tests say what else they need), or are built once.
 
-Environment: KUBEBUILDER_ASSETS, K8S_BIN (the folder of the built programs).
+Environment: KUBEBUILDER_ASSETS, K8S_BIN (the folder of the built programs), WATCHBILL_TEST_NO_KUBE (why they cannot be built).
 """
 
 import base64
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import unittest
 import urllib.parse
 
 import yaml
@@ -24,7 +25,8 @@ import harness
 from harness import wait_for
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "k8s")
-PROGRAMS = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"]
+NEEDED = ["etcd", "kube-apiserver", "kubectl"]
+OPTIONAL = ["kube-controller-manager", "helm", "kwok"]
 SKIP = 77
 
 
@@ -46,21 +48,45 @@ def add_address(address):
     subprocess.run(["ip", "addr", "add", address + ("/128" if ":" in address else "/32"), "dev", "lo"], check=False, capture_output=True)
 
 
-def programs():
-    """The folder of the programs, built if they are not there."""
-    assets = os.environ.get("KUBEBUILDER_ASSETS")
-    if assets and all(os.access(os.path.join(assets, p), os.X_OK) for p in PROGRAMS):
-        root = tempfile.mkdtemp(prefix="wb-k8s-")
-        os.symlink(assets, os.path.join(root, "bin"))
-        os.mkdir(os.path.join(root, "kwok"))
-        return root
+def are_in(folder, names):
+    return all(os.access(os.path.join(folder, name), os.X_OK) for name in names)
+
+
+def give_up(why):
+    print("no Kubernetes: " + why, file=sys.stderr)
+    sys.exit(SKIP)
+
+
+def assets():
+    """The folder of programs that somebody else installed, as Kubernetes' own tests are told of it."""
+    folder = os.environ.get("KUBEBUILDER_ASSETS")
+    if folder and not are_in(folder, NEEDED):
+        give_up("KUBEBUILDER_ASSETS=%s lacks one of %s" % (folder, ", ".join(NEEDED)))
+    return folder and os.path.abspath(folder)
+
+
+def built():
+    """The folder of those that were built here, which takes minutes the first time."""
     root = os.environ.get("K8S_BIN") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "watchbill", "k8s")
-    if not all(os.access(os.path.join(root, "bin", p), os.X_OK) for p in PROGRAMS + ["helm", "kwok"]):
-        if not shutil.which("go"):
-            print("no Kubernetes: neither KUBEBUILDER_ASSETS nor Go to build it with", file=sys.stderr)
-            sys.exit(SKIP)
-        subprocess.run([os.path.join(HERE, "build.sh"), root], check=True)
+    if are_in(os.path.join(root, "bin"), NEEDED + OPTIONAL):
+        return root
+    if os.environ.get("WATCHBILL_TEST_NO_KUBE"):
+        give_up(os.environ["WATCHBILL_TEST_NO_KUBE"])
+    done = subprocess.run([os.path.join(HERE, "build.sh"), root], stdout=sys.stderr, check=False)
+    if done.returncode:
+        give_up("KUBEBUILDER_ASSETS is not set, and build.sh could not build it")
     return root
+
+
+def missing(*programs):
+    """What a test says that is skipped because one of OPTIONAL is not there; "" when all are."""
+    folder = os.environ.get("KUBEBUILDER_ASSETS")
+    names = [p for p in programs if folder and not are_in(folder, [p])]
+    return "KUBEBUILDER_ASSETS has no " + ", ".join(names) if names else ""
+
+
+def needs(*programs):
+    return unittest.skipIf(missing(*programs), missing(*programs))
 
 
 class Failure(AssertionError):
@@ -133,8 +159,13 @@ class Cluster:
     """One control plane. `env`: K8S_ variables of cluster.sh. Ended by close()."""
 
     def __init__(self, nodes=0, env=None):
-        self.root = programs()
+        folder = assets()
+        self.root = None if folder else built()
         self.dir = tempfile.mkdtemp(prefix="wb-kube-")
+        if folder:
+            self.root = os.path.join(self.dir, "root")
+            os.mkdir(self.root)
+            os.symlink(folder, os.path.join(self.root, "bin"))
         self.env = dict(os.environ, K8S_BIN=self.root, K8S_DIR=os.path.join(self.dir, "c"), K8S_NODES=str(nodes), **(env or {}))
         try:
             self.script("up")
@@ -260,4 +291,4 @@ class Watchbill(harness.Watchbill):
         return self.source("kubernetes")
 
 
-__all__ = ["Api", "Cluster", "Failure", "Watchbill", "add_address", "enter", "path_of", "wait_for"]
+__all__ = ["Api", "Cluster", "Failure", "Watchbill", "add_address", "enter", "missing", "needs", "path_of", "wait_for"]

@@ -252,7 +252,7 @@ class Liar(Front):
     @staticmethod
     def cut_one(request):
         for s in (request.connection, getattr(request, "upstream", None)):
-            with contextlib.suppress(OSError, AttributeError):
+            with contextlib.suppress(OSError, TypeError):      # (its upstream may have ended)
                 socket.socket.shutdown(s, socket.SHUT_RDWR)
 
     def kubeconfig(self, path):

@@ -6,7 +6,7 @@
 #   K8S_TMPCACHE=1 build.sh              compile in a cache of its own, dropped at the end (GOCACHE grows by 3.3 GB otherwise)
 #   K8S_JOBS=2                           go build -p
 #
-# Needs: Go >= the `go` line of go.mod, a Go module proxy, bash, coreutils, flock. No root, no cgo.
+# Needs: any Go (scripts/go.sh fetches one that is new enough for go.mod), a Go module proxy, bash, coreutils, flock. No root, no cgo.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/watchbill/k8s}
@@ -31,6 +31,8 @@ done
 
 export CGO_ENABLED=0 GOTOOLCHAIN=local GOWORK=off GOFLAGS="-buildvcs=false -mod=readonly"
 cd "$here"
+go=$("$here/../../../scripts/go.sh" "$(awk '$1 == "go" { print $2; exit }' go.mod)")
+PATH=${go%/*}:$PATH
 pin() { awk -v m="$1" '$1 == m { print $2; exit } $1 == "require" && $2 == m { print $3; exit }' go.mod; }
 kube=$(pin k8s.io/kubernetes) helm=$(pin helm.sh/helm/v3)
 major=${kube#v}; major=${major%%.*}; minor=${kube#v*.}; minor=${minor%%.*}

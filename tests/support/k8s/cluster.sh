@@ -59,6 +59,7 @@ until_ok() { # NAME SECONDS COMMAND…: while NAME runs
   done
 }
 kc() { KUBECACHEDIR=$dir/kubecache "$bin/bin/kubectl" --kubeconfig "$dir/admin.kubeconfig" "$@"; }
+has_controllers() { [ -x "$bin/bin/kube-controller-manager" ]; }
 busy() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
 
 certs() {
@@ -115,6 +116,8 @@ start_etcd() {
   until_ok etcd 30 curl -fsS "http://127.0.0.1:$((port + 1))/health"
 }
 start_kube-apiserver() {
+  # without the controllers nobody makes the service accounts that pods would have to have
+  local admission=; has_controllers || admission="--disable-admission-plugins ServiceAccount"
   # No address of this machine may stand in the Endpoints of default/kubernetes (loopback is not valid there), so no reconciler.
   spawn kube-apiserver "$bin/bin/kube-apiserver" --etcd-servers "http://127.0.0.1:$((port + 1))" \
     --bind-address 127.0.0.1 --advertise-address 127.0.0.1 --secure-port "$port" --endpoint-reconciler-type none \
@@ -122,7 +125,7 @@ start_kube-apiserver() {
     --tls-cert-file "$dir/pki/apiserver.crt" --tls-private-key-file "$dir/pki/apiserver.key" --client-ca-file "$dir/pki/ca.crt" \
     --service-account-issuer https://kubernetes.default.svc.cluster.local \
     --service-account-key-file "$dir/pki/sa.pub" --service-account-signing-key-file "$dir/pki/sa.key" \
-    --cert-dir "$dir/pki/made" ${K8S_APISERVER_FLAGS:-}
+    --cert-dir "$dir/pki/made" $admission ${K8S_APISERVER_FLAGS:-}
   until_ok kube-apiserver 120 curl -fsS --cacert "$dir/pki/ca.crt" "https://127.0.0.1:$port/readyz"
 }
 start_kube-controller-manager() {
@@ -177,9 +180,9 @@ up() {
   start_etcd 9>&-
   start_kube-apiserver 9>&-
   flock -u 9; exec 9>&-
-  start_kube-controller-manager
+  ! has_controllers || start_kube-controller-manager
   if [ "${K8S_NODES:-2}" != 0 ]; then start_kube-scheduler; start_kwok; nodes; fi
-  until_ok kube-controller-manager 60 kc -n default get serviceaccount/default configmap/kube-root-ca.crt
+  ! has_controllers || until_ok kube-controller-manager 60 kc -n default get serviceaccount/default configmap/kube-root-ca.crt
   if [ "${K8S_NODES:-2}" != 0 ]; then
     until_ok kwok 60 kc wait --for condition=Ready node --all --timeout 30s
     # the node controller takes its not-ready taint away a moment later; pods wait for that
