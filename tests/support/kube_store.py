@@ -16,7 +16,8 @@ MANAGED_BY, STORE, PART = "app.kubernetes.io/managed-by", "watchbill.org/store",
 
 # What docs/remote-store.md says is enough.
 WRITER_RIGHTS = [
-    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch", "create", "patch", "delete"]},
+    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch", "create", "delete"]},
+    {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["watchbill-head", "wb-head"], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "create", "delete"]},
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["watchbill"], "verbs": ["get", "update"]},
