@@ -37,7 +37,8 @@ Watchbill with its Prometheus in one pod, configured by annotations on Services,
 | time series that outlive the pod | `persistence.enabled=true` |
 | another Prometheus than the image's | `prometheus.mode=sidecar`, `prometheus.image=prom/prometheus:v3.5.0` |
 | two of all, independent of each other | `replicas=2`, `podDisruptionBudget.enabled=true` |
-| a Prometheus elsewhere in the cluster | `prometheus.mode=none`, `store.kind=kubernetes` |
+| a Prometheus elsewhere in the cluster | `prometheus.mode=none`, `store.kind=kubernetes`, `store.namespace=published`, `reader.enabled=true` |
+| the same, in another namespace than Watchbill | there `replicas=0`, `prometheus.mode=none`, `store.kind=kubernetes`, `reader.enabled=true`, `reader.store=published/watchbill` |
 | tokens and TLS on Watchbill's API | `access.existingSecret=…`, `access.tlsSecret=…` |
 | only certain pods may ask | `networkPolicy.enabled=true`, `networkPolicy.from=[…]` |
 | Prometheus from outside | `ingress.enabled=true`, `ingress.hosts={prometheus.example.com}` |
@@ -61,7 +62,11 @@ README_TAIL = """
 | ClusterRole only | | list, watch `namespaces` | defaults for all that is in one |
 | ClusterRole only | | list, watch `nodes` | labels of nodes; `rbac.nodes=false` takes it away |
 | Role in the release's namespace | with `replicas` above 1 | create `leases`; get, update the one of the release | who writes |
-| the same | with `store.kind=kubernetes` | all on `configmaps`, `secrets` | the published configuration |
+| Role in the store's namespace | with `store.kind=kubernetes` | get, list, watch, create, delete `configmaps`; patch the head; get, list, create, delete `secrets` | the published configuration |
+| Role in the store's namespace for the reader's account | with `reader.enabled` | list, watch the head; get `configmaps`, `secrets`; create `configmaps`, patch its own confirmation | reads what is published, says what runs |
+
+A part of what is published is named after what it holds, and rights cannot be limited to names that nobody knows yet, or to labels: whoever publishes or reads may get every Secret
+in the store's namespace whose name it knows. `store.namespace` gives the store one of its own.
 
 Nothing else is asked for. A right that is missing costs what it is for, and `watchbill status` names it.
 """

@@ -66,6 +66,13 @@ static void handle_ready(struct sync *s, struct api_exchange *x)
 	reply_text(x, ok ? 200 : 503, ok ? "Watchbill is ready.\n" : "Watchbill is not ready: /api/v1/status says why.\n");
 }
 
+/* Whether there is something that a Prometheus could begin with. */
+static void handle_shown(struct sync *s, struct api_exchange *x)
+{
+	bool ok = follower_facts(s->follower).shown.number;
+	reply_text(x, ok ? 200 : 503, ok ? "There is a configuration.\n" : "There is no configuration yet: /api/v1/status says why.\n");
+}
+
 static json_t *digest_json(const struct digest *d)
 {
 	char hex[DIGEST_HEX + 1];
@@ -135,6 +142,7 @@ static const struct route {
 } routes[] = {
 	{"/-/healthy", ACCESS_OPEN, handle_healthy},
 	{"/-/ready", ACCESS_OPEN, handle_ready},
+	{"/-/shown", ACCESS_OPEN, handle_shown},
 	{"/metrics", ACCESS_READ, handle_metrics},
 	{"/api/v1/status", ACCESS_READ, handle_status},
 };

@@ -29,6 +29,11 @@ COMBINATIONS = {
     "two": ["replicas=2", "podDisruptionBudget.enabled=true"],
     "two persistent": ["replicas=2", "persistence.enabled=true"],
     "elsewhere": ["prometheus.mode=none", "store.kind=kubernetes"],
+    "elsewhere, with its reader": ["prometheus.mode=none", "store.kind=kubernetes", "reader.enabled=true", "reader.replicas=2", "replicas=2", "networkPolicy.enabled=true",
+                                   "ingress.enabled=true", "ingress.hosts={a.example.com}"],
+    "in a namespace of its own": ["prometheus.mode=none", "store.kind=kubernetes", "store.namespace=kube-public", "reader.enabled=true", "reader.persistence.enabled=true",
+                                  "reader.persistence.storageClass=fast", "reader.extraArgs={--reader-ttl=30s}"],
+    "a reader only": ["replicas=0", "prometheus.mode=none", "store.kind=kubernetes", "reader.enabled=true", "reader.store=kube-public/other"],
     "etcd": ["prometheus.mode=none", "store.kind=etcd", "settings.etcd-endpoints=http://etcd:2379"],
     "access": ["access.existingSecret=tokens", "access.tlsSecret=tls", "configSecret=own"],
     "network policy": ["networkPolicy.enabled=true", "networkPolicy.from[0].podSelector.matchLabels.app=x"],
@@ -57,6 +62,12 @@ REFUSED = [
     (["settings.listen=0.0.0.0:1"], "settings.listen is decided by other values"),
     (["replicas=2", "persistence.enabled=true", "persistence.existingClaim=x"], "one replica"),
     (["ingress.enabled=true"], "ingress.hosts"),
+    (["reader.enabled=true"], "reader.enabled follows"),
+    (["store.namespace=x"], "store.namespace is for"),
+    (["store.kind=kubernetes", "store.namespace=X"], "store/namespace"),
+    (["store.kind=kubernetes", "reader.enabled=true", "reader.replicas=0"], "reader/replicas"),
+    (["store.kind=kubernetes", "reader.enabled=true", "reader.store=a/b/c"], "reader/store"),
+    (["store.kind=kubernetes", "settings.kube-store=x"], "settings.kube-store is decided by other values"),
 ]
 
 
@@ -74,6 +85,13 @@ def tearDownModule():
 
 def flags(values):
     return [x for v in values for x in ("--set", v)]
+
+
+def answers(api):
+    try:
+        return api.status()
+    except OSError:
+        return None
 
 
 def template(values, namespace="default", ok=True):
@@ -105,7 +123,7 @@ class Rendered(unittest.TestCase):
                     spec = doc["spec"] if doc["kind"] == "Pod" else doc["spec"]["template"]["spec"]
                     self.assertTrue(spec["securityContext"]["runAsNonRoot"])
                     self.assertEqual(spec["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
-                    for c in spec["containers"]:
+                    for c in spec["containers"] + spec.get("initContainers", []):
                         self.assertEqual(c["securityContext"], {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}})
 
     def test_what_is_generated_is_what_stands_there(self):
@@ -184,8 +202,34 @@ class Installed(unittest.TestCase):
             (True, "coordination.k8s.io", "leases", "watchbill", v) for v in ("get", "update")})
         self.helm("uninstall", "watchbill")
 
+    def test_accounts_of_a_store_may_what_is_needed_and_nothing_else(self):
+        """And in the store's namespace only."""
+        def core(resource, name, *verbs):
+            return {(True, "", resource, name, v) for v in verbs}
+        self.helm("install", "watchbill", CHART, *flags(["prometheus.mode=none", "rbac.namespaces={default}", "events=false", "store.kind=kubernetes", "reader.enabled=true",
+                                                         "reader.replicas=2"]))
+        self.assertEqual({r for r in self.rights("watchbill") if r[0]},
+                         core("configmaps", "", "get", "list", "watch", "create", "delete") | core("configmaps", "watchbill-head", "patch")
+                         | core("secrets", "", "get", "list", "create", "delete"))
+        reader = (core("configmaps", "", "get", "create") | core("configmaps", "watchbill-head", "list", "watch") | core("secrets", "", "get")
+                  | {r for i in (0, 1) for r in core("configmaps", "watchbill-reader-watchbill-reader-%d" % i, "patch")})
+        self.assertEqual(self.rights("watchbill-reader"), reader)
+        self.helm("upgrade", "watchbill", CHART, *flags(["prometheus.mode=none", "store.kind=kubernetes", "reader.enabled=true", "store.namespace=default"]))
+        self.assertEqual({r for r in self.rights("watchbill-reader") if r[0]}, set())
+        self.helm("uninstall", "watchbill")
+
+    def start_as_pod(self, account, name, args):
+        """The program with an account's projected token, where a pod has it."""
+        CLUSTER.token(self.ns, account, self.dir / account)
+        host, server_port = CLUSTER.server.rsplit("//", 1)[1].split(":")
+        env = dict(harness.clean_environment(), KUBERNETES_SERVICE_HOST=host, KUBERNETES_SERVICE_PORT=server_port, PROMETHEUS=harness.prometheus_binary() or "")
+        script = 'mount -t tmpfs none /run && mkdir -p "%s" && mount --bind "$1" "%s" && shift && exec "$@"' % (ACCOUNT_DIR, ACCOUNT_DIR)
+        process = harness.Process(["unshare", "--mount", "sh", "-c", script, "sh", self.dir / account, harness.binary(), *args], self.dir / name + ".log", env)
+        self.addCleanup(process.close)
+        return process
+
     def run_as_pod(self, values):
-        """The program with the chart's settings and its account's projected token, where a pod has them; returns its wrapper."""
+        """`watchbill run` with the chart's settings; returns its wrapper."""
         self.helm("install", "watchbill", CHART, *flags(values))
         self.addCleanup(self.helm, "uninstall", "watchbill")
         config = CLUSTER.api.get(path_of("configmaps", self.ns, "watchbill"))["data"]["watchbill.yml"]
@@ -194,28 +238,44 @@ class Installed(unittest.TestCase):
             config = config.replace(old, new)
         with open(self.dir / "watchbill.yml", "w") as f:
             f.write(config)
-        CLUSTER.token(self.ns, "watchbill", self.dir / "account")
-        host, server_port = CLUSTER.server.rsplit("//", 1)[1].split(":")
-        env = dict(harness.clean_environment(), KUBERNETES_SERVICE_HOST=host, KUBERNETES_SERVICE_PORT=server_port, PROMETHEUS=harness.prometheus_binary() or "")
-        script = 'mount -t tmpfs none /run && mkdir -p "%s" && mount --bind "$1" "%s" && shift && exec "$@"' % (ACCOUNT_DIR, ACCOUNT_DIR)
-        process = harness.Process(["unshare", "--mount", "sh", "-c", script, "sh", self.dir / "account", harness.binary(), "run", "--config", self.dir / "watchbill.yml"],
-                                  self.dir / "log", env)
-        self.addCleanup(process.close)
+        process = self.start_as_pod("watchbill", "run", ["run", "--config", self.dir / "watchbill.yml"])
         api = harness.WatchbillApi("127.0.0.1:%d" % port)
         api.prometheus = harness.PrometheusApi("127.0.0.1:%d" % prometheus)
-        wait_for(lambda: api.ready() or not process.running(), 30, process.log)
+        wait_for(lambda: answers(api) or not process.running(), 30, process.log)
         self.assertTrue(process.running(), process.log())
         return api
 
-    def monitors(self, values):
+    def read_as_pod(self):
+        """`watchbill sync` as the chart has it, and its Prometheus once there is something to begin with: the sidecar's order."""
+        spec = CLUSTER.api.get(path_of("statefulsets", self.ns, "watchbill-reader"))["spec"]["template"]["spec"]
+        watchbill, prometheus = spec["initContainers"][0], spec["containers"][0]
+        self.assertEqual(watchbill["startupProbe"]["httpGet"]["path"], "/-/shown")
+        listen, beside = "127.0.0.1:%d" % harness.free_port(), "127.0.0.1:%d" % harness.free_port()
+        replaced = {"--data-dir=/data": "--data-dir=" + self.dir / "reader", "--listen=0.0.0.0:8080": "--listen=" + listen, "--prometheus=http://127.0.0.1:9090": "--prometheus=http://" + beside}
+        process = self.start_as_pod("watchbill-reader", "sync", [replaced.get(a, a) for a in watchbill["args"]] + ["--reader-name=watchbill-reader-0"])
+        wait_for(lambda: harness.request("http://%s/-/shown" % listen, timeout=2).status == 200, 30, process.log)
+        config = next(a for a in prometheus["args"] if a.startswith("--config.file=")).removeprefix("--config.file=").replace("/data", self.dir / "reader")
+        one = harness.Prometheus(self.dir.path, config, listen=beside)
+        self.addCleanup(one.close)
+        return one, harness.WatchbillApi(listen)
+
+    def monitors(self, values, elsewhere=False):
         exporter = Exporter()
         self.addCleanup(exporter.close)
         wb = self.run_as_pod(values)
+        if elsewhere:
+            wb.prometheus, reader = self.read_as_pod()
         CLUSTER.service(self.ns, "shop", {"com.df.notify": "true", "com.df.scrapePort": "http", "com.df.alertName": "x", "com.df.alertIf": "up == = 1"})
         CLUSTER.slice(self.ns, "shop", ["10.77.0.1"], [("http", exporter.port)])
         wait_for(lambda: wb.prometheus.up(self.ns + "/shop"), 30, lambda: wb.diags())
         wait_for(lambda: [e for e in CLUSTER.api.get(path_of("events", self.ns))["items"] if e["reason"] == "InvalidAnnotation"], 15)
         self.assertEqual([d for d in wb.diags() if "may not be read" in d["message"]], [])
+        if elsewhere:
+            wait_for(lambda: wb.status()["outcome"] == "applied-with-quarantine" and reader.status()["outcome"] == "done", 30, lambda: (wb.status(), reader.status()))
+            wait_for(lambda: wb.get("/-/ready").status == 200 and reader.get("/-/ready").status == 200, 10)
+
+    def test_as_pods_a_reader_runs_what_is_published(self):
+        self.monitors(["prometheus.mode=none", "store.kind=kubernetes", "reader.enabled=true", "replicas=2"], elsewhere=True)
 
     def test_as_its_pod_it_monitors_the_cluster(self):
         self.monitors([])

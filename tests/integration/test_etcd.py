@@ -3,7 +3,6 @@
 Run from anywhere: python3 tests/integration/test_etcd.py [Class.test].  PROMETHEUS and PROMTOOL name other binaries.
 """
 
-import hashlib
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ import harness                                                              # no
 from etcd import Etcd, EtcdProxy, Sync, b64                                                 # noqa: E402
 from fake_engine import Cluster, Endpoint                                   # noqa: E402
 from harness import Exporter, Prometheus, TempDir, Watchbill, alive, stays, wait_for   # noqa: E402
+from remote_store import alert, files_of, generation_of, labels, shard_of, whole   # noqa: E402
 
 
 def setUpModule():
@@ -27,59 +27,9 @@ def setUpModule():
         raise unittest.SkipTest("no prometheus: install Debian's package or name one in PROMETHEUS")
 
 
-def alert(name, expr, index=None, **more):
-    """The labels of one alert."""
-    suffix = "" if index is None else "." + str(index)
-    out = {"com.df.alertName" + suffix: name, "com.df.alertIf" + suffix: expr}
-    for key, value in more.items():
-        out["com.df.%s%s" % (key, suffix)] = value
-    return out
-
-
-def labels(port=None, *alerts, **more):
-    out = {"com.df.notify": "true"}
-    if port:
-        out["com.df.scrapePort"] = str(port)
-    for one in alerts:
-        out.update(one)
-    out.update({"com.df." + k: v for k, v in more.items()})
-    return out
-
-
-# What stands in the store, by the description in docs/remote-store.md and not by the program.
-
-def digest(*parts):
-    return hashlib.sha256(b"".join(parts)).digest()[:16]
-
-
-def path_and_digest(path, d):
-    return path.encode() + b"\0" + d
-
-
-def files_of(head, shards):
-    """{path: text} of a head."""
-    out = {}
-    for name in head["shards"]:
-        for piece in json.loads(shards[name])["pieces"]:
-            out[piece["path"]] = out.get(piece["path"], "") + piece["text"]
-    return out
-
-
-def generation_of(files):
-    top, folders = b"", {}
-    for path in sorted(files):
-        entry = path_and_digest(path, digest(files[path].encode()))
-        if path.startswith("rules/"):
-            folders[path[:8]] = folders.get(path[:8], b"") + entry
-        elif not path.startswith("targets/"):
-            top += entry
-    return digest(top, *(path_and_digest(folder, digest(folders[folder])) for folder in sorted(folders))).hex()
-
-
 def publish(etcd, head, files, **more):
     """Another generation in the place of this head, as one shard."""
-    shard = json.dumps({"format": 1, "pieces": [{"path": path, "at": 0, "of": len(text.encode()), "text": text} for path, text in files.items()]})
-    name = digest(shard.encode()).hex()
+    name, shard = shard_of(files)
     head = dict(head, digest=generation_of(files), shards=[name], serial=head["serial"] + 1, **more)
     head.pop("running", None)
     etcd.put("/watchbill/shards/" + name, shard)
@@ -291,12 +241,7 @@ class Refusals(Case):
 class Faults(Case):
     def whole(self):
         """The files that the store holds by its head: every shard is there and is what its name says, and so is the generation."""
-        head, shards = self.etcd.head(), self.etcd.shards()
-        for name in head["shards"]:
-            self.assertEqual(digest(shards[name]).hex(), name)
-        files = files_of(head, shards)
-        self.assertEqual(generation_of(files), head["digest"])
-        return files
+        return whole(self.etcd.head(), self.etcd.shards())
 
     def test_killed_at_each_request_a_reader_sees_the_old_or_the_new(self):
         """The requests of a start with a change, one after the other: the writer dies before it is handed on, or before its answer comes back."""

@@ -143,7 +143,7 @@ class Api:
         return self.request("PATCH", path + subresource, body, "application/merge-patch+json")
 
 
-GROUPS = {"endpointslices": "/apis/discovery.k8s.io/v1", "deployments": "/apis/apps/v1", "replicasets": "/apis/apps/v1", "leases": "/apis/coordination.k8s.io/v1", "events": "/apis/events.k8s.io/v1",
+GROUPS = {"endpointslices": "/apis/discovery.k8s.io/v1", "deployments": "/apis/apps/v1", "replicasets": "/apis/apps/v1", "statefulsets": "/apis/apps/v1", "leases": "/apis/coordination.k8s.io/v1", "events": "/apis/events.k8s.io/v1",
           "roles": "/apis/rbac.authorization.k8s.io/v1", "rolebindings": "/apis/rbac.authorization.k8s.io/v1",
           "clusterroles": "/apis/rbac.authorization.k8s.io/v1", "clusterrolebindings": "/apis/rbac.authorization.k8s.io/v1"}
 

@@ -41,6 +41,31 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if gt (int .Values.replicas) 1 }}yes{{ end }}
 {{- end }}
 
+{{/* The store that is published, and the one that readers follow: NAMESPACE/NAME. */}}
+{{- define "watchbill.store" -}}
+{{- printf "%s/%s" (default .Release.Namespace .Values.store.namespace) (include "watchbill.fullname" .) }}
+{{- end }}
+
+{{- define "watchbill.followed" -}}
+{{- if contains "/" .Values.reader.store }}
+{{- .Values.reader.store }}
+{{- else }}
+{{- ternary (printf "%s/%s" .Release.Namespace .Values.reader.store) (include "watchbill.store" .) (ne .Values.reader.store "") }}
+{{- end }}
+{{- end }}
+
+{{- define "watchbill.readerSelector" -}}
+app.kubernetes.io/name: {{ include "watchbill.name" . }}-reader
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "watchbill.readerLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{ include "watchbill.readerSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
 {{/* Values of the original charts that mean something else here. */}}
 {{- define "watchbill.refuse" -}}
 {{- if hasKey .Values.ingress "host" }}
@@ -58,7 +83,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.persistence.existingClaim (gt (int .Values.replicas) 1) }}
 {{- fail "persistence.existingClaim is for one replica; leave it out and each gets a claim of its own" }}
 {{- end }}
-{{- range $key := list "sources" "data-dir" "listen" "prometheus" "prometheus-listen" "kube-namespaces" "kube-lease" "kube-events" "store" }}
+{{- if and .Values.reader.enabled (ne .Values.store.kind "kubernetes") (not .Values.reader.store) }}
+{{- fail "reader.enabled follows what is published as ConfigMaps and Secrets: set store.kind=kubernetes, or reader.store to one that is there" }}
+{{- end }}
+{{- if and .Values.store.namespace (ne .Values.store.kind "kubernetes") }}
+{{- fail "store.namespace is for store.kind=kubernetes" }}
+{{- end }}
+{{- range $key := list "sources" "data-dir" "listen" "prometheus" "prometheus-listen" "kube-namespaces" "kube-lease" "kube-events" "kube-store" "store" }}
 {{- if hasKey $.Values.settings $key }}
 {{- fail (printf "settings.%s is decided by other values of the chart" $key) }}
 {{- end }}
@@ -72,7 +103,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .Values.rbac.namespaces }}{{ $_ := set $own "kube-namespaces" .Values.rbac.namespaces }}{{ end }}
 {{- if include "watchbill.elects" . }}{{ $_ := set $own "kube-lease" (include "watchbill.fullname" .) }}{{ end }}
 {{- if ne .Values.store.kind "directory" }}{{ $_ := set $own "store" .Values.store.kind }}{{ end }}
-{{- if and (eq .Values.store.kind "kubernetes") (not (hasKey .Values.settings "kube-store")) }}{{ $_ := set $own "kube-store" (include "watchbill.fullname" .) }}{{ end }}
+{{- if eq .Values.store.kind "kubernetes" }}{{ $_ := set $own "kube-store" (include "watchbill.store" .) }}{{ end }}
 {{- if .Values.access.existingSecret }}{{ $_ := set $own "token-file" "/etc/watchbill/access/token" }}{{ end }}
 {{- if .Values.access.tlsSecret }}{{ $_ := set $own "tls-cert-file" "/etc/watchbill/tls/tls.crt" }}{{ $_ := set $own "tls-key-file" "/etc/watchbill/tls/tls.key" }}{{ end }}
 {{- if .Values.configSecret }}{{ $_ := set $own "shortcuts-dir" "/run/secrets/watchbill" }}{{ $_ := set $own "configs-dir" "/run/secrets/watchbill" }}{{ end }}
