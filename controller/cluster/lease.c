@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CALL_TIMEOUT_MS = 4000, RELEASE_TIMEOUT_MS = 2000 };
+enum { CALL_TIMEOUT_MS = 4000, RELEASE_TIMEOUT_MS = 2000, LAST_CALL_MS = 1000 };
 
 struct lease {
 	struct lease_spec spec;
@@ -32,6 +32,7 @@ struct lease {
 };
 
 static void on_timer(void *ctx);
+static void release(struct lease *l);
 
 /* Goes on while the machine sleeps, unlike the loop's. */
 static int64_t now_ms(void)
@@ -87,7 +88,12 @@ static void on_written(void *ctx, struct http_result *r)
 	if (fate == KUBE_OK) {
 		AUTO_JSON *j = json_parse(r->body.data, r->body.len, &e);
 		election_note_written(&l->election, json_get_str(json_object_get(j, "metadata"), "resourceVersion", ""), l->began_ms);
-	} else if (fate == KUBE_CONFLICT || fate == KUBE_NOT_FOUND) {
+	}
+	if (l->releasing) {
+		release(l);
+		return;
+	}
+	if (fate == KUBE_CONFLICT || fate == KUBE_NOT_FOUND) {
 		election_note_conflict(&l->election); /* read again: who it is, or that somebody deleted it */
 		timer_set(l->timer, 0);
 		tell(l);
@@ -128,6 +134,10 @@ static void on_read(void *ctx, struct http_result *r)
 	char line[256];
 	enum kube_fate fate = kube_fate(r, line);
 	l->call = NULL;
+	if (l->releasing) {
+		release(l);
+		return;
+	}
 	if (fate != KUBE_OK && fate != KUBE_NOT_FOUND) {
 		note_problem(l, line);
 		again(l);
@@ -145,6 +155,11 @@ static void on_read(void *ctx, struct http_result *r)
 static void on_timer(void *ctx)
 {
 	struct lease *l = ctx;
+	if (l->releasing) { /* what was under way takes too long */
+		kube_cancel(TAKE(l->call));
+		release(l);
+		return;
+	}
 	tell(l);
 	if (l->election.leads && *l->election.seen.version) {
 		write_record(l);
@@ -183,22 +198,30 @@ static void on_released(void *ctx, struct http_result *r)
 	l->released(l->released_ctx);
 }
 
-void lease_release(struct lease *l, void (*done)(void *ctx), void *ctx)
+static void release(struct lease *l)
 {
-	bool held = lease_held(l) && !l->releasing;
+	bool held = lease_held(l);
 	timer_stop(l->timer);
-	kube_cancel(TAKE(l->call));
 	AUTO_FREE char *body = held ? record_text(l, true) : NULL;
 	election_resign(&l->election);
-	l->releasing = true;
-	l->released = done;
-	l->released_ctx = ctx;
 	if (!held) {
-		done(ctx);
+		l->released(l->released_ctx);
 		return;
 	}
 	l->call = kube_start(l->spec.client,
 		&(struct kube_request){.method = "PUT", .path = l->path, .body = body, .body_len = strlen(body), .timeout_ms = RELEASE_TIMEOUT_MS, .on_done = on_released, .ctx = l});
+}
+
+/* A write that is under way is waited for: with it the record has another version, at which it can be given up. */
+void lease_release(struct lease *l, void (*done)(void *ctx), void *ctx)
+{
+	l->releasing = true;
+	l->released = done;
+	l->released_ctx = ctx;
+	if (l->call)
+		timer_set(l->timer, LAST_CALL_MS);
+	else
+		release(l);
 }
 
 static char *default_identity(void)

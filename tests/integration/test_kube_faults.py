@@ -10,13 +10,16 @@ import sys
 import threading
 import time
 import unittest
+import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import churn                                                                # noqa: E402
+import fake_engine                                                          # noqa: E402
 import harness                                                              # noqa: E402
 import kube                                                                 # noqa: E402
 from harness import TempDir, stays, wait_for                                # noqa: E402
 from kube import Watchbill, path_of                                         # noqa: E402
-from kube_faults import make_ca, write_kubeconfig                           # noqa: E402
+from kube_faults import Cut, make_ca, write_kubeconfig                      # noqa: E402
 from kube_life import Liar, Life                                            # noqa: E402
 from stand_in import StandIn                                                # noqa: E402
 
@@ -275,6 +278,121 @@ class Losing(Case):
         wait_for(lambda: again.kube()["state"] == "synced", 20, lambda: again.kube())
         stays(lambda: again.digest() == digest, 1.5, "the generation: %s" % again.log()[-3000:])
         self.assertEqual([line for line in again.log().splitlines() if "engine stored" in line and "deletes=0" not in line], [])
+
+
+class Both(Case):
+    """A Swarm and a Kubernetes cluster in one Watchbill."""
+
+    def setUp(self):
+        super().setUp()
+        self.ns = CLUSTER.namespace()
+        self.swarm = fake_engine.Cluster(nodes=("n1",))
+        self.engine = None
+        self.start_engine()
+        url = urllib.parse.urlsplit(CLUSTER.server)
+        self.pipe = Cut((url.hostname, url.port))
+        self.addCleanup(self.pipe.close)
+        user = {"client-certificate": os.path.join(CLUSTER.dir, "admin.crt"), "client-key": os.path.join(CLUSTER.dir, "admin.key")}
+        self.config = write_kubeconfig(self.dir / "pipe.yml", self.pipe.url, user, ca=CLUSTER.ca)
+        self.stand_in = StandIn(os.path.join(self.dir / "wb", "store", "current"))
+        self.addCleanup(self.stand_in.close)
+
+    def start_engine(self):
+        self.engine = fake_engine.Endpoint(self.swarm, "unix://" + self.dir / "engine.sock")
+        self.addCleanup(self.engine.close)
+
+    def start(self):
+        wb = harness.Watchbill(self.dir / "wb", self.engine.address, "http://" + self.stand_in.listen, wait=False, args=(
+            "--sources", "swarm,kubernetes", "--kubeconfig", self.config, "--kube-namespaces", self.ns, "--networks", "monitor", "--resync-interval", "2s", "--scrape-layout", "pooled"))
+        self.addCleanup(wb.close)
+        wait_for(lambda: wb.get("/-/healthy").status == 200, 20)
+        return wb
+
+    def kube_is(self, away):
+        self.pipe.refusing = away
+        if away:
+            self.pipe.cut()
+
+    def rules(self, wb):
+        return {urllib.parse.unquote(name): exprs[0] for name, exprs in churn.stored(wb)[0].items()}
+
+    def has(self, wb, want, timeout=15):
+        wait_for(lambda: self.rules(wb) == want, timeout, lambda: "%s, is %s\n%s" % (want, self.rules(wb), wb.log()[-3000:]))
+
+    def state(self, wb, name, state, timeout=20):
+        wait_for(lambda: next(s for s in wb.status()["sources"] if name in s["name"])["state"] == state, timeout, lambda: wb.status()["sources"])
+
+    def test_what_has_one_name_is_kept_apart(self):
+        self.swarm.add_service("shop", churn.labels("up == 1"), replicas=2)
+        self.swarm.add_service(self.ns + "shop", churn.labels("up == 2"), replicas=1)      # whose alerts have the names of the other's
+        self.service(self.ns, "shop", "up == 3", addresses=("10.8.0.1", "10.8.0.2"))
+        wb = self.start()
+        self.has(wb, {"shop": "up == 1", self.ns + "shop": "up == 2", self.ns + "/shop": "up == 3"})
+        targets = churn.stored(wb)[1]
+        self.assertEqual(sorted(targets), sorted(["shop", self.ns + "shop", self.ns + "/shop"]))
+        self.assertEqual(targets[self.ns + "/shop"], ["10.8.0.1:8080", "10.8.0.2:8080"])
+        self.assertEqual([len(targets[n]) for n in ("shop", self.ns + "shop")], [2, 1])
+        self.swarm.remove_service("shop")
+        self.has(wb, {self.ns + "shop": "up == 2", self.ns + "/shop": "up == 3"})
+        CLUSTER.api.delete(path_of("services", self.ns, "shop"))
+        self.has(wb, {self.ns + "shop": "up == 2"})
+
+    def test_either_works_without_the_other(self):
+        for i in range(3):
+            self.swarm.add_service("s%d" % i, churn.labels("up == 1"))
+            self.service(self.ns, "k%d" % i)
+        want = dict({"s%d" % i: "up == 1" for i in range(3)}, **{self.ns + "/k%d" % i: "up == 1" for i in range(3)})
+        wb = self.start()
+        self.has(wb, want)
+        self.kube_is(away=True)
+        self.state(wb, "kubernetes", "stale")
+        self.swarm.update_labels("s0", {"com.df.alertIf": "up == 2"})
+        self.swarm.remove_service("s2")
+        want["s0"] = "up == 2"
+        del want["s2"]
+        self.has(wb, want)
+        self.kube_is(away=False)
+        self.state(wb, "kubernetes", "synced", 60)
+        self.engine.close()
+        self.state(wb, "swarm", "stale")
+        CLUSTER.annotate("services", self.ns, "k0", alertIf="up == 3")
+        CLUSTER.api.delete(path_of("services", self.ns, "k2"))
+        want[self.ns + "/k0"] = "up == 3"
+        del want[self.ns + "/k2"]
+        self.has(wb, want)
+        stays(lambda: self.rules(wb) == want, 2.5, "what is known of a Swarm that is away")
+        self.start_engine()
+        self.swarm.update_labels("s1", {"com.df.alertIf": "up == 4"})
+        want["s1"] = "up == 4"
+        self.has(wb, want, 40)
+
+    def test_who_starts_without_one_of_them_takes_nothing_away(self):
+        """And changes nothing: what is the other's cannot be made anew."""
+        for i in range(3):
+            self.swarm.add_service("s%d" % i, churn.labels("up == 1"))
+            self.service(self.ns, "k%d" % i)
+        want = dict({"s%d" % i: "up == 1" for i in range(3)}, **{self.ns + "/k%d" % i: "up == 1" for i in range(3)})
+        wb = self.start()
+        self.has(wb, want)
+        wb.stop()
+        self.kube_is(away=True)
+        wb = self.start()
+        self.state(wb, "kubernetes", "stale")
+        self.state(wb, "swarm", "synced")
+        self.swarm.update_labels("s0", {"com.df.alertIf": "up == 2"})
+        stays(lambda: self.rules(wb) == want, 2.5, "what a cluster has that nobody has heard of yet")
+        self.kube_is(away=False)
+        want["s0"] = "up == 2"
+        self.has(wb, want, 60)
+        wb.stop()
+        self.engine.close()
+        wb = self.start()
+        self.state(wb, "kubernetes", "synced")
+        CLUSTER.annotate("services", self.ns, "k0", alertIf="up == 3")
+        stays(lambda: self.rules(wb) == want, 2.5, "what a Swarm has that nobody has heard of yet")
+        self.start_engine()
+        want[self.ns + "/k0"] = "up == 3"
+        self.has(wb, want, 60)
 
 
 if __name__ == "__main__":

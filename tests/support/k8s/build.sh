@@ -52,7 +52,7 @@ ldflags() {
   esac
 }
 
-want=$(cat go.mod go.sum "$here/build.sh" <(go version) | sha256sum | cut -d' ' -f1)
+want=$(cat go.mod go.sum | sha256sum | cut -d' ' -f1)
 tmp=$(mktemp -d "$out/.tmp.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 if [ -n "${K8S_TMPCACHE:-}" ]; then export GOCACHE=$tmp/gocache; fi
