@@ -25,7 +25,7 @@ struct lease {
 	struct timer *timer;
 	int64_t began_ms; /* of the write that is under way */
 	bool told;		  /* what on_change said last */
-	bool releasing;
+	bool releasing;	  /* the timer says that it has been done */
 	void (*released)(void *ctx);
 	void *released_ctx;
 	char problem[256];
@@ -156,6 +156,10 @@ static void on_read(void *ctx, struct http_result *r)
 static void on_timer(void *ctx)
 {
 	struct lease *l = ctx;
+	if (l->releasing) {
+		l->released(l->released_ctx);
+		return;
+	}
 	tell(l);
 	if (l->election.leads && *l->election.seen.version) {
 		write_record(l);
@@ -191,7 +195,7 @@ static void on_released(void *ctx, struct http_result *r)
 	l->call = NULL;
 	if (kube_fate(r, line) != KUBE_OK)
 		log_warn("lease not_released name=%s/%s error=%s", l->space, l->name, LOGQ(line));
-	l->released(l->released_ctx);
+	timer_set(l->timer, 0); /* whoever waits may end the client, whose callback this is */
 }
 
 void lease_release(struct lease *l, void (*done)(void *ctx), void *ctx)
