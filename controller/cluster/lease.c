@@ -26,6 +26,7 @@ struct lease {
 	int64_t began_ms; /* of the write that is under way */
 	bool told;		  /* what on_change said last */
 	bool releasing;
+	bool over; /* given up: the timer says so, because whoever waits may end the client */
 	void (*released)(void *ctx);
 	void *released_ctx;
 	char problem[256];
@@ -155,6 +156,10 @@ static void on_read(void *ctx, struct http_result *r)
 static void on_timer(void *ctx)
 {
 	struct lease *l = ctx;
+	if (l->over) {
+		l->released(l->released_ctx);
+		return;
+	}
 	if (l->releasing) { /* what was under way takes too long */
 		kube_cancel(TAKE(l->call));
 		release(l);
@@ -195,7 +200,8 @@ static void on_released(void *ctx, struct http_result *r)
 	l->call = NULL;
 	if (kube_fate(r, line) != KUBE_OK)
 		log_warn("lease not_released name=%s/%s error=%s", l->space, l->name, LOGQ(line));
-	l->released(l->released_ctx);
+	l->over = true;
+	timer_set(l->timer, 0);
 }
 
 static void release(struct lease *l)
@@ -205,7 +211,8 @@ static void release(struct lease *l)
 	AUTO_FREE char *body = held ? record_text(l, true) : NULL;
 	election_resign(&l->election);
 	if (!held) {
-		l->released(l->released_ctx);
+		l->over = true;
+		timer_set(l->timer, 0);
 		return;
 	}
 	l->call = kube_start(l->spec.client,

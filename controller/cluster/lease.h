@@ -28,7 +28,7 @@ int64_t lease_term(const struct lease *l);
 /* For people: who holds it, as far as is known, "" for nobody; and why we could not ask, "" when we could. */
 const char *lease_holder(const struct lease *l);
 const char *lease_problem(const struct lease *l);
-/* Gives it up, so that another need not wait; `done` when the server has been told, or cannot be within 3 s. Once. */
+/* Gives it up, so that another need not wait; `done` when the server has been told, or cannot be within 3 s; never from within. Once. */
 void lease_release(struct lease *l, void (*done)(void *ctx), void *ctx);
 void lease_free(struct lease *l);
 

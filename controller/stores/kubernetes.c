@@ -6,8 +6,8 @@
  *
  * There is no transaction over several objects: before shards are deleted the head is looked at, and the fence before each deletion. A confirmation holds
  * for its time from when it was seen to be renewed (kubernetes_view.h). Those whose readers are gone for good go with the writer's next look. */
+#include "stores/kubernetes_lookout.h"
 #include "stores/kubernetes_objects.h"
-#include "stores/kubernetes_view.h"
 #include "stores/remote.h"
 
 #include "base/alloc.h"
@@ -15,8 +15,6 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/vec.h"
-#include "io/kube_watch.h"
-#include "io/timer.h"
 #include "model/shards.h"
 
 #include <stdlib.h>
@@ -30,8 +28,6 @@ enum {
 	SMALL_ANSWER_BYTES = 1024 * 1024,
 	TEXT_ANSWER_BYTES = 8 * SHARD_MAX_BYTES, /* a character may come as six */
 	LIST_ANSWER_BYTES = 64 * 1024 * 1024,	 /* of metadata; strangers may have put some */
-	DENIED_MS = 10000,
-	SILENCE_MS = 90000, /* bookmarks come about once a minute */
 };
 
 /* A shard that was seen. There may be one of either kind of the same name. */
@@ -67,22 +63,14 @@ struct kubernetes_store {
 		bool looked;			/* in this call */
 	} saying;
 
-	struct remote_events events;
-	struct kube_watch *watch;
-	struct kube_view view;
-	struct timer *turn, *expiry;
-	bool watch_changed, link_up;
+	struct kube_lookout *lookout;
+	bool writes; /* not a reader */
 	uv_loop_t *loop;
 };
 
 static struct kubernetes_store *self(struct remote_store *s)
 {
 	return (struct kubernetes_store *)s;
-}
-
-static int64_t now_ms(void)
-{
-	return (int64_t)timer_now_ms();
 }
 
 /* -- what answers mean -- */
@@ -309,7 +297,7 @@ static void on_silent_deleted(void *ctx, struct http_result *r)
 /* One at a time: they are few. */
 static void prune_then_end_list(struct kubernetes_store *s)
 {
-	const struct kube_said *silent = s->link_up && may_write(s) ? kube_view_silent(&s->view, now_ms()) : NULL;
+	const struct kube_said *silent = may_write(s) ? kube_lookout_silent(s->lookout) : NULL;
 	if (silent)
 		delete(s, false, silent->name, &silent->at, on_silent_deleted);
 	else
@@ -494,7 +482,7 @@ static void on_shard(void *ctx, struct http_result *r)
 	AUTO_JSON *j = is_not_there(r) ? NULL : own_object(s, r, KUBE_PART_SHARD, &o, &out.err);
 	AUTO_FREE char *text = j ? kube_object_text(j, KUBE_PART_SHARD, s->secret, &out.text.len) : NULL;
 	if (j) {
-		if (s->events.wants_confirmations) /* the writer's, who may have to delete it */
+		if (s->writes) /* and may have to delete it */
 			note_seen(s, &s->name, s->secret, &o.at);
 		out.text.text = text ? text : "";
 		out.text.version = o.at.version;
@@ -592,123 +580,11 @@ static void kubernetes_confirm(struct remote_store *store, const char *reader, c
 
 /* -- watching -- */
 
-static void report(struct kubernetes_store *s)
-{
-	AUTO_FREE struct remote_text *texts = xcalloc(s->view.said.n + 1, sizeof *texts);
-	struct remote_state state = kube_view_state(&s->view, now_ms(), texts);
-	s->view.changed = false;
-	s->events.on_state(s->events.ctx, &state);
-}
-
-static void set_expiry(struct kubernetes_store *s)
-{
-	int64_t rest = kube_view_ends_in_ms(&s->view, now_ms());
-	if (rest >= 0)
-		timer_set(s->expiry, rest + 1);
-	else
-		timer_stop(s->expiry);
-}
-
-/* The watch has another state or problem. */
-static void tell_link(struct kubernetes_store *s)
-{
-	enum kube_watch_state state = kube_watch_state(s->watch);
-	bool up = state == KUBE_WATCH_SYNCED;
-	struct err why = {0};
-	s->watch_changed = false;
-	if (up && s->link_up)
-		return;
-	if (!up)
-		err_set(&why, state == KUBE_WATCH_DENIED ? ERR_DENIED : ERR_TRANSIENT, "%s: %s", s->port.name, kube_watch_problem(s->watch));
-	else
-		kube_view_forgive(&s->view, now_ms());
-	s->link_up = up;
-	s->view.changed |= up;
-	s->events.on_link(s->events.ctx, up, &why);
-}
-
-static void on_turn(void *ctx)
-{
-	struct kubernetes_store *s = ctx;
-	if (s->watch_changed)
-		tell_link(s);
-	if (s->link_up && s->view.changed)
-		report(s);
-	set_expiry(s);
-}
-
-/* Some confirmation may hold no more. */
-static void on_expiry(void *ctx)
-{
-	struct kubernetes_store *s = ctx;
-	if (s->link_up)
-		report(s);
-	set_expiry(s);
-}
-
-static void on_list_begin(void *ctx)
-{
-	struct kubernetes_store *s = ctx;
-	kube_view_begin(&s->view);
-}
-
-static void on_object(void *ctx, const char *bytes, size_t len)
-{
-	struct kubernetes_store *s = ctx;
-	struct err e;
-	AUTO_JSON *j = json_parse(bytes, len, &e);
-	if (j)
-		kube_view_put(&s->view, j, now_ms());
-	timer_set(s->turn, 0);
-}
-
-static void on_object_gone(void *ctx, const char *bytes, size_t len)
-{
-	struct kubernetes_store *s = ctx;
-	struct err e;
-	AUTO_JSON *j = json_parse(bytes, len, &e);
-	if (j)
-		kube_view_delete(&s->view, j);
-	timer_set(s->turn, 0);
-}
-
-static size_t on_list_end(void *ctx)
-{
-	struct kubernetes_store *s = ctx;
-	timer_set(s->turn, 0);
-	return kube_view_end(&s->view);
-}
-
-static void on_watch_state(void *ctx)
-{
-	struct kubernetes_store *s = ctx;
-	s->watch_changed = true;
-	timer_set(s->turn, 0);
-}
-
-static const struct json_want metadata_wants[] = {{"name", NULL}, {"uid", NULL}, {"labels", NULL}, {"resourceVersion", NULL}, {NULL, NULL}};
-static const struct json_want object_wants[] = {{"metadata", metadata_wants}, {"data", NULL}, {NULL, NULL}};
-
-/* A writer sees the head and all confirmations; a reader, who may have no right to more, the head. */
 static void kubernetes_watch(struct remote_store *store, const struct remote_events *events)
 {
 	struct kubernetes_store *s = self(store);
-	AUTO_FREE char *path = kube_object_path(&s->place, false, NULL), *others = kube_others_selector(&s->place);
-	AUTO_FREE char *head = kube_object_name(&s->place, KUBE_PART_HEAD, ""), *field = xasprintf("metadata.name=%s", head);
-	s->events = *events;
-	s->watch = kube_watch_new(s->loop, s->kube,
-		&(struct kube_watch_spec){.path = path,
-			.label_selector = events->wants_confirmations ? others : NULL,
-			.field_selector = events->wants_confirmations ? NULL : field,
-			.wants = object_wants,
-			.silence_ms = SILENCE_MS,
-			.denied_ms = DENIED_MS,
-			.on_list_begin = on_list_begin,
-			.on_put = on_object,
-			.on_delete = on_object_gone,
-			.on_list_end = on_list_end,
-			.on_state = on_watch_state,
-			.ctx = s});
+	s->writes = events->wants_confirmations;
+	s->lookout = kube_lookout_new(&(struct kube_lookout_spec){.loop = s->loop, .client = s->kube, .place = &s->place, .shown = s->port.name, .events = *events});
 }
 
 /* -- life -- */
@@ -725,10 +601,7 @@ static void kubernetes_free(struct remote_store *store)
 	if (!s)
 		return;
 	kube_cancel(s->call);
-	kube_watch_free(s->watch);
-	kube_view_deinit(&s->view);
-	timer_free(s->turn);
-	timer_free(s->expiry);
+	kube_lookout_free(s->lookout);
 	VEC_DEINIT(&s->seen.v);
 	VEC_DEINIT(&s->listing.v);
 	VEC_DEINIT(&s->deleting.v);
@@ -765,8 +638,5 @@ struct remote_store *kubernetes_store_new(const struct remote_spec *spec, struct
 	s->kube = spec->kube;
 	s->fence = spec->fence;
 	s->place = place;
-	s->view.place = &s->place;
-	s->turn = timer_new(spec->loop, on_turn, s);
-	s->expiry = timer_new(spec->loop, on_expiry, s);
 	return &s->port;
 }

@@ -291,7 +291,7 @@ class Lease(Case):
         wait_for(lambda: len(events(self.ns, "shop")) == 1, 15)
         for wb in self.all:     # both serve their own Prometheus all the same
             wait_for(lambda wb=wb: wb.diags(self.ns + "/shop"))
-        first.stop()
+        self.assertEqual(first.stop(), 0)
         self.all.remove(first)
         wait_for(lambda: self.leads(), 8, "the other takes it as soon as it has been given up")
         self.assertEqual(self.holder()["leaseTransitions"], term + 1)
