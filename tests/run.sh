@@ -31,4 +31,4 @@ fi
 
 step "all tests"
 export WATCHBILL="$PWD/build/dev/watchbill"
-ctest --preset dev --timeout 900
+ctest --preset dev --timeout 900 --parallel 2

@@ -7,11 +7,19 @@
 
 enum { FORGIVE_FIRST_MS = 10 * 1000, FORGIVE_MAX_MS = 60 * 60 * 1000, FORGIVE_BUSY_MS = 5000 };
 
+static void doubt_all(struct engine *e)
+{
+	for (size_t i = 0; i < e->p.n_workers; i++)
+		e->p.workers[i]->runs_known = false;
+}
+
 bool engine_doubt_workers(struct engine *e)
 {
 	bool repaired = e->repairing;
-	for (size_t i = 0; repaired && i < e->p.n_workers; i++)
-		e->p.workers[i]->runs_known = false;
+	if (repaired) {
+		doubt_all(e);
+		e->doubtful = cycle_reload_in_flight(&e->cycle);
+	}
 	e->repairing = false;
 	return repaired;
 }
@@ -167,6 +175,9 @@ static void note_reloads_done(struct engine *e)
 	struct generation g = engine_exposed(e);
 	struct cycle_event ev = {.digest = g.digest, .newer_stored = engine_stored(e).number != g.number};
 	bool build_again = false;
+	if (e->doubtful)
+		doubt_all(e);
+	e->doubtful = false;
 	for (size_t i = 0; i < e->p.n_workers; i++) {
 		bool ready = e->p.workers[i]->state == WORKER_READY;
 		ev.some_missing |= !ready && e->p.workers[i]->state != WORKER_STANDBY;
@@ -279,8 +290,7 @@ void engine_go_back(struct engine *e)
 		return;
 	}
 	log_warn("engine went_back generation=%llu", (unsigned long long)e->good_number);
-	for (size_t i = 0; i < e->p.n_workers; i++)
-		e->p.workers[i]->runs_known = false; /* half of the refused one may be running */
+	doubt_all(e); /* half of the refused one may be running */
 	tell_workers(e);
 }
 

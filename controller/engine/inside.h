@@ -62,6 +62,7 @@ struct engine {
 	struct timer *audit_timer;
 	unsigned audit_part;
 	bool repairing; /* what is built now repairs the store: workers may have read what was there */
+	bool doubtful;	/* it was repaired while workers were reading: what they confirm may be what was there before */
 	char drift[320];
 	uint64_t drift_ms;
 	uint64_t change, building_change, decided_change; /* counts changes: the newest; what the build covers; what is stored, or was found to change nothing */
