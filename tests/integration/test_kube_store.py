@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 import yaml
@@ -651,6 +652,42 @@ class Writers(Case):
         self.assertEqual([r for r in proxy.requests[seen:] if "/leases" not in r and not r.startswith("GET")], [])
         proxy.on_request = lambda n, what: None
         self.has_text(reader, "up == 2")
+        self.outcome(wb)
+
+
+    def test_no_write_begins_after_the_deadline(self):
+        """Renewals are not answered: for a while nobody has told it that the Lease is lost, so it has to ask itself before each write."""
+        self.swarm.add_service("a", labels(None, alert("x", "up == 1")))
+        proxy = self.proxy()
+        wb = self.writer("--kube-lease", "watchbill", name="one", kubeconfig=proxy.kubeconfig(self.configs["writer"], self.dir / "proxy.kubeconfig"))
+        reader = self.reader(prometheus="none")
+        self.has_text(reader, "up == 1")
+        self.outcome(wb)
+        renewals, writes, mute = [], [], threading.Event()
+
+        def watch(n, what):
+            if "/leases" not in what:
+                if not what.startswith("GET"):
+                    writes.append(time.monotonic())
+            elif mute.is_set():
+                threading.Event().wait(6)
+                raise OSError("nobody answers")
+            else:
+                renewals.append(time.monotonic())
+        proxy.on_request = watch
+        wait_for(lambda: renewals, 10)
+        mute.set()
+        values = iter(range(2, 1000))
+
+        def is_told():
+            self.set_expr("up == %d" % next(values))
+            return "it is not known who publishes" in self.remote_worker(wb)["problem"]
+        wait_for(is_told, 30, every=0.2)
+        lasted = writes[-1] - renewals[-1]
+        self.assertLess(lasted, 10.3, "written after the deadline")
+        self.assertGreater(lasted, 8, "it wrote for as long as it might")
+        self.assertGreater(time.monotonic() - renewals[-1], 11, "and for a while it only knew by asking")
+        mute.clear()
         self.outcome(wb)
 
 
