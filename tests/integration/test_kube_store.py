@@ -402,6 +402,7 @@ class Faults(Case):
                 self.outcome(wb)
                 wait_for(lambda: [r["name"] for r in self.remote_worker(wb)["readers"]] == ["reader"], 10)
         self.assertEqual(self.drifts(wb), 0)
+        self.assertNotIn("sync problem", one.log())
 
     def test_without_repair_it_is_only_shown(self):
         wb, _ = self.running_pair("--drift-repair=false", prometheus="none")
@@ -630,6 +631,12 @@ class Writers(Case):
         after = self.store.get("head")
         self.assertEqual(after["metadata"]["resourceVersion"], head["metadata"]["resourceVersion"], "nobody has written")
         self.assertEqual(self.drifts(other), 0)
+        # and its turn comes again
+        self.assertEqual(other.stop(), 0)
+        self.set_expr("up == 3")
+        self.has_text(reader, "up == 3")
+        self.outcome(leader)
+        self.assertEqual(self.drifts(leader), 0)
 
     def test_a_leader_that_cannot_renew_stops_in_time(self):
         """It reaches the store, but not the Lease: it must not write when another may."""
