@@ -396,4 +396,5 @@ class Both(Case):
 
 
 if __name__ == "__main__":
+    kube.enter()
     harness.main()

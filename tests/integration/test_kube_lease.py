@@ -225,4 +225,5 @@ class GivingUp(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    kube.enter()
     harness.main()
