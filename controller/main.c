@@ -6,11 +6,14 @@
 #include "cli/cli.h"
 #include "cluster/events.h"
 #include "cluster/lease.h"
+#include "inputs/alerting_files.h"
 #include "inputs/inputs.h"
+#include "inputs/modules_file.h"
 #include "inputs/shortcuts_dir.h"
 #include "io/fs.h"
 #include "notify/notify.h"
 #include "reconcilers/registry.h"
+#include "sources/file.h"
 #include "sources/kube.h"
 #include "sources/listener.h"
 #include "sources/push.h"
@@ -19,6 +22,7 @@
 #include "workers/flag_check.h"
 #include "workers/prometheus.h"
 #include "workers/publisher.h"
+#include "workers/tool.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -37,7 +41,11 @@ struct controller {
 	struct store *store;
 	struct checker *checker;
 	struct shortcuts *shortcuts;
-	struct dirwatch *shortcut_files, *receiver_files;
+	struct modules *modules;
+	struct alerting *alerting;
+	struct alerting_files *alerting_files; /* NULL where there is no Alertmanager */
+	char *alerting_file;				  /* the one that workers see */
+	struct dirwatch *shortcut_files, *module_files, *receiver_files;
 	struct flags flags; /* of a supervised Prometheus */
 	struct diags notes; /* on what the environment says of them */
 	char *tmp_dir; /* of the store */
@@ -47,8 +55,8 @@ struct controller {
 	struct remote_fence fence;
 	struct worker *publisher; /* one of them, or NULL */
 	struct events *events;
-	struct source *sources[4];
-	struct worker *workers[MAX_WORKERS + 1];
+	struct source *sources[6];
+	struct worker *workers[3 * MAX_WORKERS + 1];
 	size_t n_sources, n_workers;
 	struct engine *engine;
 	struct source *swarm; /* one of them, or NULL */
@@ -87,6 +95,11 @@ static void on_stopped(void *ctx)
 	checker_free(TAKE(c->checker));
 	dirwatch_free(TAKE(c->shortcut_files));
 	shortcuts_free(TAKE(c->shortcuts));
+	dirwatch_free(TAKE(c->module_files));
+	modules_free(TAKE(c->modules));
+	alerting_files_free(TAKE(c->alerting_files));
+	alerting_free(TAKE(c->alerting));
+	free(TAKE(c->alerting_file));
 	events_free(TAKE(c->events));
 	lease_free(TAKE(c->lease));
 	kube_client_free(TAKE(c->kube));
@@ -176,7 +189,21 @@ static const struct http_endpoint *judge(const struct worker *w)
 	return strcmp(w->ops->kind, "prometheus") == 0 ? prometheus_endpoint(w) : NULL;
 }
 
-static int make_workers(struct controller *c, const char *store_dir, struct err *e)
+static int make_tools(struct controller *c, const struct tool_kind *kind, const char *setting, const struct string_list *urls, const char *store_dir, struct err *e)
+{
+	if (settings_has(urls) && urls->n > MAX_WORKERS)
+		return err_set(e, ERR_INPUT, "%s: name `child`, `none` or 1 to %d URLs", setting, MAX_WORKERS);
+	for (size_t i = 0; settings_has(urls) && i < urls->n; i++) {
+		struct tool_spec spec = {.loop = &c->loop, .http = c->http, .set = c->set, .url = urls->at[i], .store_dir = store_dir};
+		struct worker *w = tool_new(kind, &spec, e);
+		if (!w)
+			return -1;
+		c->workers[c->n_workers++] = w;
+	}
+	return 0;
+}
+
+static int make_prometheus(struct controller *c, const char *store_dir, struct err *e)
 {
 	if (c->set->prometheus.n == 1 && strcmp(c->set->prometheus.at[0], "none") == 0)
 		return 0;
@@ -194,8 +221,17 @@ static int make_workers(struct controller *c, const char *store_dir, struct err 
 }
 
 struct wanted_sources {
-	bool swarm, kubernetes;
+	bool swarm, kubernetes, file;
 };
+
+/* blackbox_exporter first: what Prometheus asks it for it should know. */
+static int make_workers(struct controller *c, const char *store_dir, struct err *e)
+{
+	return make_tools(c, &tool_blackbox, "blackbox", &c->set->blackbox, store_dir, e) < 0 ||
+				   make_tools(c, &tool_alertmanager, "alertmanager", &c->set->alertmanager, store_dir, e) < 0 || make_prometheus(c, store_dir, e) < 0
+			   ? -1
+			   : 0;
+}
 
 /* What the setting `sources` names; anything unknown in it is an error. */
 static int read_sources(const struct settings *set, struct wanted_sources *out, struct err *e)
@@ -209,13 +245,17 @@ static int read_sources(const struct settings *set, struct wanted_sources *out, 
 			out->swarm = true;
 		} else if (strcmp(name, "kubernetes") == 0) {
 			out->kubernetes = true;
+		} else if (strcmp(name, "file") == 0) {
+			out->file = true;
+		} else if (strcmp(name, "auto") == 0 && (set->sites.n || set->sites_command.n)) {
+			out->file = true;
 		} else if (strcmp(name, "auto") == 0) {
 			bool as_is = set->docker_host.n == 1 && strcmp(set->docker_host.at[0], host->def) == 0;
 			out->swarm = !as_is || access(host->def + strlen(unix_scheme), F_OK) == 0;
 			if (!out->swarm)
 				log_info("controller no_swarm reason=\"%s is not there; services come by notification only\"", host->def);
 		} else if (strcmp(name, "push") != 0) {
-			return err_set(e, ERR_INPUT, "sources: \"%.60s\" is none of auto, swarm, kubernetes, push", name);
+			return err_set(e, ERR_INPUT, "sources: \"%.60s\" is none of auto, swarm, kubernetes, file, push", name);
 		}
 	}
 	return 0;
@@ -278,6 +318,8 @@ static int make_sources(struct controller *c, struct wanted_sources wanted, stru
 		return -1;
 	if (wanted.kubernetes && add_source(c, kube_source_new(&c->loop, c->kube, c->set)) < 0)
 		return -1;
+	if (wanted.file && add_source(c, file_source_new(&c->loop, c->http, c->set, e)) < 0)
+		return -1;
 	c->api.push = push_source_new();
 	add_source(c, c->api.push);
 	bool asks = c->set->listener_address.n || *c->set->get_nodes_url;
@@ -290,13 +332,38 @@ static void on_base(void *ctx, struct base_config *base_take)
 	engine_set_base(c->engine, base_take);
 }
 
+static void set_library(struct controller *c)
+{
+	engine_set_library(c->engine, &(struct label_library){c->shortcuts, c->modules}, c->alerting);
+}
+
+static void on_module_file(void *ctx, const struct dir_files *files)
+{
+	struct controller *c = ctx;
+	struct modules *old = c->modules;
+	c->modules = modules_of_file(files);
+	log_info("controller modules_read");
+	set_library(c);
+	modules_free(old);
+}
+
+static void on_alerting(void *ctx, struct alerting *alerting_take)
+{
+	struct controller *c = ctx;
+	struct alerting *old = c->alerting;
+	c->alerting = alerting_take;
+	log_info("controller alerting_read mistakes=%zu", c->alerting->diags.v.n);
+	set_library(c);
+	alerting_free(old);
+}
+
 static void on_shortcut_files(void *ctx, const struct dir_files *files)
 {
 	struct controller *c = ctx;
 	struct shortcuts *old = c->shortcuts;
 	c->shortcuts = shortcuts_of_files(files);
 	log_info("controller shortcuts_read files=%zu", files->v.n);
-	engine_set_shortcuts(c->engine, c->shortcuts);
+	set_library(c);
 	shortcuts_free(old);
 }
 
@@ -334,6 +401,28 @@ static void on_receiver_files(void *ctx, const struct dir_files *files)
 	tell_receivers(c);
 }
 
+static void watch_modules(struct controller *c)
+{
+	const char *path = c->set->probe_modules, *slash = strrchr(path, '/');
+	AUTO_FREE char *dir = slash ? xstrndup(path, slash == path ? 1 : (size_t)(slash - path)) : xstrdup(".");
+	AUTO_DIR_FILES files = {0};
+	if (*path)
+		c->module_files =
+			dirwatch_new(&c->loop, &(struct dirwatch_spec){.dir = dir, .only = slash ? slash + 1 : path, .on_change = on_module_file, .ctx = c}, &files);
+	c->modules = modules_of_file(&files);
+}
+
+static void watch_alerting(struct controller *c, const char *store_dir, const char *tmp)
+{
+	struct diags none = {0};
+	c->alerting_file = xasprintf("%s/current/" ALERTING_FILE, store_dir);
+	if (settings_has(&c->set->alertmanager))
+		c->alerting_files = alerting_files_new(
+			&(struct alerting_files_spec){.loop = &c->loop, .set = c->set, .tmp_dir = tmp, .stored_file = c->alerting_file, .on_change = on_alerting, .ctx = c}, &c->alerting);
+	else
+		c->alerting = alerting_new(NULL, &none);
+}
+
 static int compose(struct controller *c, struct err *e)
 {
 	AUTO_FREE char *store_dir = xasprintf("%s/store", c->set->data_dir);
@@ -345,11 +434,13 @@ static int compose(struct controller *c, struct err *e)
 	if (!c->store || read_sources(c->set, &wanted, e) < 0 || make_kube(c, &wanted, e) < 0 || make_workers(c, store_dir, e) < 0 || make_publisher(c, store_dir, e) < 0 ||
 		make_sources(c, wanted, e) < 0)
 		return -1;
-	c->checker = checker_new(&c->loop, c->http, c->set->promtool, tmp);
+	c->checker = checker_new(&c->loop, c->http, c->set->promtool, c->set->blackbox_binary, tmp);
 	AUTO_DIR_FILES shortcut_files = {0};
 	c->shortcut_files = dirwatch_new(&c->loop,
 		&(struct dirwatch_spec){.dir = c->set->shortcuts_dir, .wanted = shortcuts_is_file_name, .on_change = on_shortcut_files, .ctx = c}, &shortcut_files);
 	c->shortcuts = shortcuts_of_files(&shortcut_files);
+	watch_modules(c);
+	watch_alerting(c, store_dir, tmp);
 	c->engine = engine_new(&(struct engine_parts){
 		.loop = &c->loop,
 		.set = c->set,
@@ -362,7 +453,8 @@ static int compose(struct controller *c, struct err *e)
 		.judge = judge,
 		.reconcilers = reconcilers,
 		.n_reconcilers = n_reconcilers,
-		.shortcuts = c->shortcuts,
+		.library = {c->shortcuts, c->modules},
+		.alerting = c->alerting,
 	});
 	c->inputs = inputs_new(
 		&(struct inputs_spec){.loop = &c->loop, .set = c->set, .env = environ, .tmp_dir = tmp, .notes = &c->notes, .on_base = on_base, .ctx = c});

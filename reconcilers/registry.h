@@ -4,8 +4,7 @@
 
 #include "model/reconciler.h"
 
-extern const struct reconciler scrape_reconciler;
-extern const struct reconciler rules_reconciler;
+extern const struct reconciler rules_reconciler, scrape_reconciler, probes_reconciler, alerting_reconciler;
 
 extern const struct reconciler *const reconcilers[];
 extern const size_t n_reconcilers;

@@ -116,7 +116,7 @@ static json_t *service_answer(const struct api *api, int status, const char *mes
 	struct wants w = {0};
 	json_t *j = json_pack("{s:i, s:s}", "Status", status, "Message", message), *alerts = json_array();
 	if (s)
-		labels_parse(&a, s, api->set, engine_parts_of(api->engine)->shortcuts, &w, &d);
+		labels_parse(&a, s, api->set, &engine_parts_of(api->engine)->library, &w, &d);
 	for (size_t i = 0; i < w.n_alerts; i++)
 		if (!removed || !w.alerts[i].persistent)
 			json_array_append_new(alerts, alert_json(s, &w.alerts[i]));

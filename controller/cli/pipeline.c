@@ -6,7 +6,9 @@
 #include "base/json.h"
 #include "base/yaml.h"
 #include "inputs/shortcuts_dir.h"
+#include "inputs/alerting_files.h"
 #include "inputs/inputs.h"
+#include "inputs/modules_file.h"
 #include "io/fs.h"
 #include "reconcilers/registry.h"
 #include "workers/checker.h"
@@ -66,7 +68,7 @@ int pipeline_read_stack(struct pipeline *p, const struct settings *set, const ch
 
 struct checking {
 	struct pipeline *p;
-	const char *promtool;
+	const struct settings *set;
 	bool done, refused;
 };
 
@@ -78,18 +80,18 @@ static void on_checked(void *ctx, const struct check_result *r)
 		diags_add(&c->p->diags, DIAG_WARNING, "", "", "Install promtool, or name it with --promtool.",
 			"the alert rules are not checked: %s", r->err.msg);
 	for (size_t i = 0; i < r->n_refused; i++) {
-		verdicts_refuse(&c->p->verdicts, &r->refused[i].rule, r->refused[i].why);
-		desired_mark_stale(c->p->desired, &r->refused[i].rule, 1);
+		verdicts_refuse(&c->p->verdicts, &r->refused[i].piece, r->refused[i].why);
+		desired_mark_stale(c->p->desired, &r->refused[i].piece, 1);
 		c->refused = true;
 	}
 }
 
-static void wait_for_check(struct checking *c, const char *tmp, const struct rule_check *const *rules, size_t n)
+static void wait_for_check(struct checking *c, const char *tmp, const struct check_request *what)
 {
 	uv_loop_t loop;
 	uv_loop_init(&loop);
-	struct checker *checker = checker_new(&loop, NULL, c->promtool, tmp);
-	checker_check(checker, rules, n, NULL, on_checked, c);
+	struct checker *checker = checker_new(&loop, NULL, c->set->promtool, c->set->blackbox_binary, tmp);
+	checker_check(checker, what, NULL, on_checked, c);
 	while (!c->done)
 		uv_run(&loop, UV_RUN_ONCE);
 	checker_free(checker);
@@ -97,15 +99,19 @@ static void wait_for_check(struct checking *c, const char *tmp, const struct rul
 	uv_loop_close(&loop);
 }
 
-static void check_rules(struct checking *c, const char *tmp)
+static void check_pieces(struct checking *c, const char *tmp)
 {
 	VEC(const struct rule_check *) rules = {0};
+	VEC(const struct module_check *) modules = {0};
 	const struct desired *d = c->p->desired;
 	for (size_t i = 0; i < d->n; i++)
 		for (size_t k = 0; k < d->services[i]->n_checks; k++)
 			VEC_PUSH(&rules, &d->services[i]->checks[k]);
-	if (rules.n)
-		wait_for_check(c, tmp, rules.at, rules.n);
+	for (size_t i = 0; i < d->n_modules; i++)
+		VEC_PUSH(&modules, &d->modules[i]);
+	if (rules.n || modules.n)
+		wait_for_check(c, tmp, &(struct check_request){rules.at, rules.n, modules.at, modules.n});
+	VEC_DEINIT(&modules);
 	VEC_DEINIT(&rules);
 }
 
@@ -127,7 +133,8 @@ static struct build_ctx context(const struct pipeline *p, const struct settings 
 		.set = set,
 		.networks = &set->networks,
 		.verdicts = &p->verdicts,
-		.shortcuts = p->shortcuts,
+		.library = {.shortcuts = p->shortcuts, .modules = p->modules},
+		.alerting = p->alerting,
 		.base = p->base,
 		.reconcilers = reconcilers,
 		.n_reconcilers = n_reconcilers,
@@ -144,12 +151,15 @@ static void build(struct pipeline *p, const struct settings *set)
 
 void pipeline_build(struct pipeline *p, const struct settings *set)
 {
-	struct checking c = {.p = p, .promtool = set->promtool};
+	struct checking c = {.p = p, .set = set};
 	p->shortcuts = shortcuts_dir_load(set->shortcuts_dir);
+	p->modules = modules_file_load(set->probe_modules);
 	AUTO_FREE char *tmp = make_tmp();
 	p->base = inputs_read_once(set, p->env ? p->env : environ, *tmp ? tmp : "/nonexistent");
+	p->alerting = alerting_files_load(set, *tmp ? tmp : "/nonexistent");
 	build(p, set);
-	check_rules(&c, *tmp ? tmp : "/nonexistent");
+	bundle_free(pipeline_bundle(p, set)); /* which also says what modules there are */
+	check_pieces(&c, *tmp ? tmp : "/nonexistent");
 	if (*tmp)
 		fs_remove(tmp, NULL);
 	if (c.refused)
@@ -180,5 +190,7 @@ void pipeline_deinit(struct pipeline *p)
 	obs_part_unref(p->part);
 	verdicts_deinit(&p->verdicts);
 	shortcuts_free(p->shortcuts);
+	modules_free(p->modules);
+	alerting_free(p->alerting);
 	diags_deinit(&p->diags);
 }

@@ -12,6 +12,8 @@ struct pipeline {
 	struct base_config *base;
 	struct verdicts verdicts;
 	struct shortcuts *shortcuts;
+	struct modules *modules;
+	struct alerting *alerting;
 	struct desired *desired;
 	struct diags diags; /* all there are, once it is built */
 };

@@ -203,6 +203,8 @@ static void on_reloaded(void *ctx, struct worker *w, const struct reload_result 
 	struct engine *e = ctx;
 	struct reload_result own = *result, *r = &own;
 	hide_values(e, r);
+	if (r->outcome != RELOAD_DONE)
+		w->part = (struct digest){0};
 	histogram_add(&e->metrics.stages[STAGE_M_RELOAD], r->seconds);
 	histogram_add(&e->metrics.stages[STAGE_M_CONFIRM], r->confirm_seconds);
 	log_info("worker reload name=%s outcome=%d seconds=%.3f%s%s", w->name, (int)r->outcome, r->seconds, *r->message ? " message=" : "",
@@ -222,6 +224,15 @@ static bool some_ready(const struct engine *e)
 	return some;
 }
 
+/* What has changed since it was told last is nothing that it reads: it runs this generation. */
+static bool is_unconcerned(struct worker *w, struct generation g, const struct digest *part)
+{
+	if (!w->runs_known || !digest_equal(&w->part, part))
+		return false;
+	w->running = g.digest;
+	return true;
+}
+
 static void tell_workers(struct engine *e)
 {
 	struct generation g = engine_exposed(e);
@@ -234,6 +245,10 @@ static void tell_workers(struct engine *e)
 		struct worker *w = e->p.workers[i];
 		if (w->state != WORKER_READY || !engine_is_behind(w, g))
 			continue;
+		struct digest part = newest && w->ops->reads ? bundle_part_digest(e->bundle, w->ops->reads) : (struct digest){0};
+		if (newest && w->ops->reads && is_unconcerned(w, g, &part))
+			continue;
+		w->part = part;
 		e->reloads_open++;
 		w->ops->reload(w, &g.digest, newest ? &want : NULL, on_reloaded, e);
 	}

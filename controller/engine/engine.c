@@ -59,18 +59,19 @@ static struct build_ctx build_ctx(struct engine *e)
 		.set = e->p.set,
 		.networks = shared_networks(e),
 		.verdicts = &e->verdicts,
-		.shortcuts = e->p.shortcuts,
+		.library = e->p.library,
+		.alerting = e->p.alerting,
 		.base = e->base,
 		.reconcilers = e->p.reconcilers,
 		.n_reconcilers = e->p.n_reconcilers,
 	};
 }
 
-static bool needs_check(const struct engine *e, const struct rule_check *r)
+static bool needs_check(const struct engine *e, const struct digest *piece)
 {
-	if (verdicts_find(&e->verdicts, &r->digest))
+	if (verdicts_find(&e->verdicts, piece))
 		return false;
-	return !e->passed.v.n || !bsearch(&r->digest, e->passed.v.at, e->passed.v.n, sizeof *e->passed.v.at, digest_compare);
+	return !e->passed.v.n || !bsearch(piece, e->passed.v.at, e->passed.v.n, sizeof *e->passed.v.at, digest_compare);
 }
 
 /* The rules in files that are about to be stored and that nobody has checked. In `a`. */
@@ -83,9 +84,32 @@ static size_t unchecked_rules(const struct engine *e, struct arena *a, const str
 	n = 0;
 	for (size_t i = 0; i < plan->n_puts; i++)
 		for (size_t k = 0; plan->puts[i]->owner && k < plan->puts[i]->owner->n_checks; k++)
-			if (needs_check(e, &plan->puts[i]->owner->checks[k]))
+			if (needs_check(e, &plan->puts[i]->owner->checks[k].digest))
 				(*out)[n++] = &plan->puts[i]->owner->checks[k];
 	return n;
+}
+
+/* The same of modules. */
+static size_t unchecked_modules(const struct engine *e, struct arena *a, const struct plan *plan, const struct module_check ***out)
+{
+	const struct desired *d = e->desired;
+	bool written = false;
+	size_t n = 0;
+	for (size_t i = 0; i < plan->n_puts; i++)
+		written |= strcmp(plan->puts[i]->path, MODULES_FILE) == 0;
+	*out = ARENA_ARRAY(a, const struct module_check *, d->n_modules + 1);
+	for (size_t i = 0; written && i < d->n_modules; i++)
+		if (needs_check(e, &d->modules[i].digest))
+			(*out)[n++] = &d->modules[i];
+	return n;
+}
+
+static struct check_request unchecked(const struct engine *e, struct arena *a, const struct plan *plan)
+{
+	const struct rule_check **rules;
+	const struct module_check **modules;
+	size_t n_rules = unchecked_rules(e, a, plan, &rules), n_modules = unchecked_modules(e, a, plan, &modules);
+	return (struct check_request){rules, n_rules, modules, n_modules};
 }
 
 void engine_swap_base(struct base_config **place, struct base_config *base)
@@ -163,12 +187,12 @@ static void build(struct engine *e)
 		e->building_ns = e->changed_ns;
 	e->changed_ns = 0;
 	const struct plan *plan = current_plan(e);
-	const struct rule_check **rules;
+	struct check_request todo = unchecked(e, &a, plan);
 	struct cycle_event ev = {
 		.kind = CE_BUILT,
 		.config_changed = plan->config_changed || !engine_stored(e).number,
 		.targets_changed = plan->targets_changed,
-		.n_unchecked = (unsigned)unchecked_rules(e, &a, plan, &rules),
+		.n_unchecked = (unsigned)(todo.n_rules + todo.n_modules),
 		.digest = e->bundle->digest,
 	};
 	e->cycle.quarantine = e->desired->n_leaving_out > 0;
@@ -201,9 +225,9 @@ static void on_checked(void *ctx, const struct check_result *r)
 		return;
 	}
 	for (size_t i = 0; i < r->n_refused; i++) {
-		verdicts_refuse(&e->verdicts, &r->refused[i].rule, r->refused[i].why);
-		desired_mark_stale(e->desired, &r->refused[i].rule, 1);
-		log_warn("engine rule_left_out why=%s", LOGQ(r->refused[i].why));
+		verdicts_refuse(&e->verdicts, &r->refused[i].piece, r->refused[i].why);
+		desired_mark_stale(e->desired, &r->refused[i].piece, 1);
+		log_warn("engine piece_left_out why=%s", LOGQ(r->refused[i].why));
 	}
 	engine_post(e, (struct cycle_event){.kind = CE_CHECKED, .n_refused = (unsigned)r->n_refused});
 }
@@ -212,13 +236,14 @@ static void on_checked(void *ctx, const struct check_result *r)
 static void check(struct engine *e)
 {
 	AUTO_ARENA a = ARENA_INIT;
-	const struct rule_check **rules;
-	size_t n = unchecked_rules(e, &a, current_plan(e), &rules);
-	for (size_t i = 0; i < n; i++)
-		VEC_PUSH(&e->passed.v, rules[i]->digest);
+	struct check_request todo = unchecked(e, &a, current_plan(e));
+	for (size_t i = 0; i < todo.n_rules; i++)
+		VEC_PUSH(&e->passed.v, todo.rules[i]->digest);
+	for (size_t i = 0; i < todo.n_modules; i++)
+		VEC_PUSH(&e->passed.v, todo.modules[i]->digest);
 	qsort(e->passed.v.at, e->passed.v.n, sizeof *e->passed.v.at, digest_compare);
 	e->check_started = uv_hrtime();
-	checker_check(e->p.checker, rules, n, engine_ready_prometheus(e), on_checked, e);
+	checker_check(e->p.checker, &todo, engine_ready_prometheus(e), on_checked, e);
 }
 
 /* -- store -- */
@@ -489,8 +514,9 @@ void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx)
 	on_stopped(e);
 }
 
-void engine_set_shortcuts(struct engine *e, const struct shortcuts *lib)
+void engine_set_library(struct engine *e, const struct label_library *lib, const struct alerting *alerting)
 {
-	e->p.shortcuts = lib;
+	e->p.library = *lib;
+	e->p.alerting = alerting;
 	engine_post(e, (struct cycle_event){.kind = CE_DIRTY});
 }

@@ -28,7 +28,8 @@ struct engine_parts {
 	const struct http_endpoint *(*judge)(const struct worker *w);
 	const struct reconciler *const *reconcilers;
 	size_t n_reconcilers;
-	const struct shortcuts *shortcuts;
+	struct label_library library;
+	const struct alerting *alerting; /* NULL: there is no Alertmanager */
 };
 
 /* Everything in `parts` is borrowed. */
@@ -59,8 +60,8 @@ typedef void engine_fate_fn(void *ctx, enum fate fate, const char *message);
  * has to wait its turn is not. `message` is "" or a sentence, borrowed for the call. */
 void engine_await(struct engine *e, engine_fate_fn *fn, void *ctx);
 
-/* Another library of alert shortcuts: what uses them is built again. The old one is not looked at any more. */
-void engine_set_shortcuts(struct engine *e, const struct shortcuts *lib);
+/* Other shortcuts, modules and configuration of Alertmanager: what uses them is built again. The old ones are not looked at any more. */
+void engine_set_library(struct engine *e, const struct label_library *lib, const struct alerting *alerting);
 
 /* For the API: facts, borrowed until the loop runs again. */
 const struct desired *engine_desired(const struct engine *e);

@@ -81,7 +81,7 @@ static void add_problem_diags(const struct engine *e, struct diags *out)
 	for (size_t i = 0; i < e->p.n_sources; i++) {
 		const struct source *s = e->p.sources[i];
 		if (s->state != SOURCE_SYNCED)
-			diags_add(out, DIAG_ERROR, "", s->name, "Look at the orchestrator's API; until it answers in full the last known state is served.",
+			diags_add(out, DIAG_ERROR, "", s->name, s->remedy ? s->remedy : "Look at the orchestrator's API; until it answers in full the last known state is served.",
 				"source %s is %s: %s", s->name, source_state_name(s->state), s->problem);
 	}
 	for (size_t i = 0; i < e->p.n_workers; i++) {

@@ -34,6 +34,7 @@ struct source {
 	bool complete;		   /* has answered in full at least once */
 	struct obs_part *part; /* owned; NULL before the first full answer */
 	char problem[256];	   /* why it is not synced, "" when it is */
+	const char *remedy;	   /* what to do when it is not synced; NULL: look at the orchestrator */
 	char where[256];	   /* the endpoint in use, for people */
 	/* Networks on which a Prometheus that runs beside us reaches tasks; may be empty. Part of the source because it is the orchestrator
 	 * that knows. */

@@ -3,10 +3,12 @@
  * promtool gets one file in which each rule is a group of its own, named w0, w1, ...; its messages name the group. When it refuses the file
  * without naming one (it could not even read it), the list is halved until the culprit stands alone. */
 #include "workers/checker.h"
+#include "workers/probe_check.h"
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "base/vec.h"
 #include "io/fs.h"
@@ -26,7 +28,7 @@ struct range {
 struct checker {
 	uv_loop_t *loop;
 	struct http_client *http;
-	char *promtool, *file;
+	char *promtool, *file, *blackbox, *modules_file;
 	const struct http_endpoint *prometheus;
 	check_done_fn *done;
 	void *ctx;
@@ -42,6 +44,10 @@ struct checker {
 	} refused;
 	struct err err;
 	struct proc *proc;
+	struct probe_check *probe_check;
+	struct {
+		VEC(const struct module_check *) v;
+	} modules;
 	struct {
 		VEC(struct query *) v;
 	} queries;
@@ -53,13 +59,15 @@ struct query {
 	struct http_call *call;
 };
 
-struct checker *checker_new(uv_loop_t *loop, struct http_client *http, const char *promtool, const char *tmp_dir)
+struct checker *checker_new(uv_loop_t *loop, struct http_client *http, const char *promtool, const char *blackbox, const char *tmp_dir)
 {
 	struct checker *c = xcalloc(1, sizeof *c);
 	c->loop = loop;
 	c->http = http;
 	c->promtool = xstrdup(promtool);
 	c->file = xasprintf("%s/check.yml", tmp_dir);
+	c->blackbox = xstrdup(blackbox);
+	c->modules_file = xasprintf("%s/check-modules.yml", tmp_dir);
 	return c;
 }
 
@@ -71,6 +79,7 @@ static void reset(struct checker *c)
 	VEC_DEINIT(&c->ask.v);
 	VEC_DEINIT(&c->batch.v);
 	VEC_DEINIT(&c->ranges.v);
+	VEC_DEINIT(&c->modules.v);
 	c->next = 0;
 	c->err = (struct err){0};
 }
@@ -85,21 +94,54 @@ void checker_free(struct checker *c)
 	}
 	VEC_DEINIT(&c->queries.v);
 	proc_abandon(c->proc);
+	probe_check_cancel(c->probe_check);
 	reset(c);
 	free(c->promtool);
 	free(c->file);
+	free(c->blackbox);
+	free(c->modules_file);
 	free(c);
 }
 
-static void refuse(struct checker *c, const struct rule_check *r, const char *why)
+static void refuse(struct checker *c, const struct digest *piece, const char *why)
 {
-	VEC_PUSH(&c->refused.v, ((struct refusal){r->digest, xstrdup(why)}));
+	VEC_PUSH(&c->refused.v, ((struct refusal){*piece, xstrdup(why)}));
 }
 
 static void finish(struct checker *c)
 {
 	struct check_result r = {.refused = c->refused.v.at, .n_refused = c->refused.v.n, .err = c->err};
 	c->done(c->ctx, &r);
+}
+
+/* -- modules -- */
+
+static void on_refused_module(void *ctx, const struct module_check *m, const char *why)
+{
+	refuse(ctx, &m->digest, why);
+}
+
+static void on_modules_checked(void *ctx, const struct err *e)
+{
+	struct checker *c = ctx;
+	c->probe_check = NULL;
+	if (e->kind)
+		c->err = *e;
+	finish(c);
+}
+
+/* The last step. */
+static void check_modules(struct checker *c)
+{
+	struct err e = {0};
+	struct probe_check_spec spec = {.program = c->blackbox, .file = c->modules_file, .modules = c->modules.v.at, .n = c->modules.v.n, .on_refused = on_refused_module,
+		.done = on_modules_checked, .ctx = c};
+	if (c->modules.v.n && !c->err.kind)
+		c->probe_check = probe_check_start(c->loop, &spec, &e);
+	if (e.kind)
+		log_warn("checker modules_unchecked error=%s", LOGQ(e.msg));
+	if (!c->probe_check)
+		finish(c);
 }
 
 /* -- promtool -- */
@@ -138,7 +180,7 @@ static void on_refused_group(void *ctx, size_t group, const char *why)
 	if (group >= b->range.n || b->seen[group])
 		return;
 	b->seen[group] = true;
-	refuse(b->c, b->c->batch.v.at[b->range.from + group], why);
+	refuse(b->c, &b->c->batch.v.at[b->range.from + group]->digest, why);
 }
 
 static void next_range(struct checker *c);
@@ -155,7 +197,7 @@ static void on_promtool(void *ctx, struct proc_exit *x)
 		if (r.n == 1) {
 			char first[300];
 			snprintf(first, sizeof first, "%.280s", x->output.data ? x->output.data : "refused without a word");
-			refuse(c, c->batch.v.at[r.from], first);
+			refuse(c, &c->batch.v.at[r.from]->digest, first);
 		} else {
 			VEC_PUSH(&c->ranges.v, ((struct range){r.from, r.n / 2}));
 			VEC_PUSH(&c->ranges.v, ((struct range){r.from + r.n / 2, r.n - r.n / 2}));
@@ -182,7 +224,7 @@ static int write_batch(struct checker *c, struct range r, struct err *e)
 static void next_range(struct checker *c)
 {
 	if (!c->ranges.v.n || c->err.kind) {
-		finish(c);
+		check_modules(c);
 		return;
 	}
 	const char *argv[] = {c->promtool, "check", "rules", c->file, NULL};
@@ -223,7 +265,7 @@ static void refuse_query(struct checker *c, const struct rule_check *rule, const
 	AUTO_JSON *j = body->len ? json_parse(body->data, body->len, &e) : NULL;
 	const char *why = json_get_str(j, "error", "Prometheus does not read it");
 	AUTO_FREE char *words = xasprintf("could not parse expression: %s", text_starts(why, prefix) ? why + sizeof prefix - 1 : why);
-	refuse(c, rule, words);
+	refuse(c, &rule->digest, words);
 }
 
 static void on_answer(void *ctx, struct http_result *r)
@@ -263,17 +305,20 @@ static void ask_next(struct checker *c)
 		start_promtool(c);
 }
 
-void checker_check(struct checker *c, const struct rule_check *const *rules, size_t n, const struct http_endpoint *prometheus, check_done_fn *done, void *ctx)
+void checker_check(struct checker *c, const struct check_request *what, const struct http_endpoint *prometheus, check_done_fn *done, void *ctx)
 {
 	reset(c);
 	c->prometheus = prometheus;
 	c->done = done;
 	c->ctx = ctx;
-	for (size_t i = 0; i < n; i++) {
-		if (!prometheus || n > MANY || rules[i]->needs_promtool)
-			VEC_PUSH(&c->batch.v, rules[i]);
+	for (size_t i = 0; i < what->n_rules; i++) {
+		const struct rule_check *rule = what->rules[i];
+		if (!prometheus || what->n_rules > MANY || rule->needs_promtool)
+			VEC_PUSH(&c->batch.v, rule);
 		else
-			VEC_PUSH(&c->ask.v, rules[i]);
+			VEC_PUSH(&c->ask.v, rule);
 	}
+	for (size_t i = 0; i < what->n_modules; i++)
+		VEC_PUSH(&c->modules.v, what->modules[i]);
 	ask_next(c);
 }

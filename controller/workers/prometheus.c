@@ -7,12 +7,12 @@
 #include "workers/prometheus.h"
 
 #include "base/alloc.h"
-#include "base/backoff.h"
+#include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "io/proc.h"
 #include "io/timer.h"
+#include "workers/child.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -23,10 +23,6 @@ enum {
 	POLL_STARTING_MS = 25,
 	POLL_MS = 2000,
 	RELOAD_TIMEOUT_MS = 120000,
-	RESTART_FIRST_MS = 100,
-	RESTART_MAX_MS = 30000,
-	LONG_LIFE_MS = 60000,
-	STOP_GRACE_MS = 30000,
 	CONFIG_MAX_BYTES = 256 * 1024 * 1024,
 };
 
@@ -40,10 +36,8 @@ struct prometheus {
 	struct worker_events events;
 	bool stopping;
 	char *config_file;
-	struct proc *child;
-	uint64_t child_started;
-	int64_t restart_ms;
-	struct timer *poll_timer, *restart_timer, *stop_timer;
+	struct child *child; /* NULL for a remote one */
+	struct timer *poll_timer;
 	struct http_call *poll, *call;
 	char identity[128]; /* start and load time of what `w.running` stands for */
 	struct {
@@ -57,8 +51,6 @@ struct prometheus {
 		void *ctx;
 		char before[128]; /* identity before a signal */
 	} reload;
-	void (*stopped)(void *ctx);
-	void *stopped_ctx;
 };
 
 static struct prometheus *self(const struct worker *w)
@@ -78,7 +70,6 @@ const struct http_endpoint *prometheus_endpoint(const struct worker *w)
 }
 
 static void poll_now(struct prometheus *p);
-static void start_child(struct prometheus *p);
 
 static void set_state(struct prometheus *p, enum worker_state state, const char *problem)
 {
@@ -102,7 +93,7 @@ static void on_poll_timer(void *ctx)
 static void poll_again(struct prometheus *p)
 {
 	if (!p->stopping)
-		timer_set(p->poll_timer, p->w.state == WORKER_READY || (p->w.state == WORKER_DOWN && !p->child) ? POLL_MS : POLL_STARTING_MS);
+		timer_set(p->poll_timer, p->w.state == WORKER_READY || (p->w.state == WORKER_DOWN && !child_runs(p->child)) ? POLL_MS : POLL_STARTING_MS);
 }
 
 /* -- reload -- */
@@ -273,11 +264,11 @@ static void on_before_signal(void *ctx, struct http_result *r)
 	struct prometheus *p = ctx;
 	bool taken;
 	p->call = NULL;
-	if (!read_runtimeinfo(r, p->reload.before, &taken) || !p->child) {
+	if (!read_runtimeinfo(r, p->reload.before, &taken) || !child_runs(p->child)) {
 		reload_finish(p, RELOAD_UNREACHABLE, r->err.msg);
 		return;
 	}
-	proc_signal(p->child, SIGHUP);
+	child_signal(p->child, SIGHUP);
 	ask_runtimeinfo(p, on_signalled);
 }
 
@@ -318,7 +309,7 @@ static void on_polled(void *ctx, struct http_result *r)
 		else
 			snprintf(problem, sizeof problem, "%.250s", r->err.msg);
 		if (!p->reload.active)
-			set_state(p, p->w.supervised && p->child && p->w.state != WORKER_READY ? WORKER_STARTING : WORKER_DOWN, problem);
+			set_state(p, child_runs(p->child) && p->w.state != WORKER_READY ? WORKER_STARTING : WORKER_DOWN, problem);
 	} else if (p->w.state != WORKER_READY) {
 		set_state(p, WORKER_READY, "");
 	} else if (!p->reload.active && p->w.runs_known && (!taken || strcmp(identity, p->identity) != 0)) {
@@ -339,82 +330,42 @@ static void poll_now(struct prometheus *p)
 
 /* -- the child -- */
 
-static void on_restart_timer(void *ctx)
-{
-	start_child(ctx);
-}
-
-static void restart_later(struct prometheus *p, bool lived_long)
-{
-	p->restart_ms = backoff_longer(lived_long ? 0 : p->restart_ms, RESTART_FIRST_MS, RESTART_MAX_MS);
-	timer_set(p->restart_timer, p->restart_ms);
-}
-
-static void on_child_exit(void *ctx, struct proc_exit *x)
+static void on_ended(void *ctx, bool ran, const char *problem)
 {
 	struct prometheus *p = ctx;
-	char problem[128];
-	p->child = NULL;
-	if (p->stopping) {
-		if (p->stopped)
-			p->stopped(p->stopped_ctx);
-		return;
-	}
-	if (x->signal)
-		snprintf(problem, sizeof problem, "it was ended by signal %d", x->signal);
-	else
-		snprintf(problem, sizeof problem, "it ended with status %lld; its log says why", (long long)x->code);
-	log_error("worker died name=%s problem=%s", p->w.name, LOGQ(problem));
-	p->w.restarts++;
-	p->w.died_starting = p->w.state == WORKER_STARTING;
+	p->w.restarts += ran;
+	p->w.died_starting = ran && p->w.state == WORKER_STARTING;
 	set_state(p, WORKER_DOWN, problem);
-	restart_later(p, uv_hrtime() - p->child_started > (uint64_t)LONG_LIFE_MS * 1000000);
 }
 
-static void start_child(struct prometheus *p)
+static void on_started(void *ctx)
 {
-	char *config = xasprintf("--config.file=%s", p->config_file), *parent = xasprintf("%ld", (long)getpid());
-	const char **argv = xcalloc(p->flags->v.n + 6, sizeof *argv);
-	size_t n = 0;
-	/* The program behind "exec-child" is us: it asks the kernel to end it when we end, then becomes Prometheus. */
-	argv[n++] = "/proc/self/exe";
-	argv[n++] = "exec-child";
-	argv[n++] = parent;
-	argv[n++] = p->set->prometheus_binary;
-	argv[n++] = config;
+	struct prometheus *p = ctx;
+	set_state(p, WORKER_STARTING, "it has just been started");
+	poll_again(p);
+}
+
+static struct child *make_child(struct prometheus *p)
+{
+	AUTO_FREE char *config = xasprintf("--config.file=%s", p->config_file);
+	AUTO_FREE const char **argv = xcalloc(p->flags->v.n + 3, sizeof *argv);
+	argv[0] = p->set->prometheus_binary;
+	argv[1] = config;
 	for (size_t i = 0; i < p->flags->v.n; i++)
-		argv[n++] = p->flags->v.at[i].arg;
-	struct err e;
-	p->child_started = uv_hrtime();
-	p->child = proc_start(p->loop, &(struct proc_spec){.argv = argv, .on_exit = on_child_exit, .ctx = p}, &e);
-	if (!p->child) {
-		set_state(p, WORKER_DOWN, e.msg);
-		restart_later(p, false);
-	} else {
-		log_info("worker started name=%s pid=%d", p->w.name, proc_pid(p->child));
-		set_state(p, WORKER_STARTING, "it has just been started");
-		poll_again(p);
-	}
-	free(config);
-	free(parent);
-	free(argv);
+		argv[i + 2] = p->flags->v.at[i].arg;
+	return child_new(p->loop, &(struct child_spec){.name = p->w.name, .argv = argv, .on_started = on_started, .on_ended = on_ended, .ctx = p});
 }
 
 static void prometheus_start(struct worker *w, const struct worker_events *events)
 {
 	struct prometheus *p = self(w);
 	p->events = *events;
-	if (p->w.supervised)
-		start_child(p);
-	else
+	if (p->w.supervised) {
+		p->child = make_child(p);
+		child_start(p->child);
+	} else {
 		poll_now(p);
-}
-
-static void on_stop_grace(void *ctx)
-{
-	struct prometheus *p = ctx;
-	log_warn("worker kill name=%s reason=\"it did not end in time\"", p->w.name);
-	proc_signal(p->child, SIGKILL);
+	}
 }
 
 static void prometheus_stop(struct worker *w, void (*done)(void *ctx), void *ctx)
@@ -425,33 +376,37 @@ static void prometheus_stop(struct worker *w, void (*done)(void *ctx), void *ctx
 	http_cancel(p->poll);
 	http_cancel(p->call);
 	p->poll = p->call = NULL;
-	timer_stop(p->restart_timer);
-	if (!p->child) {
+	if (p->child)
+		child_stop(p->child, done, ctx);
+	else
 		done(ctx);
-		return;
-	}
-	p->stopped = done;
-	p->stopped_ctx = ctx;
-	proc_signal(p->child, SIGTERM);
-	timer_set(p->stop_timer, STOP_GRACE_MS);
 }
 
 static void prometheus_free(struct worker *w)
 {
 	struct prometheus *p = self(w);
-	proc_abandon(p->child);
+	child_free(p->child);
 	http_cancel(p->poll);
 	http_cancel(p->call);
 	timer_free(p->poll_timer);
-	timer_free(p->restart_timer);
-	timer_free(p->stop_timer);
 	http_endpoint_deinit(&p->ep);
 	free(p->config_file);
 	free(p->w.name);
 	free(p);
 }
 
-static const struct worker_ops prometheus_ops = {"prometheus", prometheus_start, prometheus_reload, prometheus_stop, prometheus_free};
+/* All but the other workers' own. */
+static bool prometheus_reads(const char *path)
+{
+	return strcmp(path, MODULES_FILE) != 0 && strcmp(path, ALERTING_FILE) != 0;
+}
+
+static const struct worker_ops prometheus_ops = {.kind = "prometheus",
+	.start = prometheus_start,
+	.reload = prometheus_reload,
+	.stop = prometheus_stop,
+	.free = prometheus_free,
+	.reads = prometheus_reads};
 
 /* Where the child of ours answers us: below its prefix. */
 static char *child_url(const char *listen, const char *prefix)
@@ -483,7 +438,5 @@ struct worker *prometheus_new(const struct prometheus_spec *spec, struct err *e)
 	p->config_file = xasprintf("%s/current/prometheus.yml", spec->store_dir);
 	snprintf(p->w.problem, sizeof p->w.problem, "not asked yet");
 	p->poll_timer = timer_new(p->loop, on_poll_timer, p);
-	p->restart_timer = timer_new(p->loop, on_restart_timer, p);
-	p->stop_timer = timer_new(p->loop, on_stop_grace, p);
 	return &p->w;
 }

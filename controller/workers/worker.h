@@ -50,6 +50,8 @@ struct worker_ops {
 	/* What the store shows has changed: target files, or another generation, of which a ready worker is told by reload() when its turn comes. NULL for
 	 * one that reads the store itself. */
 	void (*shown)(struct worker *w);
+	/* Whether it reads this file of the store, "rules/" for all rule files: when none of those has changed it need not be told. NULL: it reads all. */
+	bool (*reads)(const char *path);
 	/* Adds what else there is to say of it in a status. NULL: nothing. */
 	void (*describe)(const struct worker *w, json_t *into);
 };
@@ -62,6 +64,7 @@ struct worker {
 	bool died_starting;	   /* the child ended before it had answered once */
 	bool runs_known;	   /* whether `running` is what it runs */
 	struct digest running; /* the generation that it confirmed last */
+	struct digest part;	   /* of what it reads of that; zero: not known */
 	uint64_t reloads, refusals, restarts;
 	bool drifted; /* set with on_change: it runs something that we did not tell it to, or `drift` says what else somebody changed */
 	char drift[200]; /* "": somebody reloaded it */

@@ -433,6 +433,7 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
 	add_header(c, "Host: ", r->to->host);
 	add_header(c, "Authorization: Bearer ", r->bearer);
 	add_header(c, "Authorization: ", r->authorization);
+	add_header(c, "If-None-Match: ", r->if_none_match);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, c->headers);
 	c->next = client->calls;
 	if (c->next)

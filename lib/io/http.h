@@ -60,6 +60,7 @@ struct http_request {
 	const char *accept;		 /* NULL: anything */
 	const char *bearer;		 /* NULL, or a token for the header Authorization */
 	const char *authorization; /* NULL, or all of that header's value, for those who use no scheme */
+	const char *if_none_match; /* NULL, or an entity tag: an answer of status 304 says that nothing has changed */
 	size_t max_bytes;		 /* of the answer; 0: 1 MiB */
 	int64_t timeout_ms;		 /* whole call; 0: 10 s; < 0: none (streams) */
 	const char *want_header; /* copied into the result */

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "model/known_keys.h"
 #include "model/sparse.h"
+#include "model/worker_address.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -166,7 +167,11 @@ void base_items_refuse(struct base_items *items, size_t i, const char *words)
 
 bool base_job_is_reserved(const char *name)
 {
-	return strcmp(name, "watchbill") == 0 || strcmp(name, SELF_JOB) == 0 || text_starts(name, "watchbill-dns");
+	static const char *const reserved[] = {"watchbill", SELF_JOB, "watchbill-blackbox-exporter", "watchbill-alertmanager"};
+	for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+		if (strcmp(name, reserved[i]) == 0)
+			return true;
+	return text_starts(name, "watchbill-dns");
 }
 
 static void add_job(struct base_config *b, const struct base_item *it)
@@ -253,6 +258,29 @@ static void add_section(json_t *config, const struct base_config *base, enum bas
 		json_object_set(config, section_names[s], tree);
 }
 
+/* The Alertmanagers of the base, and those of the setting. */
+static void add_alerting(json_t *config, const struct settings *set, const struct base_config *base)
+{
+	json_t *own = base ? base->sections[BASE_ALERTING] : NULL, *all = json_is_object(own) ? json_copy(own) : json_object();
+	json_t *given = json_object_get(all, "alertmanagers"), *list = json_is_array(given) ? json_copy(given) : json_array();
+	for (size_t i = 0; settings_has(&set->alertmanager) && i < set->alertmanager.n; i++) {
+		AUTO_WORKER_ADDRESS a;
+		worker_address_init(&a, set->alertmanager.at[i], set->alertmanager_listen);
+		json_t *one = json_pack("{s:[{s:[s]}]}", "static_configs", "targets", a.host);
+		if (strcmp(a.scheme, "http") != 0)
+			json_object_set_new(one, "scheme", json_string(a.scheme));
+		if (*a.path)
+			json_object_set_new(one, "path_prefix", json_string(a.path));
+		json_array_append_new(list, one);
+	}
+	if (json_array_size(list))
+		json_object_set(all, "alertmanagers", list);
+	if (json_object_size(all))
+		json_object_set(config, section_names[BASE_ALERTING], all);
+	json_decref(list);
+	json_decref(all);
+}
+
 json_t *config_tree(const struct settings *set, const struct base_config *base, json_t *rule_files, json_t *scrape_configs)
 {
 	char interval[64], evaluation[64];
@@ -261,7 +289,7 @@ json_t *config_tree(const struct settings *set, const struct base_config *base, 
 	json_t *config = json_pack("{s:{s:s, s:s}}", "global", "scrape_interval", interval, "evaluation_interval", evaluation);
 	if (base)
 		json_object_update_missing(json_object_get(config, "global"), base->sections[BASE_GLOBAL]);
-	add_section(config, base, BASE_ALERTING);
+	add_alerting(config, set, base);
 	if (json_array_size(rule_files))
 		json_object_set(config, "rule_files", rule_files);
 	if (json_array_size(scrape_configs))

@@ -37,6 +37,7 @@ void desired_free(struct desired *d)
 	free(d->services);
 	for (size_t i = 0; i < MAX_RECONCILERS; i++) {
 		free(d->whole[i].text);
+		free(d->whole[i].yaml);
 		for (size_t k = 0; k < BUNDLE_SHARDS; k++)
 			folder_unref(d->folders[i][k]);
 	}
@@ -70,6 +71,8 @@ void desired_mark_stale(struct desired *d, const struct digest *pieces, size_t n
 			s->stale |= bsearch(&s->checks[k].digest, pieces, n, sizeof *pieces, digest_compare) != NULL;
 		for (size_t k = 0; k < s->n_pieces; k++)
 			s->stale |= bsearch(&s->pieces[k].digest, pieces, n, sizeof *pieces, digest_compare) != NULL;
+		for (size_t k = 0; k < s->wants.n_probes; k++)
+			s->stale |= bsearch(&s->wants.probes[k].digest, pieces, n, sizeof *pieces, digest_compare) != NULL;
 	}
 }
 
@@ -130,6 +133,49 @@ static void drop_refused_scrapes(const struct build_ctx *c, struct desired_servi
 	}
 }
 
+/* The same for probes, whose modules the exporter's own check refused. */
+static void drop_refused_probes(const struct build_ctx *c, struct desired_service *s)
+{
+	struct wants *w = &s->wants;
+	size_t n = w->n_probes;
+	w->n_probes = 0;
+	for (size_t i = 0; i < n; i++) {
+		const char *refused = c->verdicts ? verdicts_find(c->verdicts, &w->probes[i].digest) : NULL;
+		if (!refused) {
+			w->probes[w->n_probes++] = w->probes[i];
+			continue;
+		}
+		s->leaves_out = true;
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, "probeUrl", w->probes[i].index),
+			"Mend what the words are about, in a probe label or in the file probe-modules; the probe comes back by itself.",
+			"the probe of %.200s is left out: its module is refused: %s", w->probes[i].url, refused);
+	}
+}
+
+static void check_receiver(const struct build_ctx *c, struct desired_service *s, const char *receiver, const char *index)
+{
+	if (receiver && c->alerting && c->alerting->text && !alerting_has_receiver(c->alerting, receiver))
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, "alertReceiver", index), "Define it in the file alert-receivers, or correct the name.",
+			"no receiver is called \"%.100s\"; the alert goes where alerts go by default", receiver);
+}
+
+static void check_receivers(const struct build_ctx *c, struct desired_service *s)
+{
+	check_receiver(c, s, s->wants.receiver, "");
+	for (size_t i = 0; i < s->wants.n_alerts; i++) {
+		const struct want_alert *w = &s->wants.alerts[i];
+		if (w->receiver && w->receiver != s->wants.receiver)
+			check_receiver(c, s, w->receiver, w->index);
+	}
+}
+
+static void check_prober(const struct build_ctx *c, struct desired_service *s)
+{
+	if (s->wants.n_probes && !settings_has(&c->set->blackbox))
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, "probeUrl", s->wants.probes[0].index),
+			"Start Watchbill with the setting blackbox: child, or the URL of a blackbox_exporter.", "nobody probes: there is no blackbox_exporter");
+}
+
 /* A proxy's labels, say: whoever is told of the service knows what they mean. */
 static bool asks_others(const struct settings *set, const struct obs_service *obs)
 {
@@ -172,10 +218,10 @@ static struct desired_service *service_new(
 	s->obs = obs_service_ref(obs);
 	s->shard = bundle_shard(obs->key);
 	s->birth = d->serial;
-	labels_parse(&s->arena, obs, c->set, c->shortcuts, &s->wants, &s->diags);
+	labels_parse(&s->arena, obs, c->set, &c->library, &s->wants, &s->diags);
 	if (obs->mended)
 		diags_add(&s->diags, DIAG_WARNING, obs->key, "", arena_printf(&s->arena, "Write the service's %ss in UTF-8.", obs_service_label_word(obs)), "bytes that are not valid UTF-8, and NULs, are read as question marks");
-	if (!s->wants.n_scrapes && !s->wants.n_alerts && !s->diags.v.n && !asks_others(c->set, obs))
+	if (!s->wants.n_scrapes && !s->wants.n_alerts && !s->wants.n_probes && !s->diags.v.n && !asks_others(c->set, obs))
 		diags_add(&s->diags, DIAG_WARNING, obs->key, "", arena_printf(&s->arena, "Add " LABEL_PREFIX "scrapePort or alert %ss.", obs_service_label_word(obs)),
 			"the service is opted in but asks for nothing");
 	if (obs->n_bad_targets)
@@ -183,6 +229,9 @@ static struct desired_service *service_new(
 			"%zu entries of nodeInfo are no targets and are left out", obs->n_bad_targets);
 	s->n_parse_diags = s->diags.v.n;
 	drop_refused_scrapes(c, s);
+	drop_refused_probes(c, s);
+	check_receivers(c, s);
+	check_prober(c, s);
 	size_t n_scrapes = s->wants.n_scrapes;
 	s->choices = ARENA_ARRAY(&s->arena, struct scrape_choice, n_scrapes);
 	for (size_t i = 0; i < n_scrapes; i++)
@@ -352,6 +401,10 @@ static struct digest context_digest(const struct build_ctx *c, enum scrape_layou
 	digest_add(&h, &layout, sizeof layout);
 	for (size_t i = 0; i < c->networks->n; i++)
 		digest_add_str(&h, c->networks->at[i]);
+	if (c->library.modules)
+		digest_add(&h, c->library.modules->digest.bytes, sizeof c->library.modules->digest.bytes);
+	if (c->alerting)
+		digest_add(&h, c->alerting->digest.bytes, sizeof c->alerting->digest.bytes);
 	return digest_final(&h);
 }
 
@@ -382,6 +435,7 @@ static void add_counts(struct desired *d, struct desired_service *s)
 {
 	d->services[d->n++] = s;
 	d->n_leaving_out += s->leaves_out;
+	d->n_probes += s->wants.n_probes;
 	d->asked_alerts += s->asked_alerts;
 	d->asked_targets += s->asked_targets;
 	d->n_denied += s->denied.alerts || s->denied.scrapes;
@@ -488,6 +542,7 @@ static void carry_over_files(struct desired *d, const struct desired *previous)
 		const struct rendered *whole = &previous->whole[i];
 		if (whole->text)
 			d->whole[i] = (struct rendered){.text = xstrndup(whole->text, whole->len), .len = whole->len, .digest = whole->digest};
+		d->whole[i].yaml = whole->yaml ? xstrdup(whole->yaml) : NULL;
 		for (size_t k = 0; k < BUNDLE_SHARDS; k++)
 			d->folders[i][k] = previous->folders[i][k] ? folder_ref(previous->folders[i][k]) : NULL;
 	}
@@ -515,8 +570,9 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 	if (d->layout == LAYOUT_AUTO)
 		d->layout = max > AUTO_JOBS_MAX ? LAYOUT_POOLED : LAYOUT_JOBS;
 	d->context = context_digest(c, d->layout);
-	if (c->shortcuts)
-		d->shortcuts = c->shortcuts->digest;
+	d->alerting = c->alerting;
+	if (c->library.shortcuts)
+		d->shortcuts = c->library.shortcuts->digest;
 	d->services = xcalloc(max, sizeof *d->services);
 	if (previous)
 		carry_over_files(d, previous);
@@ -548,8 +604,12 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 	if (renamed)
 		settle_collisions(c, d);
 	settle_shares(c, d);
-	if (c->shortcuts)
-		diags_append(&d->diags, &c->shortcuts->diags);
+	if (c->library.shortcuts)
+		diags_append(&d->diags, &c->library.shortcuts->diags);
+	if (c->library.modules)
+		diags_append(&d->diags, &c->library.modules->diags);
+	if (c->alerting)
+		diags_append(&d->diags, &c->alerting->diags);
 	for (size_t p = 0; p < n_parts; p++)
 		if (parts[p])
 			diags_append(&d->diags, &parts[p]->diags);

@@ -107,6 +107,21 @@ void bundle_seal(struct bundle *b)
 	b->digest = digest_final(&c);
 }
 
+struct digest bundle_part_digest(const struct bundle *b, bool (*reads)(const char *path))
+{
+	struct digest_ctx c;
+	const struct folder *top = b->folders[BUNDLE_TOP];
+	bool rules = reads("rules/");
+	digest_init(&c);
+	for (size_t i = 0; i < top->n; i++)
+		if (top->files[i].class == FILE_CONFIG && reads(top->files[i].path))
+			digest_add_file(&c, top->files[i].path, &top->files[i].digest);
+	for (unsigned k = 0; rules && k < BUNDLE_SHARDS; k++)
+		if (b->folders[k])
+			digest_add_folder(&c, k, &b->folders[k]->digest);
+	return digest_final(&c);
+}
+
 static int file_pointer_cmp(const void *a, const void *b)
 {
 	return file_cmp(*(const struct bundle_file *const *)a, *(const struct bundle_file *const *)b);

@@ -101,6 +101,9 @@ const struct bundle_file **bundle_files(const struct bundle *b, struct arena *a,
 /* The whole content, appended. */
 void bundle_file_read(const struct bundle_file *f, struct buf *out);
 
+/* Digest of those FILE_CONFIG files that somebody reads: `reads` is asked of each path in BUNDLE_TOP, and of "rules/" for all other folders. */
+struct digest bundle_part_digest(const struct bundle *b, bool (*reads)(const char *path));
+
 /* Shard of a key, 0 to BUNDLE_SHARDS - 1. Depends on the key alone. */
 unsigned bundle_shard(const char *key);
 /* Shard of the rule file "rules/3f/NAME"; -1 when the path is no rule file's. */

@@ -6,13 +6,14 @@
 #ifndef WB_MODEL_DESIRED_H
 #define WB_MODEL_DESIRED_H
 
+#include "model/alerting.h"
 #include "model/base_config.h"
 #include "model/bundle.h"
 #include "model/labels.h"
 #include "model/observed.h"
 #include "model/verdicts.h"
 
-enum { MAX_RECONCILERS = 2, AUTO_JOBS_MAX = 100 };
+enum { MAX_RECONCILERS = 4, AUTO_JOBS_MAX = 100 };
 
 enum scrape_form {
 	FORM_ADDRESSES, /* task addresses on a network that Prometheus shares */
@@ -21,6 +22,9 @@ enum scrape_form {
 };
 
 #define OWN_RULES "watchbill.yml" /* rules about Watchbill's own metrics */
+#define SITE_RULES "sites.yml"	  /* rules about probes */
+#define MODULES_FILE "blackbox.yml"
+#define PROBE_JOB "blackbox"		  /* the label `job` of what probes tell */
 
 /* How one scrape is done, decided from labels, networks and layout. */
 struct scrape_choice {
@@ -39,6 +43,12 @@ struct rule_check {
 	const struct want_alert *alert;
 	bool needs_promtool; /* has templates, which format_query does not read */
 	bool left_out;		 /* a checker refused it */
+};
+
+/* One module of blackbox_exporter that a checker should see before it is stored. */
+struct module_check {
+	struct digest digest;
+	const char *name, *json; /* borrowed from a service's probe */
 };
 
 /* One scrape that a worker could refuse. */
@@ -98,7 +108,8 @@ struct build_ctx {
 	const struct settings *set;
 	const struct string_list *networks; /* that Prometheus shares, the preferred one first */
 	const struct verdicts *verdicts;
-	const struct shortcuts *shortcuts; /* NULL: there are none */
+	struct label_library library;
+	const struct alerting *alerting; /* NULL: there is no Alertmanager */
 	struct base_config *base; /* NULL: none */
 	const struct reconciler *const *reconcilers;
 	size_t n_reconcilers;
@@ -113,8 +124,12 @@ struct desired {
 	const struct settings *set;		  /* borrowed */
 	struct base_config *base;		  /* a reference; NULL: none */
 	bool *base_job_hidden;			  /* for each of the base's jobs: a service has one of that name */
+	const struct alerting *alerting;  /* borrowed; NULL: none */
 	struct desired_service **services; /* sorted by key */
 	size_t n;
+	struct module_check *modules; /* those that probes use, each once, sorted by name */
+	size_t n_modules;
+	size_t n_probes;
 	size_t n_built; /* how many were not carried over */
 	size_t asked_alerts, asked_targets, n_denied;
 	size_t n_leaving_out; /* how many have a rule or a scrape left out */

@@ -29,6 +29,19 @@ const struct label_def label_defs[] = {
 	{"alertAnnotations", LABEL_PAIRS, true, "Annotations of the alert, `summary=Memory is low`."},
 	{"alertPersistent", LABEL_BOOL, true,
 		"`true` keeps the alert when the service is removed through the HTTP API. An orchestrator's service that is gone takes its alerts along."},
+	{"alertReceiver", LABEL_TEXT, true, "Receiver of Alertmanager that is told, one of those in `alertmanager-config` or `alert-receivers`: a label `receiver` of the alert. Without an index it holds for all alerts, those about its probes too."},
+	{"probeUrl", LABEL_URL, true, "What blackbox_exporter probes: `https://HOST/PATH`, `tcp://HOST:PORT`, `tls://HOST:PORT`, `icmp://HOST`, `dns://SERVER/NAME?type=A`, `ssh://HOST`, `grpc://HOST:PORT`; or what `probeModule` takes. The labels below without an index hold for all probes of the service."},
+	{"probeModule", LABEL_TEXT, true, "`http_2xx`, `http_post_2xx`, `tcp_connect`, `tls`, `icmp`, `dns`, `ssh_banner`, `grpc`, or a module of the file `probe-modules`. Without it the URL's scheme says which."},
+	{"probeInterval", LABEL_DURATION, true, "How often it is probed."},
+	{"probeTimeout", LABEL_DURATION, true, "How long that may take."},
+	{"probeMethod", LABEL_TEXT, true, "Method of the HTTP request."},
+	{"probeStatus", LABEL_STATUSES, true, "Status codes that are right; `2xx` without it."},
+	{"probeBodyContains", LABEL_TEXT, true, "Text that the answer has to hold; no pattern."},
+	{"probeBodyNotContains", LABEL_TEXT, true, "Text that the answer must not hold."},
+	{"probeHeader", LABEL_HEADERS, true, "Headers of the HTTP request."},
+	{"probeFollowRedirects", LABEL_BOOL, true, "`false` takes a redirect for the answer."},
+	{"probeTlsSkipVerify", LABEL_BOOL, true, "`true` does not check the certificate."},
+	{"probeIp", LABEL_IP, true, "Protocol of the address that is probed; without it 6 where the host has one."},
 };
 const size_t n_label_defs = sizeof label_defs / sizeof label_defs[0];
 
@@ -50,7 +63,7 @@ struct parse {
 	struct arena *scratch; /* what does not */
 	const struct obs_service *s;
 	const struct settings *set;
-	const struct shortcuts *lib;
+	const struct label_library *lib;
 	struct diags *d;
 	struct label_set *sets;
 	size_t n_sets;
@@ -350,6 +363,28 @@ static bool is_too_long(struct parse *p, const struct want_alert *w)
 	return true;
 }
 
+/* The label's own, or that without an index, which holds for all. NULL without either. */
+static const char *get_or_common(const struct parse *p, const struct label_set *set, const char *name)
+{
+	const char *own = get(set, name), *common = p->n_sets && !*p->sets[0].index ? get(&p->sets[0], name) : NULL;
+	const char *value = own ? own : common;
+	return value && *value ? value : NULL;
+}
+
+/* Alertmanager's routes look for it. */
+static void add_receiver_label(struct parse *p, struct want_alert *w)
+{
+	struct pairs *l = &w->labels;
+	struct pair *more = ARENA_ARRAY(p->a, struct pair, l->n + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->at[i].key, "receiver") != 0)
+			more[n++] = l->at[i];
+	more[n++] = (struct pair){"receiver", w->receiver};
+	qsort(more, n, sizeof *more, pair_cmp);
+	*l = (struct pairs){more, n};
+}
+
 static void read_alert(struct parse *p, const struct label_set *set, struct wants *out)
 {
 	const char *name = get(set, "alertName"), *expr = get(set, "alertIf"), *persistent = get(set, "alertPersistent");
@@ -373,10 +408,13 @@ static void read_alert(struct parse *p, const struct label_set *set, struct want
 	}
 	w.labels = read_pairs(p, set, "alertLabels", true);
 	w.annotations = read_pairs(p, set, "alertAnnotations", false);
+	w.receiver = get_or_common(p, set, "alertReceiver");
+	if (w.receiver)
+		add_receiver_label(p, &w);
 	w.base_name = alert_base_name(p, name);
 	if (shortcuts_is_shortcut(expr)) {
 		out->uses_shortcuts = true;
-		if (!shortcuts_expand(p->lib, p->a, p->s, &w, p->d))
+		if (!shortcuts_expand(p->lib->shortcuts, p->a, p->s, &w, p->d))
 			return;
 	}
 	if (is_too_long(p, &w))
@@ -385,6 +423,49 @@ static void read_alert(struct parse *p, const struct label_set *set, struct want
 		p->alerts_left_out++;
 	else
 		out->alerts[out->n_alerts++] = w;
+}
+
+/* -- probes -- */
+
+struct probe_place {
+	struct parse *p;
+	const struct label_set *set;
+};
+
+static void on_bad_probe(void *ctx, enum probe_label label, bool fatal, const char *remedy, const char *what)
+{
+	const struct probe_place *at = ctx;
+	struct parse *p = at->p;
+	bool own = get(at->set, probe_label_names[label]) != NULL;
+	const char *value = get_or_common(p, at->set, probe_label_names[label]), *key = key_of(p->a, own ? at->set : &p->sets[0], probe_label_names[label]);
+	diags_add(p->d, fatal ? DIAG_ERROR : DIAG_WARNING, p->s->key, key, remedy, label == PROBE_HEADER ? "the value %s%s%s" : "\"%.120s\" %s%s",
+		label == PROBE_HEADER ? "" : value ? value : "", what, fatal ? "; this probe is left out" : "");
+}
+
+static bool has_probe_setting(const struct label_set *set)
+{
+	for (size_t i = 1; i < N_PROBE_LABELS; i++)
+		if (get(set, probe_label_names[i]))
+			return true;
+	return false;
+}
+
+static void read_probe(struct parse *p, const struct label_set *set, struct wants *out)
+{
+	struct probe_place place = {p, set};
+	struct probe_reading r = {.a = p->a, .set = p->set, .modules = p->lib->modules, .bad = on_bad_probe, .ctx = &place};
+	const char *url = get(set, "probeUrl");
+	if (!url || !*url) {
+		if (has_probe_setting(set) && (url || *set->index))
+			diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, "probeUrl", set->index), arena_printf(p->a, "Add %s.", label_name(p->a, "probeUrl", set->index)),
+				"a probe needs a probeUrl; this one is left out");
+		return;
+	}
+	r.text[PROBE_URL] = url;
+	for (size_t i = 1; i < N_PROBE_LABELS; i++)
+		r.text[i] = get_or_common(p, set, probe_label_names[i]);
+	if (r.modules && probe_read(&r, set->index, &out->probes[out->n_probes]))
+		out->n_probes++;
 }
 
 static void report_too_many(struct parse *p)
@@ -478,7 +559,7 @@ static void sort_in_all(struct parse *p)
 			n_left_out, obs_service_label_word(p->s));
 }
 
-void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, const struct shortcuts *lib, struct wants *out, struct diags *d)
+void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, const struct label_library *lib, struct wants *out, struct diags *d)
 {
 	AUTO_ARENA scratch = ARENA_INIT;
 	struct parse p = {.a = a, .scratch = &scratch, .s = s, .set = set, .lib = lib, .d = d};
@@ -492,16 +573,20 @@ void labels_parse(struct arena *a, const struct obs_service *s, const struct set
 	if (!p.n_sets)
 		return;
 	qsort(p.sets, p.n_sets, sizeof *p.sets, set_cmp);
-	size_t n_scrapes = 0, n_alerts = 0;
+	size_t n_scrapes = 0, n_alerts = 0, n_probes = 0;
 	for (size_t i = 0; i < p.n_sets; i++) {
 		n_scrapes += get(&p.sets[i], "scrapePort") != NULL;
 		n_alerts += get(&p.sets[i], "alertName") != NULL;
+		n_probes += get(&p.sets[i], "probeUrl") != NULL;
 	}
 	out->scrapes = ARENA_ARRAY(a, struct want_scrape, n_scrapes);
 	out->alerts = ARENA_ARRAY(a, struct want_alert, n_alerts);
+	out->probes = ARENA_ARRAY(a, struct want_probe, n_probes);
+	out->receiver = *p.sets[0].index ? NULL : get_or_common(&p, &p.sets[0], "alertReceiver");
 	for (size_t i = 0; i < p.n_sets; i++) {
 		read_scrape(&p, &p.sets[i], out);
 		read_alert(&p, &p.sets[i], out);
+		read_probe(&p, &p.sets[i], out);
 	}
 	report_too_many(&p);
 }
@@ -518,6 +603,10 @@ char *labels_docs(void)
 		[LABEL_PAIRS] = "`name=value,name=value`",
 		[LABEL_EXPRESSION] = "PromQL or `@shortcut`",
 		[LABEL_SCRAPE_TYPE] = "`static_configs`",
+		[LABEL_URL] = "URL",
+		[LABEL_STATUSES] = "`200,204`, `2xx`, `200-299`",
+		[LABEL_HEADERS] = "`Name: value`; several with ` \\| ` between",
+		[LABEL_IP] = "`4` or `6`",
 	};
 	AUTO_BUF b = BUF_INIT(1 << 20);
 	buf_add_str(&b, "# Labels\n\n"

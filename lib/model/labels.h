@@ -6,6 +6,7 @@
 #define WB_MODEL_LABELS_H
 
 #include "model/observed.h"
+#include "model/probe.h"
 #include "model/settings.h"
 
 #define LABEL_PREFIX "com.df."
@@ -20,6 +21,10 @@ enum label_type {
 	LABEL_EXPRESSION,
 	LABEL_SCRAPE_TYPE,
 	LABEL_SCHEME,
+	LABEL_URL,
+	LABEL_STATUSES,
+	LABEL_HEADERS,
+	LABEL_IP,
 };
 
 struct label_def {
@@ -62,6 +67,7 @@ struct want_alert {
 	const char *hold; /* alertFor, NULL without */
 	struct pairs labels, annotations;
 	bool persistent;
+	const char *receiver; /* alertReceiver, NULL without; it is among the labels too */
 	const char *base_name; /* the rule's name before collisions are looked at */
 };
 
@@ -72,12 +78,21 @@ struct wants {
 	size_t n_scrapes;
 	struct want_alert *alerts;
 	size_t n_alerts;
+	struct want_probe *probes;
+	size_t n_probes;
+	const char *receiver; /* alertReceiver without index, which its probes' alerts go to; NULL without */
 	bool uses_shortcuts; /* so that another library may give other wants */
 };
 
-/* Reads all labels of one service; alerts come out with their shortcuts expanded (`lib` NULL: there are none). The result lives in `a` and borrows
+/* What labels may refer to; each may be NULL: there is none of it. */
+struct label_library {
+	const struct shortcuts *shortcuts;
+	const struct modules *modules;
+};
+
+/* Reads all labels of one service; alerts come out with their shortcuts expanded, probes with their modules. The result lives in `a` and borrows
  * from `s`; mistakes are appended to `d`. Never fails. */
-void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, const struct shortcuts *lib, struct wants *out, struct diags *d);
+void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, const struct label_library *lib, struct wants *out, struct diags *d);
 
 /* Whether a port may be called so: a DNS label, as the ports of a Service are, that is no number. */
 bool labels_is_port_name(const char *s);

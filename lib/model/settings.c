@@ -65,9 +65,10 @@ const struct setting_def setting_defs[] = {
 		"Talk TLS to `tcp://` Engines and check their certificate. `DOCKER_TLS_VERIFY` is on when it is not empty, as in Docker's own client."},
 	{"docker-cert-path", SETTING_STRING, AT(docker_cert_path), "", NULL, "DOCKER_CERT_PATH", "DIR",
 		"Directory with `ca.pem`, `cert.pem` and `key.pem` for such Engines."},
-	{"sources", SETTING_LIST, AT(sources), "auto", NULL, NULL, "auto|swarm,kubernetes,push",
+	{"sources", SETTING_LIST, AT(sources), "auto", NULL, NULL, "auto|swarm,kubernetes,file,push",
 		"Who is asked what there is: `swarm` (the Engines of docker-host), `kubernetes` (the API server of kubeconfig, or of the pod that Watchbill runs in), "
-		"`push` (whoever sends notifications, and listener-address; always there). `auto`: `swarm`, but not where docker-host is left as it is and that socket is not there."},
+		"`file` (the lists of `sites`), `push` (whoever sends notifications, and listener-address; always there). `auto`: `file` alone where sites are given; else `swarm`, but not where docker-host is "
+		"left as it is and that socket is not there."},
 	{"kubeconfig", SETTING_STRING, AT(kubeconfig), "", NULL, NULL, "FILE",
 		"For the source and the store `kubernetes`: file that says where the API server is and who we are to it. Empty: as a pod knows it (service account)."},
 	{"kube-context", SETTING_STRING, AT(kube_context), "", NULL, NULL, "NAME", "Context of `kubeconfig` to use instead of its current one."},
@@ -92,6 +93,46 @@ const struct setting_def setting_defs[] = {
 		"Swarm listeners that are asked for their services at the start and slowly ever after: a host (port 8080), `host:port` or a URL."},
 	{"get-nodes-url", SETTING_STRING, AT(get_nodes_url), "", NULL, "DF_GET_NODES_URL", "URL", "Where a swarm listener tells its nodes."},
 	{"listener-interval", SETTING_DURATION, AT(listener_interval_ms), "30s", NULL, NULL, "DURATION", "How often listeners are asked."},
+	{"sites", SETTING_LIST, AT(sites), "", NULL, NULL, "FILE|DIR|URL,...",
+		"Lists of sites to probe, in the form of Prometheus' file_sd: files, directories of such files (`*.yml`, `*.yaml`, `*.json`), and URLs that answer HTTP SD's JSON (docs/websites.md)."},
+	{"sites-command", SETTING_LIST, AT(sites_command), "", NULL, NULL, "PROGRAM,ARG,...", "A program that prints such a list as JSON, from a database say; run without a shell."},
+	{"sites-interval", SETTING_DURATION, AT(sites_interval_ms), "30s", NULL, NULL, "DURATION",
+		"How often URLs of `sites` are asked and `sites-command` is run, which may take as long. Files are read when they change."},
+	{"blackbox", SETTING_LIST, AT(blackbox), "auto", NULL, NULL, "child|none|URL,...",
+		"`child` starts and supervises a blackbox_exporter; otherwise the URLs of running ones that read `blackbox.yml` of the store's directory: each probes everything. `auto`: "
+		"`child` where sites are given, else `none`."},
+	{"blackbox-listen", SETTING_STRING, AT(blackbox_listen), "127.0.0.1:9115", NULL, NULL, "ADDR:PORT", "Address of the supervised blackbox_exporter."},
+	{"blackbox-binary", SETTING_STRING, AT(blackbox_binary), "prometheus-blackbox-exporter", NULL, NULL, "FILE", "Its program, which also checks modules."},
+	{"probe-modules", SETTING_STRING, AT(probe_modules), "", NULL, NULL, "FILE", "File with modules of your own, as in `blackbox.yml`, for `com.df.probeModule`. Watched."},
+	{"probe-interval", SETTING_DURATION, AT(probe_interval_ms), "15s", NULL, NULL, "DURATION", "How often sites are probed that do not say."},
+	{"probe-timeout", SETTING_DURATION, AT(probe_timeout_ms), "10s", NULL, NULL, "DURATION", "How long a probe may take that does not say; at most the interval."},
+	{"site-alerts", SETTING_LIST, AT(site_alerts), "down,slow,certificate,flapping,status,connection,exporter", NULL, NULL, "NAME,...",
+		"Which alerts about sites there are (docs/websites.md); `none`: none of them."},
+	{"site-down-for", SETTING_DURATION, AT(site_down_for_ms), "1m", NULL, NULL, "DURATION",
+		"How long probes of a site have to fail before `SiteDown` and `SiteWrongStatus` fire; the same for `ConnectionDown` and `BlackboxExporterDown`."},
+	{"site-slow-after", SETTING_DURATION, AT(site_slow_after_ms), "3s", NULL, NULL, "DURATION", "A probe that takes longer is slow."},
+	{"site-slow-for", SETTING_DURATION, AT(site_slow_for_ms), "5m", NULL, NULL, "DURATION", "How long probes have to be slow before `SiteSlow` fires."},
+	{"site-certificate-warning", SETTING_DURATION, AT(site_certificate_warning_ms), "21d", NULL, NULL, "DURATION", "So long before a certificate expires `SiteCertificateExpires` fires."},
+	{"site-certificate-critical", SETTING_DURATION, AT(site_certificate_critical_ms), "7d", NULL, NULL, "DURATION", "So long before, its severity is `critical`."},
+	{"site-flapping-changes", SETTING_COUNT, AT(site_flapping_changes), "6", NULL, NULL, "COUNT", "`SiteFlapping` fires when a site went up or down at least so often ..."},
+	{"site-flapping-window", SETTING_DURATION, AT(site_flapping_window_ms), "15m", NULL, NULL, "DURATION", "... in so long."},
+	{"connection-sites", SETTING_COUNT, AT(connection_sites), "3", NULL, NULL, "COUNT",
+		"When all sites fail, and there are at least so many, `ConnectionDown` fires instead of `SiteDown` for each."},
+	{"alertmanager", SETTING_LIST, AT(alertmanager), "auto", NULL, NULL, "child|none|URL,...",
+		"`child` starts and supervises an Alertmanager; otherwise the URLs of running ones that read `alertmanager.yml` of the store's directory. Prometheus is told of them. `auto`: "
+		"`child` where sites are given, else `none`."},
+	{"alertmanager-listen", SETTING_STRING, AT(alertmanager_listen), "127.0.0.1:9093", NULL, NULL, "ADDR:PORT", "Address of the supervised Alertmanager."},
+	{"alertmanager-binary", SETTING_STRING, AT(alertmanager_binary), "prometheus-alertmanager", NULL, NULL, "FILE", "Its program."},
+	{"amtool", SETTING_STRING, AT(amtool), "amtool", NULL, NULL, "FILE", "Program that checks Alertmanager's configuration."},
+	{"alertmanager-config", SETTING_STRING, AT(alertmanager_config), "", NULL, NULL, "FILE",
+		"An `alertmanager.yml` of your own, whose routes and receivers come first; what Watchbill adds stands behind them. Watched."},
+	{"alert-receivers", SETTING_STRING, AT(alert_receivers), "", NULL, NULL, "FILE",
+		"File with a list of receivers, as in `alertmanager.yml`, for `com.df.alertReceiver`; secrets by file only (`api_url_file`, ...). Watched."},
+	{"alertmanager-cluster-listen", SETTING_STRING, AT(alertmanager_cluster_listen), "", NULL, NULL, "ADDR:PORT", "Where the supervised Alertmanager talks to its peers. Empty: it has none."},
+	{"alertmanager-peers", SETTING_LIST, AT(alertmanager_peers), "", NULL, NULL, "HOST:PORT,...", "Peers of the supervised Alertmanager, each `alertmanager-cluster-listen` of another one."},
+	{"alert-group-wait", SETTING_DURATION, AT(alert_group_wait_ms), "10s", NULL, NULL, "DURATION", "How long Alertmanager gathers alerts of a group before it tells of them first."},
+	{"alert-group-interval", SETTING_DURATION, AT(alert_group_interval_ms), "1m", NULL, NULL, "DURATION", "How long it waits before it tells of changes in the group."},
+	{"alert-repeat-interval", SETTING_DURATION, AT(alert_repeat_interval_ms), "4h", NULL, NULL, "DURATION", "How often it tells again of what still fires."},
 	{"notify-label", SETTING_STRING, AT(notify_label), "com.df.notify", NULL, "DF_NOTIFY_LABEL", "LABEL",
 		"The label that opts a service in when its value is `true`. What follows a `=` is not needed and left out."},
 	{"shortcuts-dir", SETTING_STRING, AT(shortcuts_dir), "/run/secrets", NULL, NULL, "DIR",
@@ -501,8 +542,29 @@ static void bound_by(int64_t *ms, int64_t polling_ms)
 		*ms = polling_ms;
 }
 
+bool settings_has(const struct string_list *workers)
+{
+	return workers->n && strcmp(workers->at[0], "none") != 0 && strcmp(workers->at[0], "auto") != 0;
+}
+
+static bool lists_sites(const struct settings *s)
+{
+	bool wanted = s->sites.n || s->sites_command.n;
+	for (size_t i = 0; i < s->sources.n; i++)
+		wanted |= strcmp(s->sources.at[i], "file") == 0;
+	return wanted;
+}
+
+static void decide_worker(struct string_list *l, bool wanted)
+{
+	if (l->n == 1 && strcmp(l->at[0], "auto") == 0)
+		list_from_text(l, wanted ? "child" : "none");
+}
+
 void settings_finish(struct settings *s)
 {
+	decide_worker(&s->blackbox, lists_sites(s));
+	decide_worker(&s->alertmanager, lists_sites(s));
 	s->notify_label[strcspn(s->notify_label, "=")] = '\0';
 	bound_by(&s->resync_interval_ms, s->service_polling_interval_ms);
 	bound_by(&s->resync_interval_ms, s->node_polling_interval_ms);

@@ -49,6 +49,21 @@ struct settings {
 	char *get_nodes_url;
 	int64_t listener_interval_ms;
 	struct string_list sources;
+	struct string_list sites, sites_command;
+	int64_t sites_interval_ms;
+	struct string_list blackbox; /* once finished {"child"}, URLs, or none */
+	char *blackbox_listen, *blackbox_binary;
+	char *probe_modules;
+	int64_t probe_interval_ms, probe_timeout_ms;
+	struct string_list site_alerts;
+	int64_t site_down_for_ms, site_slow_after_ms, site_slow_for_ms, site_certificate_warning_ms, site_certificate_critical_ms;
+	int64_t site_flapping_changes, site_flapping_window_ms, connection_sites;
+	struct string_list alertmanager; /* once finished {"child"}, URLs, or none */
+	char *alertmanager_listen, *alertmanager_binary, *amtool;
+	char *alertmanager_config, *alert_receivers;
+	char *alertmanager_cluster_listen;
+	struct string_list alertmanager_peers;
+	int64_t alert_group_wait_ms, alert_group_interval_ms, alert_repeat_interval_ms;
 	char *notify_label;
 	char *shortcuts_dir;
 	char *configs_dir;
@@ -145,6 +160,8 @@ void settings_finish(struct settings *s);
 /* The page docs/settings.md. The caller frees. */
 char *settings_docs(void);
 
+/* Whether the setting `blackbox`, `alertmanager` or `prometheus` names any; not before settings_finish. */
+bool settings_has(const struct string_list *workers);
 /* Where a process beside it reaches what listens at ADDR:PORT: on the loopback address when that is every address. The caller frees. */
 char *settings_local_address(const char *listen);
 /* HOST:PORT where Prometheus reaches our /metrics, by `self-target` or `listen`. The caller frees. */

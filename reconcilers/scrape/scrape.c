@@ -12,6 +12,8 @@
 #include "base/yaml.h"
 #include "model/choice.h"
 #include "reconcilers/registry.h"
+#include "reconcilers/scrape/own_jobs.h"
+#include "reconcilers/target_groups.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,25 +24,16 @@ enum { CONFIG_MAX_BYTES = 256 * 1024 * 1024, DEFAULT_TIMEOUT_MS = 10000 };
 
 /* -- labels of targets -- */
 
-/* Sets a label that a setting asks for; its name gets '_' for what Prometheus does not allow. */
-static void add_named_label(json_t *labels, const char *name, const char *value)
-{
-	char *label = text_label_name(name);
-	if (value && *value && text_is_label_name(label) && text_is_utf8(value, strlen(value)))
-		json_object_set_new(labels, label, json_string(value));
-	free(label);
-}
-
 static void add_extra_labels(const struct settings *set, const struct obs_service *s, json_t *labels)
 {
 	for (size_t i = 0; i < set->target_labels.n; i++)
-		add_named_label(labels, set->target_labels.at[i], obs_service_param(s, set->target_labels.at[i]));
+		target_groups_set_label(labels, set->target_labels.at[i], obs_service_param(s, set->target_labels.at[i]));
 }
 
 static void add_node_labels(const struct settings *set, const struct obs_node *n, json_t *labels)
 {
 	for (size_t i = 0; i < set->node_labels.n; i++)
-		add_named_label(labels, set->node_labels.at[i], obs_node_param(n, set->node_labels.at[i]));
+		target_groups_set_label(labels, set->node_labels.at[i], obs_node_param(n, set->node_labels.at[i]));
 }
 
 /* A pod's own labels never take the place of what says where the target belongs. */
@@ -55,7 +48,7 @@ static void add_pod_labels(const struct settings *set, const struct obs_task *t,
 		for (size_t k = 0; k < sizeof taken / sizeof *taken; k++)
 			free_name &= strcmp(name, taken[k]) != 0;
 		if (free_name)
-			add_named_label(labels, name, obs_labels_find(t->pod->labels, t->pod->n_labels, set->pod_labels.at[i]));
+			target_groups_set_label(labels, name, obs_labels_find(t->pod->labels, t->pod->n_labels, set->pod_labels.at[i]));
 		free(name);
 	}
 }
@@ -258,28 +251,6 @@ static void render_jobs(const struct desired *d, const struct desired_service *s
 
 /* -- pool -- */
 
-static int add_bytes(const char *bytes, size_t n, void *text)
-{
-	buf_add(text, bytes, n);
-	return 0;
-}
-
-/* "{...},\n{...}": the service's part of a target file. */
-static void render_groups(const json_t *groups, struct rendered *r)
-{
-	struct buf text = BUF_INIT(CONFIG_MAX_BYTES);
-	size_t i;
-	json_t *g;
-	json_array_foreach((json_t *)groups, i, g) {
-		buf_add_str(&text, i ? ",\n" : "");
-		json_dump_callback(g, add_bytes, &text, JSON_COMPACT);
-	}
-	r->len = text.len;
-	r->text = text.len ? buf_take(&text) : NULL;
-	r->digest = digest_of(r->text ? r->text : "", r->len);
-	buf_deinit(&text);
-}
-
 /* Name of the shared job for look-ups with the same path and times; those of most services are the same. */
 static json_t *shared_dns_job(const struct settings *set, const struct want_scrape *w)
 {
@@ -364,7 +335,7 @@ static void scrape_render(const struct build_ctx *c, const struct desired *d, st
 	for (size_t i = 0; i < s->wants.n_scrapes; i++)
 		if (s->choices[i].form != FORM_DNS)
 			add_groups(d->set, s, i, NULL, true, groups);
-	render_groups(groups, r);
+	target_groups_render(groups, r);
 	json_decref(groups);
 	r->tree = render_dns_entries(d->set, s);
 	note_tree(r);
@@ -467,36 +438,6 @@ static void emit_service_jobs(const struct desired *d, size_t slot, struct buf *
 	json_decref(by_name);
 }
 
-/* As we would be asked ourselves; the certificate of the process beside it is not doubted. */
-static void set_access(const struct settings *set, json_t *job)
-{
-	const char *tokens = *set->read_token_file ? set->read_token_file : set->token_file;
-	if (*set->tls_cert_file) {
-		json_object_set_new(job, "scheme", json_string("https"));
-		json_object_set_new(job, "tls_config", json_pack("{s:b}", "insecure_skip_verify", true));
-	}
-	if (set->read_access == READ_ACCESS_TOKEN)
-		json_object_set_new(job, "authorization", json_pack("{s:s}", "credentials_file", tokens));
-}
-
-static void append_self_job(const struct desired *d, json_t *configs)
-{
-	if (!d->set->expected_targets)
-		return;
-	char *name = xstrdup(SELF_JOB), *target = settings_self_target(d->set);
-	while (d->layout != LAYOUT_POOLED && desired_find(d, name)) {
-		char *longer = xasprintf("%s~", name);
-		free(name);
-		name = longer;
-	}
-	/* Its own labels count: `job` is the one that a metric is about. */
-	json_t *job = json_pack("{s:s, s:b, s:[{s:[s]}]}", "job_name", name, "honor_labels", true, "static_configs", "targets", target);
-	set_access(d->set, job);
-	json_array_append_new(configs, job);
-	free(target);
-	free(name);
-}
-
 static void emit_scrape_configs(const struct desired *d, size_t slot, struct buf *out)
 {
 	static const char key[] = "scrape_configs:\n";
@@ -507,7 +448,7 @@ static void emit_scrape_configs(const struct desired *d, size_t slot, struct buf
 		emit_list(pool_jobs(d, slot), out);
 	else
 		emit_service_jobs(d, slot, out);
-	append_self_job(d, base);
+	own_jobs_append(d, base);
 	append_base_jobs(d, base);
 	emit_list(base, out);
 	if (out->len == before + strlen(key))
@@ -520,6 +461,8 @@ static json_t *rule_files(const struct desired *d, const struct bundle *b)
 	json_t *list = json_array();
 	if (d->set->expected_targets)
 		json_array_append_new(list, json_string(OWN_RULES));
+	if (settings_has(&d->set->blackbox) && d->set->site_alerts.n && strcmp(d->set->site_alerts.at[0], "none") != 0)
+		json_array_append_new(list, json_string(SITE_RULES));
 	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
 		if (b->folders[k])
 			json_array_append_new(list, json_sprintf("rules/%02x/*.yml", k));
@@ -541,7 +484,9 @@ static struct digest config_key(const struct desired *d, size_t slot, const json
 	size_t i;
 	json_t *pattern;
 	digest_init(&c);
+	bool probes = d->n_probes > 0;
 	digest_add(&c, &d->layout, sizeof d->layout);
+	digest_add(&c, &probes, sizeof probes);
 	digest_add(&c, &d->set->scrape_interval_ms, sizeof d->set->scrape_interval_ms);
 	digest_add(&c, &d->set->evaluation_interval_ms, sizeof d->set->evaluation_interval_ms);
 	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
@@ -613,48 +558,19 @@ static void add_own_targets(const struct rendered *r, struct folder *out)
 	folder_add(out, r->path, FILE_TARGETS, r->digest, span, 1);
 }
 
-/* One file for the shard: "[", the services' pieces, "]". Its digest is that of the pieces' digests, so that an unchanged file is never read. */
-static void add_pooled_targets(struct desired_service *const *services, size_t n, size_t slot, struct folder *out)
-{
-	static const struct span open = {"[\n", 2}, comma = {",\n", 2}, end = {"\n]\n", 3};
-	struct span *spans = ARENA_ARRAY(&out->arena, struct span, 2 * n + 1);
-	size_t n_spans = 0;
-	struct digest_ctx c;
-	digest_init(&c);
-	for (size_t i = 0; i < n; i++) {
-		const struct rendered *r = &services[i]->rendered[slot];
-		if (!r->text || r->path)
-			continue;
-		spans[n_spans] = n_spans ? comma : open;
-		spans[n_spans + 1] = (struct span){r->text, r->len};
-		n_spans += 2;
-		digest_add(&c, r->digest.bytes, sizeof r->digest.bytes);
-	}
-	struct digest digest = digest_final(&c);
-	if (!n_spans)
-		return;
-	spans[n_spans++] = end;
-	folder_add(out, arena_printf(&out->arena, "targets/%02x.json", services[0]->shard), FILE_TARGETS, digest, spans, n_spans);
-}
-
 static void scrape_assemble_shard(struct desired_service *const *services, size_t n, size_t slot, struct folder *out)
 {
 	for (size_t i = 0; i < n; i++)
 		if (services[i]->rendered[slot].path)
 			add_own_targets(&services[i]->rendered[slot], out);
-	add_pooled_targets(services, n, slot, out);
+	target_groups_add_file(services, n, slot, "", "json", out);
 	out->shared = jobs_digest(services, n, slot);
 }
 
-/* Target files are everyone's, not of a folder that only a new generation replaces. */
 static void scrape_assemble(struct desired *d, size_t slot, struct bundle *b)
 {
 	assemble_config(d, slot, b);
-	for (unsigned k = 0; k < BUNDLE_SHARDS; k++)
-		for (size_t i = 0; i < d->folders[slot][k]->n; i++) {
-			const struct bundle_file *f = &d->folders[slot][k]->files[i];
-			folder_add(b->folders[BUNDLE_TOP], f->path, f->class, f->digest, f->spans, f->n_spans);
-		}
+	target_groups_assemble(d, slot, b);
 }
 
 const struct reconciler scrape_reconciler = {

@@ -283,7 +283,7 @@ static inline int world_start(struct world *w, struct err *e)
 			.loop = &w->loop, .http = w->http, .set = &w->set, .url = "child", .store_dir = "data/store", .flags = &w->flags},
 		e);
 	w->sources[0] = &w->source;
-	w->checker = checker_new(&w->loop, w->http, w->set.promtool, "data/store/tmp");
+	w->checker = checker_new(&w->loop, w->http, w->set.promtool, w->set.blackbox_binary, "data/store/tmp");
 	w->engine = engine_new(&(struct engine_parts){
 		.loop = &w->loop,
 		.set = &w->set,

@@ -192,7 +192,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct obs_part *part = obs_part_new("fuzz", 1, list, n);
 	static struct shortcuts *lib;
 	lib = lib ? lib : shortcuts_new(NULL, 0);
-	struct build_ctx c = {.set = &set, .networks = &set.networks, .shortcuts = lib, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
+	struct build_ctx c = {.set = &set, .networks = &set.networks, .library = {.shortcuts = lib}, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
 	struct desired *d = desired_build(&c, &part, 1, NULL), *again = desired_build(&c, &part, 1, d);
 	struct bundle *b = desired_assemble(&c, d), *b2 = desired_assemble(&c, again);
 	if (set.alert_names == ALERT_NAMES_ARTICLE)

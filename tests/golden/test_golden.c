@@ -268,7 +268,7 @@ static void run_case(const char *dir)
 	struct shortcuts *lib = shortcuts_new(&own, has_own);
 	struct base_config *base = read_base(dir, env);
 	struct build_ctx c = {
-		.set = &set, .networks = &set.networks, .shortcuts = lib, .base = base, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
+		.set = &set, .networks = &set.networks, .library = {.shortcuts = lib}, .base = base, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
 	struct result first = build(&c, observed, NULL, NULL);
 	if (getenv("GOLDEN_UPDATE"))
 		update(expected, &first);

@@ -33,7 +33,7 @@ static void findings_of(const struct migration *m, const struct settings *user, 
 	struct verdicts verdicts = {0};
 	struct shortcuts *lib = shortcuts_new(NULL, 0);
 	struct base_config *base = base_of(m->env);
-	struct build_ctx c = {.set = &set, .networks = &set.networks, .verdicts = &verdicts, .shortcuts = lib, .base = base, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
+	struct build_ctx c = {.set = &set, .networks = &set.networks, .verdicts = &verdicts, .library = {.shortcuts = lib}, .base = base, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
 	struct desired *d = desired_build(&c, &m->part, 1, NULL);
 	AUTO_DIAGS checked = {0};
 	diags_append(&checked, &d->diags);

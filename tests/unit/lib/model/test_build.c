@@ -290,11 +290,11 @@ static void another_library_builds_who_uses_one(void **state)
 	AUTO_PART *part = observe("[{'name':'a','labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'@up:0'}},{'name':'b','labels':{" IN
 							  ",'com.df.alertName':'x','com.df.alertIf':'up'}},{'name':'c','labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'@nope'}}]");
 	(void)state;
-	x.c.shortcuts = lib;
+	x.c.library.shortcuts = lib;
 	AUTO_DESIRED *first = build_one(&x, part, NULL);
-	x.c.shortcuts = same;
+	x.c.library.shortcuts = same;
 	AUTO_DESIRED *second = build_one(&x, part, first);
-	x.c.shortcuts = other;
+	x.c.library.shortcuts = other;
 	AUTO_DESIRED *third = build_one(&x, part, second);
 	assert_int_equal(second->n_built, 0);
 	assert_int_equal(third->n_built, 2); /* not b; c might have become known */
@@ -315,7 +315,7 @@ static void a_library_reports_what_it_could_not_read(void **state)
 	struct shortcuts *lib = shortcuts_new(&bad, 1);
 	AUTO_CONTEXT x;
 	context_of(&x, "");
-	x.c.shortcuts = lib;
+	x.c.library.shortcuts = lib;
 	AUTO_PART *part = observe("[]");
 	AUTO_DESIRED *d = build_one(&x, part, NULL);
 	AUTO_FREE char *said = diags_of(d);

@@ -56,7 +56,7 @@ static void assert_labels(const char *row, const char *settings, const char *nam
 	struct wants w;
 	settings_of(&set, settings);
 	struct obs_service *s = service_of(name, lines);
-	labels_parse(&a, s, &set, NULL, &w, &d);
+	labels_parse(&a, s, &set, &(struct label_library){0}, &w, &d);
 	print_wants(&w, &got);
 	print_diags(&d, &got_diags);
 	ROW_STR(row, got.data ? got.data : "", want);

@@ -38,7 +38,7 @@ static char *expanded_by(const struct shortcuts *lib, const char *service, int64
 	memcpy(s->labels, all, sizeof all);
 	s->n_labels = N_OF(all);
 	obs_service_seal(s);
-	labels_parse(&a, s, &set, lib, &w, &d);
+	labels_parse(&a, s, &set, &(struct label_library){.shortcuts = lib}, &w, &d);
 	for (size_t i = 0; i < w.n_alerts; i++) {
 		buf_printf(&out, "%s\n", w.alerts[i].expr);
 		print_pairs("label", &w.alerts[i].labels, &out);
