@@ -79,6 +79,8 @@ static void on_stopped(void *ctx)
 	for (size_t i = 0; i < 2; i++)
 		uv_close((uv_handle_t *)&c->signals[i], on_closed_signal);
 	listeners_free(TAKE(c->api.listeners));
+	alert_port_close(TAKE(c->api.alert_port));
+	alertlog_free(TAKE(c->api.alertlog));
 	access_free(TAKE(c->api.access));
 	inputs_free(TAKE(c->inputs));
 	dirwatch_free(TAKE(c->receiver_files));
@@ -465,10 +467,12 @@ static int compose(struct controller *c, struct err *e)
 	engine_on_change(c->engine, on_changed, c);
 	make_events(c, &wanted);
 	c->api = (struct api){.engine = c->engine, .push = c->api.push, .notify = c->notify, .listener_errors = c->listener_errors, .http = c->http, .set = c->set,
-		.access = access_new(&c->loop, c->set, e)};
+		.access = access_new(&c->loop, c->set, e), .alertlog = alertlog_new(&c->loop, c->set)};
 	if (c->api.access)
-		c->api.listeners = listeners_new(&c->loop, c->set, c->api.access, api_handle, &c->api, e);
-	return c->api.listeners ? engine_start(c->engine, e) : -1;
+		c->api.listeners = listeners_new(&c->loop, c->set, c->api.access, ALERTS_POST_PATH, api_handle, &c->api, e);
+	if (!c->api.listeners || alert_port_open(&c->api.alert_port, &c->loop, &c->api, e) < 0)
+		return -1;
+	return engine_start(c->engine, e);
 }
 
 static void watch_signals(struct controller *c)
@@ -494,6 +498,7 @@ static int run(const struct settings *set, int argc, char **argv)
 	mallopt(M_TRIM_THRESHOLD, 4 * 1024 * 1024);
 	mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit of files' sizes is an error of the write that meets it */
 	log_set_level((enum log_level)set->log_level);
 	uv_loop_init(&c.loop);
 	watch_signals(&c);

@@ -21,9 +21,12 @@ static enum access_verdict judge_token(const struct access_rules *r, enum access
 	/* Both are always searched, so that the time tells nothing. */
 	bool writes = r->writers && tokens_hold(r->writers, c->token, c->token_len);
 	bool reads = r->readers && tokens_hold(r->readers, c->token, c->token_len);
-	if (writes || (reads && need == ACCESS_READ))
+	bool alerts = r->alerters && tokens_hold(r->alerters, c->token, c->token_len);
+	if (writes || (reads && need == ACCESS_READ) || (alerts && need == ACCESS_ALERTS))
 		return ACCESS_GRANTED;
-	return reads ? ACCESS_TOKEN_ONLY_READS : ACCESS_TOKEN_WRONG;
+	if (reads)
+		return ACCESS_TOKEN_ONLY_READS;
+	return alerts ? ACCESS_TOKEN_ONLY_ALERTS : ACCESS_TOKEN_WRONG;
 }
 
 static enum access_verdict judge_certificate(enum tls_peer peer)
@@ -38,12 +41,15 @@ static enum access_verdict judge_certificate(enum tls_peer peer)
 
 static bool needs_certificate(const struct access_rules *r, enum access_need need)
 {
-	return need == ACCESS_READ ? r->read == READ_ACCESS_CERTIFICATE : need == ACCESS_WRITE && r->certificates;
+	bool changes = need == ACCESS_WRITE || need == ACCESS_ALERTS;
+	return need == ACCESS_READ ? r->read == READ_ACCESS_CERTIFICATE : changes && r->certificates;
 }
 
 static bool needs_token(const struct access_rules *r, enum access_need need)
 {
-	return need == ACCESS_READ ? r->read == READ_ACCESS_TOKEN : need == ACCESS_WRITE && r->writers;
+	if (need == ACCESS_READ)
+		return r->read == READ_ACCESS_TOKEN;
+	return need == ACCESS_ALERTS ? r->writers || r->alerters : need == ACCESS_WRITE && r->writers;
 }
 
 enum access_verdict access_judge(const struct access_rules *r, enum access_need need, const struct access_credentials *c)
@@ -76,7 +82,7 @@ int access_check_settings(const struct settings *set, struct err *e)
 
 /* -- files -- */
 
-enum { FILE_WRITERS, FILE_READERS, FILE_CERT, FILE_KEY, FILE_CLIENT_CA, N_FILES };
+enum { FILE_WRITERS, FILE_READERS, FILE_ALERTERS, FILE_CERT, FILE_KEY, FILE_CLIENT_CA, N_FILES };
 
 static const struct file_def {
 	const char *setting;
@@ -85,6 +91,7 @@ static const struct file_def {
 } file_defs[N_FILES] = {
     [FILE_WRITERS] = {"token-file", offsetof(struct settings, token_file), true},
     [FILE_READERS] = {"read-token-file", offsetof(struct settings, read_token_file), true},
+    [FILE_ALERTERS] = {"alert-log-token-file", offsetof(struct settings, alert_log_token_file), true},
     [FILE_CERT] = {"tls-cert-file", offsetof(struct settings, tls_cert_file), false},
     [FILE_KEY] = {"tls-key-file", offsetof(struct settings, tls_key_file), true},
     [FILE_CLIENT_CA] = {"client-ca-file", offsetof(struct settings, client_ca_file), false},
@@ -101,7 +108,7 @@ struct file {
 struct access {
 	struct file files[N_FILES];
 	struct access_rules rules;
-	struct tokens writers, readers;
+	struct tokens writers, readers, alerters;
 	struct tls_identity *identity;
 	uint64_t refusals[N_ACCESS_VERDICTS];
 };
@@ -168,6 +175,8 @@ static int load(struct file *f, struct err *e)
 		return load_tokens(f, &a->writers, e);
 	if (f->def == &file_defs[FILE_READERS])
 		return load_tokens(f, &a->readers, e);
+	if (f->def == &file_defs[FILE_ALERTERS])
+		return load_tokens(f, &a->alerters, e);
 	return load_identity(a, e);
 }
 
@@ -218,6 +227,7 @@ struct access *access_new(uv_loop_t *loop, const struct settings *set, struct er
 	a->rules = (struct access_rules){
 	    .writers = *set->token_file ? &a->writers : NULL,
 	    .readers = *set->read_token_file ? &a->readers : NULL,
+	    .alerters = *set->alert_log_token_file ? &a->alerters : NULL,
 	    .certificates = *set->client_ca_file,
 	    .read = (enum read_access)set->read_access,
 	};
@@ -237,6 +247,7 @@ void access_free(struct access *a)
 	}
 	tokens_deinit(&a->writers);
 	tokens_deinit(&a->readers);
+	tokens_deinit(&a->alerters);
 	tls_identity_unref(a->identity);
 	free(a);
 }
@@ -246,9 +257,9 @@ struct tls_identity *const *access_identity(const struct access *a)
 	return a->identity ? &a->identity : NULL;
 }
 
-bool access_is_open(const struct access *a)
+bool access_is_open(const struct access *a, enum access_need need)
 {
-	return !a->rules.writers && !a->rules.certificates;
+	return !needs_certificate(&a->rules, need) && !needs_token(&a->rules, need);
 }
 
 void access_diags(const struct access *a, struct diags *d)
@@ -279,6 +290,9 @@ static const struct refusal {
         "Bearer realm=\"watchbill\", error=\"invalid_token\""},
     [ACCESS_TOKEN_ONLY_READS] = {"token_only_reads", "the token may only read",
         "Send one that stands in the file of the setting token-file.", 403,
+        "Bearer realm=\"watchbill\", error=\"insufficient_scope\""},
+    [ACCESS_TOKEN_ONLY_ALERTS] = {"token_only_alerts", "the token is for posting to the alert log only",
+        "Send one that stands in the file of the setting token-file or read-token-file.", 403,
         "Bearer realm=\"watchbill\", error=\"insufficient_scope\""},
     [ACCESS_CERTIFICATE_MISSING] = {"certificate_missing", "a client certificate is needed",
         "Connect over TLS with a certificate that an authority in client-ca-file has signed.", 403, NULL},

@@ -15,6 +15,7 @@ enum access_need {
 	ACCESS_OPEN, /* health: always */
 	ACCESS_READ,
 	ACCESS_WRITE,    /* whatever changes something, by whatever method */
+	ACCESS_ALERTS,   /* to post to the alert log */
 	ACCESS_BY_ROUTE, /* of a table: the tables below it say */
 };
 
@@ -23,13 +24,14 @@ enum access_verdict {
 	ACCESS_TOKEN_MISSING,
 	ACCESS_TOKEN_WRONG,
 	ACCESS_TOKEN_ONLY_READS,
+	ACCESS_TOKEN_ONLY_ALERTS,
 	ACCESS_CERTIFICATE_MISSING,
 	ACCESS_CERTIFICATE_UNTRUSTED,
 	N_ACCESS_VERDICTS
 };
 
 struct access_rules {
-	const struct tokens *writers, *readers; /* NULL: there is no such file */
+	const struct tokens *writers, *readers, *alerters; /* NULL: there is no such file */
 	bool certificates;                      /* who changes something has to show one */
 	enum read_access read;
 };
@@ -59,8 +61,8 @@ bool access_permits(struct access *a, enum access_need need, const struct api_re
 
 /* What the addresses show as a server, for api_server_spec; NULL without TLS. */
 struct tls_identity *const *access_identity(const struct access *a);
-/* Whether whoever reaches a TCP address may change something. */
-bool access_is_open(const struct access *a);
+/* Whether whoever reaches a TCP address may do this. */
+bool access_is_open(const struct access *a, enum access_need need);
 
 /* Files that could not be read again, or that others can read. */
 void access_diags(const struct access *a, struct diags *d);

@@ -81,6 +81,7 @@ void api_diags(const struct api *api, struct diags *d)
 	notify_diags(api->notify, d);
 	access_diags(api->access, d);
 	listeners_diags(api->listeners, d);
+	api_alerts_diags(api, d);
 }
 
 static void handle_status(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
@@ -94,11 +95,11 @@ static void handle_status(const struct api *api, const char *rest, const struct 
 	const struct bundle *bundle = engine_bundle(api->engine);
 	static const char *const layouts[] = {"auto", "jobs", "pooled", "dns"};
 	api_reply_json(x, 200,
-		json_pack("{s:s, s:{s:I, s:o}, s:{s:o, s:o, s:o}, s:s, s:s, s:b, s:b, s:I, s:s, s:o, s:o, s:o, s:o, s:o}", "version", WATCHBILL_VERSION, "generation", "number", (json_int_t)g.number,
+		json_pack("{s:s, s:{s:I, s:o}, s:{s:o, s:o, s:o}, s:s, s:s, s:b, s:b, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "version", WATCHBILL_VERSION, "generation", "number", (json_int_t)g.number,
 			"digest", digest_json(&g.digest), "digests", "desired", bundle ? digest_json(&bundle->digest) : json_null(), "stored", digest_json(&g.digest), "running",
 			running_json(p), "problem", engine_problem(api->engine), "outcome", cycle_outcome_name(engine_outcome(api->engine)), "idle", engine_idle(api->engine), "stale", !engine_complete(api->engine),
 			"services", (json_int_t)(desired ? desired->n : 0), "scrape_layout", desired ? layouts[desired->layout] : "", "sources", sources_json(p), "workers",
-			workers_json(p), "receivers", api_receivers_json(api), "listeners", listeners_json(api->listeners), "diags", diags_json(&d)));
+			workers_json(p), "receivers", api_receivers_json(api), "listeners", listeners_json(api->listeners), "alert_log", api_alerts_json(api), "diags", diags_json(&d)));
 }
 
 /* -- services -- */
@@ -178,7 +179,7 @@ static void handle_metrics(const struct api *api, const char *rest, const struct
 static void handle_root(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
 {
 	(void)api, (void)rest, (void)r;
-	reply_text(x, 200, "Watchbill " WATCHBILL_VERSION "\n\n/api/v1/status\n/api/v1/services\n/api/v1/services/NAME/explain\n/metrics\n/-/healthy\n/-/ready\n");
+	reply_text(x, 200, "Watchbill " WATCHBILL_VERSION "\n\n/api/v1/status\n/api/v1/services\n/api/v1/services/NAME/explain\n/api/v1/alerts\n/metrics\n/-/healthy\n/-/ready\n");
 }
 
 static const struct route {
@@ -193,6 +194,8 @@ static const struct route {
 	{"/-/ready", false, false, ACCESS_OPEN, handle_ready},
 	{"/metrics", false, false, ACCESS_READ, handle_metrics},
 	{"/api/v1/status", false, false, ACCESS_READ, handle_status},
+	{"/api/v1/alerts", false, false, ACCESS_READ, api_alerts_get},
+	{ALERTS_POST_PATH, false, true, ACCESS_ALERTS, api_alerts_post},
 	{"/api/v1/services", false, false, ACCESS_READ, handle_services},
 	{"/api/v1/services/", true, false, ACCESS_READ, handle_service},
 	{MONITOR_PREFIX, true, true, ACCESS_BY_ROUTE, api_monitor},

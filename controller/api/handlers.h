@@ -2,6 +2,7 @@
 #ifndef WB_API_HANDLERS_H
 #define WB_API_HANDLERS_H
 
+#include "alertlog/alertlog.h"
 #include "api/access.h"
 #include "api/listeners.h"
 #include "api/server.h"
@@ -12,6 +13,8 @@
 /* What of the listener's routes could not be answered. */
 enum listener_error { LISTENER_GET_SERVICES, LISTENER_GET_NODES, N_LISTENER_ERRORS };
 
+struct alert_port;
+
 struct api {
 	struct engine *engine;
 	struct source *push;
@@ -21,6 +24,8 @@ struct api {
 	const struct settings *set;
 	struct access *access;
 	struct listeners *listeners;
+	struct alertlog *alertlog;	   /* NULL: there is none */
+	struct alert_port *alert_port; /* the same */
 };
 
 /* The api_handler_fn; ctx is a struct api. */
@@ -34,6 +39,22 @@ void api_diags(const struct api *api, struct diags *d);
 
 /* GET /api/v1/services/NAME/explain; replies at once or when Prometheus has answered. */
 void api_explain(const struct api *api, const char *name, struct api_exchange *x);
+
+#define ALERTS_POST_PATH "/v1/alerts/log"
+
+/* POST ALERTS_POST_PATH; replies once it is written. */
+void api_alerts_post(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x);
+/* GET /api/v1/alerts?limit=N&since=NUMBER; replies once it is read. */
+void api_alerts_get(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x);
+/* The address of the setting alert-log-listen, at which whatever is posted goes to the alert log. NULL in `out` where it is empty or there is no such
+ * log; `api` is borrowed. */
+int alert_port_open(struct alert_port **out, uv_loop_t *loop, const struct api *api, struct err *e);
+/* As api_server_free. NULL is allowed. */
+void alert_port_close(struct alert_port *port);
+void api_alerts_diags(const struct api *api, struct diags *d);
+/* Of the alert log, for the status; null where there is none. */
+json_t *api_alerts_json(const struct api *api);
+void api_alerts_metrics(const struct api *api, struct buf *out);
 
 /* The text of /metrics. Source: Prometheus text exposition format 0.0.4. */
 void api_metrics_text(const struct api *api, struct buf *out);

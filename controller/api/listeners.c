@@ -33,9 +33,9 @@ static int open_all(struct listeners *l, uv_loop_t *loop, const struct settings 
 }
 
 struct listeners *listeners_new(
-    uv_loop_t *loop, const struct settings *set, const struct access *access, api_handler_fn *handler, void *ctx, struct err *e)
+    uv_loop_t *loop, const struct settings *set, const struct access *access, const char *large_path, api_handler_fn *handler, void *ctx, struct err *e)
 {
-	struct api_server_spec spec = {.tls = access_identity(access), .handler = handler, .ctx = ctx};
+	struct api_server_spec spec = {.tls = access_identity(access), .large_path = large_path, .handler = handler, .ctx = ctx};
 	struct listeners *l = xcalloc(1, sizeof *l);
 	l->access = access;
 	if (open_all(l, loop, set, &spec, e) < 0) {
@@ -84,5 +84,5 @@ const char *listeners_name(const struct listeners *l, size_t i)
 
 bool listeners_is_unprotected(const struct listeners *l, size_t i)
 {
-	return access_is_open(l->access) && !api_server_is_loopback(l->servers[i]);
+	return access_is_open(l->access, ACCESS_WRITE) && !api_server_is_loopback(l->servers[i]);
 }

@@ -161,4 +161,5 @@ void api_metrics_text(const struct api *api, struct buf *out)
 	write_workers(p, out);
 	write_access(api, out);
 	api_listener_metrics(api, out);
+	api_alerts_metrics(api, out);
 }

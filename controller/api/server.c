@@ -48,7 +48,8 @@ struct api_server {
 	uv_timer_t again; /* libmicrohttpd has more to do than its descriptor says */
 	int n_handles;    /* that have not closed yet: ours and those of connections */
 	struct conn *conns;
-	int n_kept;
+	const char *large_path;
+	int n_kept, n_large;
 	bool conn_closed; /* during this turn */
 	uint64_t request_ms, reply_ms;
 	api_handler_fn *handler;
@@ -76,6 +77,7 @@ struct api_exchange {
 	bool handed;  /* the handler has it */
 	bool replied; /* the handler let go */
 	bool suspended;
+	bool large; /* counts in n_large */
 	int status; /* of the answer, 0 while there is none */
 	struct MHD_Response *response;
 	const char *header_name, *header_value; /* NULL: none */
@@ -94,6 +96,8 @@ static void exchange_free(struct api_exchange *x)
 /* The connection lets go of its exchange. */
 static void exchange_end(struct api_exchange *x)
 {
+	x->conn->server->n_large -= x->large;
+	x->large = false;
 	x->conn->x = NULL;
 	x->conn = NULL;
 	if (!x->handed || x->replied)
@@ -293,7 +297,7 @@ static void hand_over(struct api_exchange *x, const char *method)
 	};
 	x->handed = true;
 	uv_timer_start(&c->timer, on_timer, c->server->reply_ms, 0);
-	if (x->body.overflow)
+	if (x->body.overflow && !x->refusal)
 		refuse(x, 413, "the body is too large\n");
 	if (!x->refusal) {
 		c->server->handler(c->server->ctx, &r, x);
@@ -301,6 +305,28 @@ static void hand_over(struct api_exchange *x, const char *method)
 	}
 	x->replied = true;
 	answer_text(x, x->refusal, x->refusal_text);
+}
+
+/* A body may be large only as long as few others are: strangers shall not fill the memory. */
+static void widen(struct api_exchange *x)
+{
+	struct api_server *s = x->conn->server;
+	if (x->large || !s->large_path || (*s->large_path && strcmp(x->path ? x->path : "", s->large_path) != 0))
+		return;
+	if (s->n_large == API_MAX_LARGE_BODIES) {
+		refuse(x, 503, "too many large requests at once\n");
+		return;
+	}
+	s->n_large++;
+	x->large = true;
+	x->body.max = API_LARGE_BODY_BYTES;
+}
+
+static void add_to_body(struct api_exchange *x, const char *bytes, size_t n)
+{
+	if (!x->refusal && x->body.len + n > x->body.max)
+		widen(x);
+	buf_add(&x->body, bytes, n);
 }
 
 /* Called when the head is there, for each piece of the body, when all is there, and again after the connection was resumed. */
@@ -312,7 +338,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *m, const cha
 	if (!x->begun)
 		return look_at_head(x);
 	if (*n) {
-		buf_add(&x->body, bytes, *n);
+		add_to_body(x, bytes, *n);
 		*n = 0;
 		return MHD_YES;
 	}
@@ -478,6 +504,7 @@ static int start_mhd(struct api_server *s, unsigned max_connections, struct err 
 struct api_server *api_server_new(uv_loop_t *loop, const struct api_server_spec *spec, struct err *e)
 {
 	struct api_server *s = xcalloc(1, sizeof *s);
+	s->large_path = spec->large_path;
 	s->handler = spec->handler;
 	s->ctx = spec->ctx;
 	api_server_set_timeouts(s, API_REQUEST_TIMEOUT_S * 1000, API_REPLY_TIMEOUT_S * 1000);

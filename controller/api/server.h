@@ -2,7 +2,7 @@
  *
  * Every method is handed over; so is a query of any content, as it was sent. Limits on a request: API_MAX_HEAD_BYTES of head (431;
  * a head that is larger still or has thousands of headers and parameters is refused by libmicrohttpd itself with 414 or 431),
- * API_MAX_BODY_BYTES of body (413). The first line must arrive within API_REQUEST_TIMEOUT_S of the connection or the reply before it,
+ * API_MAX_BODY_BYTES of body (413), where the spec says so API_LARGE_BODY_BYTES; as many as API_MAX_LARGE_BODIES at once may be longer than usual (503). The first line must arrive within API_REQUEST_TIMEOUT_S of the connection or the reply before it,
  * all the rest within API_REQUEST_TIMEOUT_S of that, and the reply must be taken within API_REPLY_TIMEOUT_S, else the client is hung
  * up on. What a handler has not answered within API_REPLY_TIMEOUT_S is answered with 503. Beyond API_MAX_CONNECTIONS clients wait to
  * be accepted; a TLS handshake is a part of the first request in all that. A client that closes its sending side before a deferred reply may not get it. */
@@ -19,6 +19,8 @@
 enum {
 	API_MAX_HEAD_BYTES = 256 * 1024,
 	API_MAX_BODY_BYTES = 1024 * 1024,
+	API_LARGE_BODY_BYTES = 16 * 1024 * 1024,
+	API_MAX_LARGE_BODIES = 4,
 	API_REQUEST_TIMEOUT_S = 10,
 	API_REPLY_TIMEOUT_S = 120,
 	API_MAX_CONNECTIONS = 256,
@@ -56,6 +58,7 @@ struct api_server_spec {
 	const char *listen; /* one address, as listen_parse reads it */
 	mode_t socket_mode; /* if it is a unix socket */
 	unsigned max_connections; /* 0: API_MAX_CONNECTIONS */
+	const char *large_path;	  /* whose requests may have a large body; "": all; NULL: none. Borrowed. */
 	/* NULL: plain. Otherwise what a new connection shows is what stands there then; unix sockets are plain in any case. */
 	struct tls_identity *const *tls;
 	api_handler_fn *handler;

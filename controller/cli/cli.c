@@ -36,7 +36,7 @@ static const struct verb version_verb = {
 
 /* The first two places are for `run` and `sync`, which the composition root brings along. */
 static const struct verb *verbs[] = {
-	&version_verb, &version_verb, &render_verb, &check_verb, &status_verb, &explain_verb, &docs_verb, &help_verb, &version_verb, NULL};
+	&version_verb, &version_verb, &render_verb, &check_verb, &status_verb, &explain_verb, &alerts_verb, &docs_verb, &help_verb, &version_verb, NULL};
 
 const struct verb *const *cli_verbs(void)
 {

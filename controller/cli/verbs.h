@@ -12,7 +12,7 @@
 
 enum { EXIT_OK = 0, EXIT_PROBLEMS = 1, EXIT_UNUSABLE = 2 };
 
-extern const struct verb render_verb, check_verb, status_verb, explain_verb, docs_verb;
+extern const struct verb render_verb, check_verb, status_verb, explain_verb, alerts_verb, docs_verb;
 
 /* All verbs in the order of the help; ends in NULL. */
 const struct verb *const *cli_verbs(void);

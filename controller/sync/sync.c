@@ -243,7 +243,7 @@ static int compose(struct sync *s, struct err *e)
 		.replica = s->replica,
 		.workers = s->workers,
 		.n_workers = s->n_workers});
-	if (!(s->access = access_new(&s->loop, s->set, e)) || !(s->listeners = listeners_new(&s->loop, s->set, s->access, handle, s, e)))
+	if (!(s->access = access_new(&s->loop, s->set, e)) || !(s->listeners = listeners_new(&s->loop, s->set, s->access, NULL, handle, s, e)))
 		return -1;
 	follower_start(s->follower);
 	return 0;

@@ -287,6 +287,34 @@ int64_t text_parse_time_ms(const char *s)
 	return ms;
 }
 
+void text_format_time_ms(int64_t ms, char out[32])
+{
+	time_t s = (time_t)(ms / 1000);
+	struct tm tm;
+	gmtime_r(&s, &tm);
+	size_t n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(out + n, 32 - n, ".%03dZ", (int)(ms % 1000));
+}
+
+bool text_parse_bytes(const char *s, int64_t *out)
+{
+	static const char *const units[] = {"B", "KB", "MB", "GB", "TB"};
+	static const int64_t most = (int64_t)1 << 50;
+	char number[20];
+	size_t n = strspn(s, "0123456789"), unit = 0;
+	int64_t v;
+	if (n >= sizeof number)
+		return false;
+	memcpy(number, s, n);
+	number[n] = '\0';
+	while (s[n] && unit < sizeof units / sizeof *units && strcmp(s + n, units[unit]) != 0)
+		unit++;
+	if (unit == sizeof units / sizeof *units || !text_parse_int(number, 1, most >> (10 * unit), &v))
+		return false;
+	*out = v << (10 * unit);
+	return true;
+}
+
 char *text_file_name(const char *name)
 {
 	enum { LONGEST = 180 };

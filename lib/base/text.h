@@ -24,6 +24,10 @@ bool text_parse_duration_ms(const char *s, int64_t *out);
 void text_format_duration_ms(int64_t ms, char out[64]);
 /* Milliseconds since the epoch of an RFC 3339 time in UTC ("2026-01-31T12:00:00.5Z"), parts of a millisecond cut off; 0 when it is none. */
 int64_t text_parse_time_ms(const char *s);
+/* RFC 3339 in UTC with milliseconds, for times from 1970 to 9999. */
+void text_format_time_ms(int64_t ms, char out[32]);
+/* A size in bytes, 1 to 2^50, as Prometheus' flags have them: [0-9]+ and B, KB, MB, GB or TB, by powers of 1024; without a unit, bytes. */
+bool text_parse_bytes(const char *s, int64_t *out);
 /* A decimal fraction within [min, max]. */
 bool text_parse_fraction(const char *s, double min, double max, double *out);
 

@@ -222,6 +222,17 @@ const struct setting_def setting_defs[] = {
 	{"use-docker-service-events", SETTING_BOOL, AT(use_docker_service_events), "true", NULL, "DF_USE_DOCKER_SERVICE_EVENTS", NULL,
 		"Accepted for the sake of old stacks. Events are always used: they cost next to nothing, and lists find what they miss."},
 	{"use-docker-node-events", SETTING_BOOL, AT(use_docker_node_events), "true", NULL, "DF_USE_DOCKER_NODE_EVENTS", NULL, "The same."},
+	{"alert-log", SETTING_STRING, AT(alert_log), "", NULL, NULL, "FILE|none",
+		"File that every alert is appended to of which an Alertmanager notifies Watchbill, one line of JSON each (docs/operations.md, \"Alert log\"). Empty: `alerts.log` in `data-dir`. `none`: there is no such log."},
+	{"alert-log-listen", SETTING_STRING, AT(alert_log_listen), "", NULL, NULL, "ADDR:PORT|unix:/PATH",
+		"An address of its own at which the alert log takes what is posted, on any path. Empty: `POST /v1/alerts/log` at `listen` only."},
+	{"alert-log-token-file", SETTING_STRING, AT(alert_log_token_file), "", NULL, NULL, "FILE",
+		"File with tokens, one a line, that let whoever shows one post to the alert log and do nothing else. Once it is set nobody posts without a token. Read again when it changes."},
+	{"alert-log-max-bytes", SETTING_BYTES, AT(alert_log_max_bytes), "100MB", NULL, NULL, "SIZE",
+		"Size up to which the alert log grows before a new file is begun; a notification is never split."},
+	{"alert-log-max-age", SETTING_DURATION, AT(alert_log_max_age_ms), "30d", NULL, NULL, "DURATION",
+		"How long old files of the alert log are kept after their last line. A new file is begun at the latest after a tenth of it."},
+	{"alert-log-keep", SETTING_COUNT, AT(alert_log_keep), "10", NULL, NULL, "COUNT", "How many old files of the alert log are kept."},
 	{"log-level", SETTING_CHOICE, AT(log_level), "info", "error warn info debug", NULL, NULL, "What is logged, on standard error."},
 };
 const size_t n_setting_defs = sizeof setting_defs / sizeof setting_defs[0];
@@ -301,6 +312,10 @@ int settings_set(struct settings *s, const struct setting_def *d, const char *va
 	case SETTING_COUNT:
 		if (!text_parse_int(value, 0, 1000000, at))
 			return err_set(e, ERR_INPUT, "%s: \"%.100s\" is no number from 0 to 1000000", where, value);
+		return 0;
+	case SETTING_BYTES:
+		if (!text_parse_bytes(value, at))
+			return err_set(e, ERR_INPUT, "%s: \"%.100s\" is no size such as 500KB, 100MB or 2GB", where, value);
 		return 0;
 	case SETTING_FRACTION:
 		if (!text_parse_fraction(value, 0.01, 1, at))

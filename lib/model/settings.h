@@ -104,6 +104,8 @@ struct settings {
 	char *service_name_prefix;
 	int64_t service_polling_interval_ms, node_polling_interval_ms;
 	bool use_docker_service_events, use_docker_node_events;
+	char *alert_log, *alert_log_listen, *alert_log_token_file;
+	int64_t alert_log_max_bytes, alert_log_max_age_ms, alert_log_keep;
 	int64_t log_level;
 };
 
@@ -115,6 +117,7 @@ enum setting_type {
 	SETTING_DURATION,
 	SETTING_SECONDS, /* a duration, or a plain number of seconds, which may be 0 or negative; in ms */
 	SETTING_COUNT,	 /* 0 to 1,000,000 */
+	SETTING_BYTES,	 /* a size, 1 byte or more */
 	SETTING_FRACTION
 };
 

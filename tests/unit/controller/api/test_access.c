@@ -12,7 +12,7 @@
 
 static void decisions(void **state)
 {
-	enum { W = 1, R = 2, C = 4 }; /* token file, read token file, client CA file */
+	enum { W = 1, R = 2, C = 4, A = 8 }; /* token file, read token file, client CA file, token file of the alert log */
 	enum { OPEN = READ_ACCESS_OPEN, TOKEN = READ_ACCESS_TOKEN, CERT = READ_ACCESS_CERTIFICATE };
 	enum { NONE = TLS_PEER_NONE, BAD = TLS_PEER_UNTRUSTED, GOOD = TLS_PEER_TRUSTED };
 	static const struct {
@@ -51,14 +51,29 @@ static void decisions(void **state)
 	    {"both: certificate only", W | C, OPEN, ACCESS_WRITE, NULL, GOOD, ACCESS_TOKEN_MISSING},
 	    {"both: untrusted", W | C, OPEN, ACCESS_WRITE, "writer", BAD, ACCESS_CERTIFICATE_UNTRUSTED},
 	    {"both: both", W | C, OPEN, ACCESS_WRITE, "writer", GOOD, ACCESS_GRANTED},
+	    {"nothing set: alerts", 0, OPEN, ACCESS_ALERTS, NULL, NONE, ACCESS_GRANTED},
+	    {"tokens: alerts without", W, OPEN, ACCESS_ALERTS, NULL, NONE, ACCESS_TOKEN_MISSING},
+	    {"tokens: alerts by a writer", W, OPEN, ACCESS_ALERTS, "writer", NONE, ACCESS_GRANTED},
+	    {"tokens: alerts by a reader", W | R, TOKEN, ACCESS_ALERTS, "reader", NONE, ACCESS_TOKEN_ONLY_READS},
+	    {"alerters: none", A, OPEN, ACCESS_ALERTS, NULL, NONE, ACCESS_TOKEN_MISSING},
+	    {"alerters: wrong", A, OPEN, ACCESS_ALERTS, "x", NONE, ACCESS_TOKEN_WRONG},
+	    {"alerters: right", A, OPEN, ACCESS_ALERTS, "alerter", NONE, ACCESS_GRANTED},
+	    {"alerters: writing is as it was", A, OPEN, ACCESS_WRITE, NULL, NONE, ACCESS_GRANTED},
+	    {"alerters: a writer may too", A | W, OPEN, ACCESS_ALERTS, "writer", NONE, ACCESS_GRANTED},
+	    {"alerters: they may not write", A | W, OPEN, ACCESS_WRITE, "alerter", NONE, ACCESS_TOKEN_ONLY_ALERTS},
+	    {"alerters: they may not read", A | W, TOKEN, ACCESS_READ, "alerter", NONE, ACCESS_TOKEN_ONLY_ALERTS},
+	    {"certificates: alerts without", C, OPEN, ACCESS_ALERTS, NULL, NONE, ACCESS_CERTIFICATE_MISSING},
+	    {"certificates: alerts", C, OPEN, ACCESS_ALERTS, NULL, GOOD, ACCESS_GRANTED},
 	};
-	struct tokens writers, readers;
+	struct tokens writers, readers, alerters;
 	(void)state;
 	assert_int_equal(tokens_parse(&writers, "writer\nwriter2\n", 15, NULL), 0);
 	assert_int_equal(tokens_parse(&readers, "reader\n", 7, NULL), 0);
+	assert_int_equal(tokens_parse(&alerters, "alerter\n", 8, NULL), 0);
 	for (size_t i = 0; i < N_OF(rows); i++) {
 		struct access_rules r = {.writers = rows[i].rules & W ? &writers : NULL,
 		    .readers = rows[i].rules & R ? &readers : NULL,
+		    .alerters = rows[i].rules & A ? &alerters : NULL,
 		    .certificates = rows[i].rules & C,
 		    .read = (enum read_access)rows[i].read};
 		struct access_credentials c = {
@@ -69,6 +84,7 @@ static void decisions(void **state)
 	}
 	tokens_deinit(&writers);
 	tokens_deinit(&readers);
+	tokens_deinit(&alerters);
 }
 
 static void set(struct settings *s, const char *name, const char *value)
@@ -223,12 +239,12 @@ static void a_file_that_breaks_is_told_and_mended_by_itself(void **state)
 	put(&s, "hush-1\n");
 	struct access *a = access_new(&s.loop, &s.set, &e);
 	assert_non_null(a);
-	assert_false(access_is_open(a));
+	assert_false(access_is_open(a, ACCESS_WRITE));
 	assert_false(has_diag(a, ""));
 	put(&s, "hush hush\n");
 	while (!has_diag(a, "what was read before stays in use: "))
 		uv_run(&s.loop, UV_RUN_ONCE);
-	assert_false(access_is_open(a));
+	assert_false(access_is_open(a, ACCESS_WRITE));
 	put(&s, "hush-2\n");
 	while (has_diag(a, ""))
 		uv_run(&s.loop, UV_RUN_ONCE);

@@ -96,6 +96,39 @@ static void durations(void **state)
 	}
 }
 
+static void sizes(void **state)
+{
+	static const struct {
+		const char *s;
+		int64_t want; /* -1: refused */
+	} rows[] = {
+		{"1", 1}, {"1B", 1}, {"4096", 4096}, {"2KB", 2048}, {"100MB", 100LL << 20}, {"3GB", 3LL << 30}, {"1024TB", 1LL << 50}, {"007KB", 7168},
+		{"", -1}, {"0", -1}, {"0MB", -1}, {"MB", -1}, {"-1", -1}, {"1.5MB", -1}, {"1 MB", -1}, {"1MB ", -1}, {"1mb", -1}, {"1M", -1}, {"1MiB", -1}, {"1PB", -1},
+		{"1025TB", -1}, {"99999999999999999999", -1}, {"9999999999999999999B", -1}, {"1KBB", -1},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		int64_t got = -1;
+		ROW_INT(rows[i].s, text_parse_bytes(rows[i].s, &got), rows[i].want >= 0);
+		ROW_INT(rows[i].s, got, rows[i].want);
+	}
+}
+
+static void times_are_written_as_they_are_read(void **state)
+{
+	static const struct {
+		int64_t ms;
+		const char *want;
+	} rows[] = {{0, "1970-01-01T00:00:00.000Z"}, {1769860800007, "2026-01-31T12:00:00.007Z"}, {253402300799999, "9999-12-31T23:59:59.999Z"}};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		char text[32];
+		text_format_time_ms(rows[i].ms, text);
+		ROW_STR(rows[i].want, text, rows[i].want);
+		ROW_INT(rows[i].want, text_parse_time_ms(text), rows[i].ms);
+	}
+}
+
 static void durations_are_written_as_they_are_read(void **state)
 {
 	static const struct {
@@ -291,7 +324,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(starts_and_ends), cmocka_unit_test(integers),	  cmocka_unit_test(booleans),
-		cmocka_unit_test(durations),	   cmocka_unit_test(durations_are_written_as_they_are_read),
+		cmocka_unit_test(durations), cmocka_unit_test(sizes), cmocka_unit_test(times_are_written_as_they_are_read),	   cmocka_unit_test(durations_are_written_as_they_are_read),
 		cmocka_unit_test(fractions),	   cmocka_unit_test(label_names), cmocka_unit_test(utf8),
 		cmocka_unit_test(nearest),		   cmocka_unit_test(file_names),  cmocka_unit_test(file_names_are_safe_and_differ),
 		cmocka_unit_test(an_excerpt_shows_one_line_and_the_place),
