@@ -135,7 +135,7 @@ static void step_parsed(struct explain *e, const struct desired_service *s)
 	if (s->n_parse_diags)
 		add_diag(e, "parsed", &s->diags.v.at[0]);
 	else
-		add(e, "parsed", true, "", "%zu scrapes, %zu alerts", s->wants.n_scrapes, s->wants.n_alerts);
+		add(e, "parsed", true, "", s->wants.n_probes ? "%zu scrapes, %zu alerts, %zu probes" : "%zu scrapes, %zu alerts", s->wants.n_scrapes, s->wants.n_alerts, s->wants.n_probes);
 }
 
 static void step_rendered(struct explain *e, const struct desired_service *s)
@@ -149,6 +149,8 @@ static void step_rendered(struct explain *e, const struct desired_service *s)
 		buf_printf(&b, "%sport %s: %s", i ? "; " : "", s->wants.scrapes[i].port_text, s->choices[i].why);
 	for (size_t i = 0; i < s->wants.n_alerts; i++)
 		buf_printf(&b, "%salert %s", b.len ? "; " : "", s->alert_names[i]);
+	for (size_t i = 0; i < s->wants.n_probes; i++)
+		buf_printf(&b, "%sprobe of %s by module %s", b.len ? "; " : "", s->wants.probes[i].url, s->wants.probes[i].module);
 	add(e, "rendered", true, "", "%s", b.len ? b.data : "nothing to render");
 }
 
@@ -260,8 +262,87 @@ static bool step_discovered(struct explain *e, const struct desired_service *s, 
 	return f->n > 0;
 }
 
+/* -- probes -- */
+
+static size_t count_probes(const json_t *targets, const struct desired_service *s)
+{
+	size_t n = 0, i;
+	json_t *t;
+	json_array_foreach(json_walk(targets, "data.activeTargets"), i, t) {
+		const json_t *labels = json_object_get(t, "labels");
+		bool ours = strcmp(json_get_str(labels, "job", ""), PROBE_JOB) == 0;
+		for (size_t k = 0; ours && k < s->wants.n_probes; k++)
+			if (strcmp(json_get_str(labels, "instance", ""), s->wants.probes[k].url) == 0) {
+				n++;
+				break;
+			}
+	}
+	return n;
+}
+
+static void steps_probes(struct explain *e, const struct desired_service *s, const json_t *targets)
+{
+	size_t wanted = s->wants.n_probes * e->api->set->blackbox.n, found = count_probes(targets, s);
+	if (found < wanted)
+		add(e, "discovered", false, "Prometheus takes up to 10 seconds to take up new targets; ask again.", "%zu of %zu probes", found, wanted);
+	else
+		add(e, "discovered", true, "", "%zu probes", found);
+}
+
+static bool fails(const json_t *answer, const char *url)
+{
+	size_t i;
+	json_t *r;
+	json_array_foreach(json_walk(answer, "data.result"), i, r)
+		if (strcmp(json_get_str(json_object_get(r, "metric"), "instance", ""), url) == 0)
+			return true;
+	return false;
+}
+
+static void step_probed(struct explain *e, const struct desired_service *s, const json_t *failing)
+{
+	AUTO_ARENA a = ARENA_INIT;
+	for (size_t i = 0; i < s->wants.n_probes; i++) {
+		const struct want_probe *w = &s->wants.probes[i];
+		if (!fails(failing, w->url))
+			continue;
+		AUTO_FREE char *target = http_encode(w->target);
+		add(e, "scraped", false,
+			arena_printf(&a, "Ask blackbox_exporter why: curl 'http://%s/probe?debug=true&module=%s&target=%s'", e->api->set->blackbox_listen, w->module, target),
+			"the probe of %s fails", w->url);
+		return;
+	}
+	add(e, "scraped", true, "", "no probe fails");
+}
+
+static const struct desired_service *still_there(struct explain *e);
+
+static void on_probes(void *ctx, struct http_result *r)
+{
+	struct explain *e = ctx;
+	struct err err;
+	const struct desired_service *s = still_there(e);
+	AUTO_JSON *failing = r->status == 200 && r->body.len ? json_parse(r->body.data, r->body.len, &err) : NULL;
+	if (s && failing)
+		step_probed(e, s, failing);
+	else if (s)
+		add(e, "scraped", false, "Look at Prometheus.", "Prometheus does not tell what its probes found: %s", r->status ? "unexpected answer" : r->err.msg);
+	finish(e);
+}
+
+/* Whether they succeed, Prometheus' list of targets does not tell: of a probe that fails the scrape is well. */
+static void ask_probes(struct explain *e)
+{
+	http_start(e->api->http, &(struct http_request){.to = e->prometheus, .path = "/api/v1/query?query=probe_success%7Bjob%3D%22" PROBE_JOB "%22%7D%3D%3D0",
+								 .max_bytes = ANSWER_MAX_BYTES, .on_done = on_probes, .ctx = e});
+}
+
 static void steps_targets(struct explain *e, const struct desired_service *s, const json_t *targets)
 {
+	if (s->wants.n_probes)
+		steps_probes(e, s, targets);
+	if (!s->wants.n_scrapes && s->wants.n_probes)
+		return;
 	if (!s->wants.n_scrapes) {
 		add(e, "discovered", true, "", "no scrapePort, nothing to discover");
 		add(e, "scraped", true, "", "no scrapePort, nothing to scrape");
@@ -297,7 +378,10 @@ static void on_targets(void *ctx, struct http_result *r)
 		else
 			add(e, "discovered", false, "Look at Prometheus.", "Prometheus does not tell its targets: %s", r->status ? "unexpected answer" : r->err.msg);
 	}
-	finish(e);
+	if (s && targets && s->wants.n_probes)
+		ask_probes(e);
+	else
+		finish(e);
 }
 
 static void on_rules(void *ctx, struct http_result *r)

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* What render itself puts at the top of the directory. */
-static const char *const top_names[] = {"prometheus.yml", "rules", "targets"};
+static const char *const top_names[] = {"prometheus.yml", "rules", "targets", OWN_RULES, SITE_RULES, MODULES_FILE, ALERTING_FILE};
 enum { N_TOP_NAMES = sizeof top_names / sizeof *top_names };
 
 static bool is_top_name(const char *name)
@@ -27,18 +27,18 @@ static int not_ours(const char *path, struct err *e)
 }
 
 /* Every file below `dir` must end in `suffix`; `depth` folders deep at most. */
-static int only_suffix(const char *dir, const char *suffix, int depth, struct err *e)
+static int only_suffix(const char *dir, const char *suffix, const char *other, int depth, struct err *e)
 {
 	AUTO_NAMES names = {0};
 	if (fs_list(dir, &names, e) < 0)
 		return not_ours(dir, e);
 	for (size_t i = 0; i < names.n; i++) {
 		AUTO_FREE char *path = xasprintf("%s/%s", dir, names.at[i]);
-		if (text_ends(names.at[i], suffix))
+		if (text_ends(names.at[i], suffix) || text_ends(names.at[i], other))
 			continue;
 		if (depth == 0)
 			return not_ours(path, e);
-		if (only_suffix(path, suffix, depth - 1, e) < 0)
+		if (only_suffix(path, suffix, other, depth - 1, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -56,7 +56,7 @@ static int check_out(const char *dir, struct err *e)
 			return not_ours(path, e);
 	}
 	AUTO_FREE char *rules = xasprintf("%s/rules", dir), *targets = xasprintf("%s/targets", dir);
-	return only_suffix(rules, ".yml", 1, e) < 0 || only_suffix(targets, ".json", 0, e) < 0 ? -1 : 0;
+	return only_suffix(rules, ".yml", ".yml", 1, e) < 0 || only_suffix(targets, ".json", ".yml", 0, e) < 0 ? -1 : 0;
 }
 
 static int clear_out(const char *dir, struct err *e)
@@ -129,7 +129,7 @@ const struct verb render_verb = {
 	.args = "STACK.yml|--from observed.json --out DIR",
 	.summary = "Write the files that `run` would store.",
 	.help = "Reads a compose or stack file, or observed services as JSON, and writes what Watchbill makes of them to DIR: "
-			"prometheus.yml, rules/ and targets/.\n"
+			"prometheus.yml, rules/ and targets/, and blackbox.yml and alertmanager.yml where those are configured.\n"
 			"DIR must be empty or hold nothing but an earlier rendering, which is replaced. --stack names the stack of a stack "
 			"file. What is wrong with labels is\n"
 			"printed on standard error.\n\n"

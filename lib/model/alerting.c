@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILE_MAX_BYTES = 16 * 1024 * 1024 };
+enum { FILE_MAX_BYTES = 16 * 1024 * 1024, LOG_WAIT_MS = 1000, LOG_INTERVAL_MS = 5000 };
 
 /* -- what the user gave -- */
 
@@ -120,31 +120,36 @@ static json_t *duration(int64_t ms)
 	return json_string(text);
 }
 
-static void set_times(const struct settings *set, json_t *route, bool all)
+static void set_times(json_t *route, int64_t wait_ms, int64_t interval_ms, int64_t repeat_ms)
 {
 	static const char *const names[] = {"group_wait", "group_interval", "repeat_interval"};
-	const int64_t times[] = {set->alert_group_wait_ms, set->alert_group_interval_ms, set->alert_repeat_interval_ms};
+	const int64_t times[] = {wait_ms, interval_ms, repeat_ms};
 	for (size_t i = 0; i < 3; i++)
-		if (all || !json_object_get(route, names[i]))
+		if (!json_object_get(route, names[i]))
 			json_object_set_new(route, names[i], duration(times[i]));
 }
 
-/* Told of everything; what it is told of goes on to the other routes. */
+/* Told of everything, and soon: it wakes nobody. What it is told of goes on to the other routes. */
 static json_t *log_route(const struct settings *set)
 {
 	json_t *route = json_pack("{s:s, s:[s, s, s], s:b}", "receiver", ALERTING_LOG_RECEIVER, "group_by", "namespace", "service", "instance", "continue", true);
-	set_times(set, route, true);
+	set_times(route, LOG_WAIT_MS, LOG_INTERVAL_MS, set->alert_repeat_interval_ms);
 	return route;
 }
 
 static json_t *log_receiver(const struct settings *set)
 {
-	AUTO_FREE char *self = settings_self_target(set), *url = xasprintf("%s://%s/v1/alerts/log", *set->tls_cert_file ? "https" : "http", self);
+	bool own = *set->alert_log_listen && !text_starts(set->alert_log_listen, "unix:"), tls = *set->tls_cert_file && !own;
+	const char *token = *set->alert_log_token_file ? set->alert_log_token_file : set->token_file;
+	AUTO_FREE char *self = own ? settings_local_address(set->alert_log_listen) : settings_self_target(set);
+	AUTO_FREE char *url = xasprintf("%s://%s/v1/alerts/log", tls ? "https" : "http", self);
+	if (strcmp(set->alert_log, "none") == 0)
+		return json_pack("{s:s}", "name", ALERTING_LOG_RECEIVER); /* tells nobody */
 	json_t *hook = json_pack("{s:s, s:b, s:i}", "url", url, "send_resolved", true, "max_alerts", 0), *http = json_object();
-	if (*set->tls_cert_file)
+	if (tls)
 		json_object_set_new(http, "tls_config", json_pack("{s:b}", "insecure_skip_verify", true));
-	if (*set->token_file)
-		json_object_set_new(http, "authorization", json_pack("{s:s}", "credentials_file", set->token_file));
+	if (*token)
+		json_object_set_new(http, "authorization", json_pack("{s:s}", "credentials_file", token));
 	if (json_object_size(http))
 		json_object_set(hook, "http_config", http);
 	json_decref(http);
@@ -197,7 +202,7 @@ static json_t *root_route(const struct settings *set, const struct alerting_give
 		json_object_set_new(root, "receiver", json_string(ALERTING_LOG_RECEIVER));
 	if (!json_object_get(root, "group_by"))
 		json_object_set_new(root, "group_by", json_pack("[s, s, s]", "namespace", "service", "instance"));
-	set_times(set, root, false);
+	set_times(root, set->alert_group_wait_ms, set->alert_group_interval_ms, set->alert_repeat_interval_ms);
 	json_object_set_new(root, "routes", routes);
 	return root;
 }
