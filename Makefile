@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 # Variables, from the command line or the environment; make hands them on:
 #   make up      ENGINE=existing  DEMO=yes|no  STACK=monitor  MONITOR_PORT=8080  PROMETHEUS_PORT=9090
+#   make up      SITES=examples/sites.yml  DATA=data  BIND=127.0.0.1  ALERTMANAGER_PORT=9093  BLACKBOX_PORT=9115      without any orchestrator
 #   make test    PROMETHEUS=  PROMTOOL=      programs to test with instead of Debian's
 
 .PHONY: help deps build test up demo down image bench fuzz soak docs clean
@@ -19,8 +20,8 @@ deps: ## install the Debian packages that the build needs and that are missing
 build: deps ## build/watchbill
 	@scripts/build.sh
 
-up: build ## Watchbill and Prometheus on this host's Docker Swarm; ENGINE=existing installs and makes neither
-	@scripts/up.sh
+up: build ## Watchbill and Prometheus on this host's Docker Swarm, ENGINE=existing installs and makes neither; with SITES=FILE website monitoring without one
+	@if [ -n "$(SITES)" ]; then scripts/sites.sh up; else scripts/up.sh; fi
 
 demo: build ## something to look at: a node-exporter with labels and alerts
 	@scripts/demo.sh

@@ -16,6 +16,7 @@ ME=down
 MINE=label=$MADE_BY_LABEL=make-up
 
 main() {
+    "$ROOT/scripts/sites.sh" down
     if ! docker_answers; then
         say "no Docker Engine answers at $(docker_endpoint): nothing to take away"
         return

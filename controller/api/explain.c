@@ -289,30 +289,35 @@ static void steps_probes(struct explain *e, const struct desired_service *s, con
 		add(e, "discovered", true, "", "%zu probes", found);
 }
 
-static bool fails(const json_t *answer, const char *url)
+/* What Prometheus has of the probe: "1", "0", or NULL where there is nothing yet. */
+static const char *probe_result(const json_t *answer, const char *url)
 {
 	size_t i;
 	json_t *r;
+	const char *result = NULL;
 	json_array_foreach(json_walk(answer, "data.result"), i, r)
-		if (strcmp(json_get_str(json_object_get(r, "metric"), "instance", ""), url) == 0)
-			return true;
-	return false;
+		if (strcmp(json_get_str(json_object_get(r, "metric"), "instance", ""), url) == 0 && (!result || strcmp(result, "1") == 0))
+			result = json_string_value(json_array_get(json_object_get(r, "value"), 1));
+	return result;
 }
 
-static void step_probed(struct explain *e, const struct desired_service *s, const json_t *failing)
+static void step_probed(struct explain *e, const struct desired_service *s, const json_t *answer)
 {
 	AUTO_ARENA a = ARENA_INIT;
 	for (size_t i = 0; i < s->wants.n_probes; i++) {
 		const struct want_probe *w = &s->wants.probes[i];
-		if (!fails(failing, w->url))
-			continue;
+		const char *result = probe_result(answer, w->url);
 		AUTO_FREE char *target = http_encode(w->target);
-		add(e, "scraped", false,
-			arena_printf(&a, "Ask blackbox_exporter why: curl 'http://%s/probe?debug=true&module=%s&target=%s'", e->api->set->blackbox_listen, w->module, target),
-			"the probe of %s fails", w->url);
-		return;
+		if (!result)
+			add(e, "scraped", false, "Ask again once the probe interval is over.", "%s has not been probed yet", w->url);
+		else if (strcmp(result, "1") != 0)
+			add(e, "scraped", false,
+				arena_printf(&a, "Ask blackbox_exporter why: curl 'http://%s/probe?debug=true&module=%s&target=%s'", e->api->set->blackbox_listen, w->module, target),
+				"the probe of %s fails", w->url);
+		if (!result || strcmp(result, "1") != 0)
+			return;
 	}
-	add(e, "scraped", true, "", "no probe fails");
+	add(e, "scraped", true, "", "%s", s->wants.n_probes > 1 ? "the probes succeed" : "the probe succeeds");
 }
 
 static const struct desired_service *still_there(struct explain *e);
@@ -330,11 +335,18 @@ static void on_probes(void *ctx, struct http_result *r)
 	finish(e);
 }
 
-/* Whether they succeed, Prometheus' list of targets does not tell: of a probe that fails the scrape is well. */
-static void ask_probes(struct explain *e)
+/* Whether they succeed, Prometheus' list of targets does not tell: of a probe that fails the scrape is well. A site is one probe, those of a service
+ * have its name. */
+static void ask_probes(struct explain *e, const struct desired_service *s)
 {
-	http_start(e->api->http, &(struct http_request){.to = e->prometheus, .path = "/api/v1/query?query=probe_success%7Bjob%3D%22" PROBE_JOB "%22%7D%3D%3D0",
-								 .max_bytes = ANSWER_MAX_BYTES, .on_done = on_probes, .ctx = e});
+	bool site = strcmp(s->obs->orchestrator, "file") == 0;
+	AUTO_BUF q = BUF_INIT(1 << 16);
+	buf_printf(&q, "probe_success{job=\"" PROBE_JOB "\",%s=\"", site ? "instance" : "service");
+	for (const char *c = site ? s->wants.probes[0].url : s->obs->name; *c; c++)
+		buf_printf(&q, "%s%c", strchr("\\\"", *c) ? "\\" : "", *c);
+	buf_add_str(&q, "\"}");
+	AUTO_FREE char *encoded = http_encode(q.data), *path = xasprintf("/api/v1/query?query=%s", encoded);
+	http_start(e->api->http, &(struct http_request){.to = e->prometheus, .path = path, .max_bytes = ANSWER_MAX_BYTES, .on_done = on_probes, .ctx = e});
 }
 
 static void steps_targets(struct explain *e, const struct desired_service *s, const json_t *targets)
@@ -379,7 +391,7 @@ static void on_targets(void *ctx, struct http_result *r)
 			add(e, "discovered", false, "Look at Prometheus.", "Prometheus does not tell its targets: %s", r->status ? "unexpected answer" : r->err.msg);
 	}
 	if (s && targets && s->wants.n_probes)
-		ask_probes(e);
+		ask_probes(e, s);
 	else
 		finish(e);
 }
