@@ -113,6 +113,7 @@ static json_t *service_json(const struct obs_service *o, const struct desired_se
 	if (s) {
 		json_object_set_new(j, "scrapes", json_integer((json_int_t)s->wants.n_scrapes));
 		json_object_set_new(j, "alerts", json_integer((json_int_t)s->wants.n_alerts));
+		json_object_set_new(j, "probes", json_integer((json_int_t)s->wants.n_probes));
 		json_object_set_new(j, "diags", diags_json(&s->diags));
 	}
 	return j;
@@ -153,7 +154,7 @@ static void handle_healthy(const struct api *api, const char *rest, const struct
 	(void)rest, (void)r;
 	for (size_t i = 0; i < p->n_workers; i++)
 		if (p->workers[i]->supervised && p->workers[i]->state == WORKER_DOWN) {
-			reply_text(x, 503, "Watchbill is here, but its Prometheus is not: /api/v1/status says why.\n");
+			reply_text(x, 503, "Watchbill is here, but a worker of its own is not: /api/v1/status says why.\n");
 			return;
 		}
 	reply_text(x, 200, "Watchbill is healthy.\n");

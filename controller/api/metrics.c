@@ -61,7 +61,7 @@ static void write_cycles(const struct metrics *m, struct buf *out)
 static void write_objects(const struct api *api, struct buf *out)
 {
 	const struct desired *d = engine_desired(api->engine);
-	uint64_t scrapes = 0, alerts = 0, by_severity[3] = {0};
+	uint64_t scrapes = 0, alerts = 0, probes = d ? d->n_probes : 0, by_severity[3] = {0};
 	struct diags diags = {0};
 	for (size_t i = 0; d && i < d->n; i++) {
 		scrapes += d->services[i]->wants.n_scrapes;
@@ -75,6 +75,7 @@ static void write_objects(const struct api *api, struct buf *out)
 	value(out, "watchbill_objects", "kind", "services", d ? d->n : 0);
 	value(out, "watchbill_objects", "kind", "scrapes", scrapes);
 	value(out, "watchbill_objects", "kind", "alerts", alerts);
+	value(out, "watchbill_objects", "kind", "probes", probes);
 	head(out, "watchbill_diags", "gauge", "What is not as somebody wished.");
 	for (int i = 0; i < 3; i++)
 		value(out, "watchbill_diags", "severity", diag_severity_name((enum diag_severity)i), by_severity[i]);
