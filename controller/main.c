@@ -11,6 +11,7 @@
 #include "io/fs.h"
 #include "notify/notify.h"
 #include "reconcilers/registry.h"
+#include "sources/docker.h"
 #include "sources/kube.h"
 #include "sources/listener.h"
 #include "sources/push.h"
@@ -47,7 +48,7 @@ struct controller {
 	struct remote_fence fence;
 	struct worker *publisher; /* one of them, or NULL */
 	struct events *events;
-	struct source *sources[4];
+	struct source *sources[5];
 	struct worker *workers[MAX_WORKERS + 1];
 	size_t n_sources, n_workers;
 	struct engine *engine;
@@ -194,7 +195,7 @@ static int make_workers(struct controller *c, const char *store_dir, struct err 
 }
 
 struct wanted_sources {
-	bool swarm, kubernetes;
+	bool swarm, docker, kubernetes;
 };
 
 /* What the setting `sources` names; anything unknown in it is an error. */
@@ -207,6 +208,8 @@ static int read_sources(const struct settings *set, struct wanted_sources *out, 
 		const char *name = set->sources.at[i];
 		if (strcmp(name, "swarm") == 0) {
 			out->swarm = true;
+		} else if (strcmp(name, "docker") == 0) {
+			out->docker = true;
 		} else if (strcmp(name, "kubernetes") == 0) {
 			out->kubernetes = true;
 		} else if (strcmp(name, "auto") == 0) {
@@ -215,7 +218,7 @@ static int read_sources(const struct settings *set, struct wanted_sources *out, 
 			if (!out->swarm)
 				log_info("controller no_swarm reason=\"%s is not there; services come by notification only\"", host->def);
 		} else if (strcmp(name, "push") != 0) {
-			return err_set(e, ERR_INPUT, "sources: \"%.60s\" is none of auto, swarm, kubernetes, push", name);
+			return err_set(e, ERR_INPUT, "sources: \"%.60s\" is none of auto, swarm, docker, kubernetes, push", name);
 		}
 	}
 	return 0;
@@ -275,6 +278,8 @@ static int make_kube(struct controller *c, const struct wanted_sources *wanted, 
 static int make_sources(struct controller *c, struct wanted_sources wanted, struct err *e)
 {
 	if (wanted.swarm && add_source(c, c->swarm = swarm_source_new(&c->loop, c->http, c->set, e)) < 0)
+		return -1;
+	if (wanted.docker && add_source(c, docker_source_new(&c->loop, c->http, c->set, e)) < 0)
 		return -1;
 	if (wanted.kubernetes && add_source(c, kube_source_new(&c->loop, c->kube, c->set)) < 0)
 		return -1;
