@@ -13,6 +13,7 @@
 #include "io/fs.h"
 #include "notify/notify.h"
 #include "reconcilers/registry.h"
+#include "sources/docker.h"
 #include "sources/file.h"
 #include "sources/kube.h"
 #include "sources/listener.h"
@@ -223,7 +224,7 @@ static int make_prometheus(struct controller *c, const char *store_dir, struct e
 }
 
 struct wanted_sources {
-	bool swarm, kubernetes, file;
+	bool swarm, docker, kubernetes, file;
 };
 
 /* blackbox_exporter first: what Prometheus asks it for it should know. */
@@ -245,6 +246,8 @@ static int read_sources(const struct settings *set, struct wanted_sources *out, 
 		const char *name = set->sources.at[i];
 		if (strcmp(name, "swarm") == 0) {
 			out->swarm = true;
+		} else if (strcmp(name, "docker") == 0) {
+			out->docker = true;
 		} else if (strcmp(name, "kubernetes") == 0) {
 			out->kubernetes = true;
 		} else if (strcmp(name, "file") == 0) {
@@ -257,7 +260,7 @@ static int read_sources(const struct settings *set, struct wanted_sources *out, 
 			if (!out->swarm)
 				log_info("controller no_swarm reason=\"%s is not there; services come by notification only\"", host->def);
 		} else if (strcmp(name, "push") != 0) {
-			return err_set(e, ERR_INPUT, "sources: \"%.60s\" is none of auto, swarm, kubernetes, file, push", name);
+			return err_set(e, ERR_INPUT, "sources: \"%.60s\" is none of auto, swarm, docker, kubernetes, file, push", name);
 		}
 	}
 	return 0;
@@ -317,6 +320,8 @@ static int make_kube(struct controller *c, const struct wanted_sources *wanted, 
 static int make_sources(struct controller *c, struct wanted_sources wanted, struct err *e)
 {
 	if (wanted.swarm && add_source(c, c->swarm = swarm_source_new(&c->loop, c->http, c->set, e)) < 0)
+		return -1;
+	if (wanted.docker && add_source(c, docker_source_new(&c->loop, c->http, c->set, e)) < 0)
 		return -1;
 	if (wanted.kubernetes && add_source(c, kube_source_new(&c->loop, c->kube, c->set)) < 0)
 		return -1;

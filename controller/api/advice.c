@@ -23,6 +23,8 @@ static bool is_service(const struct obs_service *s)
 static const char *opt_in(struct arena *a, const struct obs_service *s, const struct settings *set)
 {
 	bool by_label = set->kube_opt_in == KUBE_OPT_IN_LABEL;
+	if (obs_service_is_docker(s))
+		return arena_printf(a, "Give the container the label %s=true (in a compose file: under labels of the service), and make it anew: docker compose up -d.", set->notify_label);
 	if (!obs_service_is_kubernetes(s))
 		return arena_printf(a, "Set the label %s to true on the service (in a stack file: under deploy.labels).", set->notify_label);
 	if (!is_service(s) && strcmp(s->kind, "Pod") != 0)
@@ -51,6 +53,8 @@ const char *advice_opted_in_by(const struct obs_service *s, const struct setting
 
 struct advice advice_no_replicas(struct arena *a, const struct obs_service *s)
 {
+	if (obs_service_is_docker(s))
+		return (struct advice){"no container of the service is meant to run, so there is no target", "Start it if it should run: docker start, or docker compose up -d."};
 	if (!obs_service_is_kubernetes(s))
 		return (struct advice){"the service has 0 replicas, so there is no target", "Scale the service up if it should run: docker service scale."};
 	if (is_service(s))
@@ -61,6 +65,9 @@ struct advice advice_no_replicas(struct arena *a, const struct obs_service *s)
 
 struct advice advice_no_address(struct arena *a, const struct obs_service *s, const struct want_scrape *w)
 {
+	if (obs_service_is_docker(s))
+		return s->n_tasks ? (struct advice){"none of the service's containers has an address on the network that is chosen", "Attach all of them to it, or name another in com.df.scrapeNetwork."}
+						  : (struct advice){"no container of the service runs and has an address", "See why: docker ps -a, docker logs, docker inspect -f '{{json .NetworkSettings.Networks}}'."};
 	if (!obs_service_is_kubernetes(s))
 		return (struct advice){"no task of the service is running", "See why its tasks do not run: docker service ps --no-trunc."};
 	if (s->n_tasks)

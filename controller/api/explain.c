@@ -434,13 +434,24 @@ static bool explain_base(struct explain *e, const char *name)
 	return false;
 }
 
-static bool knows_kubernetes(const struct api *api)
+static bool knows(const struct api *api, const char *source)
 {
 	const struct engine_parts *p = engine_parts_of(api->engine);
 	for (size_t i = 0; i < p->n_sources; i++)
-		if (strcmp(p->sources[i]->name, "kubernetes") == 0)
+		if (strcmp(p->sources[i]->name, source) == 0)
 			return true;
 	return false;
+}
+
+/* What lists the names that there are. */
+static const char *name_remedy(const struct api *api)
+{
+	if (knows(api, "kubernetes"))
+		return "Give the full name, with the namespace or the stack in front: kubectl get services -A, or docker service ls, shows it.";
+	if (!knows(api, "docker"))
+		return "Give the full name, with the stack in front: docker service ls shows it.";
+	return knows(api, "swarm") ? "Give the full name, with the stack or the project in front (STACK_SERVICE, PROJECT_SERVICE): docker service ls, or docker compose ls, shows it."
+							   : "Give the full name, PROJECT_SERVICE, or of a container that is not of compose its own: docker ps -a shows it.";
 }
 
 static void explain_unknown(struct explain *e, const char *name)
@@ -454,9 +465,7 @@ static void explain_unknown(struct explain *e, const char *name)
 		finish(e);
 	} else {
 		api_reply_json(e->x, 404,
-			json_pack("{s:s, s:s, s:s}", "service", name, "error", "no source knows a service of this name", "remedy",
-				knows_kubernetes(e->api) ? "Give the full name, with the namespace or the stack in front: kubectl get services -A, or docker service ls, shows it."
-										 : "Give the full name, with the stack in front: docker service ls shows it."));
+			json_pack("{s:s, s:s, s:s}", "service", name, "error", "no source knows a service of this name", "remedy", name_remedy(e->api)));
 		json_decref(e->steps);
 		free(e->name);
 		free(e);

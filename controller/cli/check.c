@@ -102,7 +102,8 @@ const struct verb check_verb = {
 	.summary = "Check the labels of a compose or stack file, or the annotations of Kubernetes manifests.",
 	.help = "Reads the labels as `docker stack deploy` would hand them to Watchbill, variables of the environment put in, and "
 			"has promtool check the alert\n"
-			"rules where it is installed. --stack names the stack, so that services are called as they will be.\n\n"
+			"rules where it is installed. --stack names the stack, so that services are called as they will be.\n"
+			"With --sources docker the file is read as `docker compose up` would: container labels count, and --stack names the project.\n\n"
 			"-f reads Kubernetes manifests instead: a file, a directory with all that is in and below it (*.yaml, *.yml, *.json), or - for the standard input,\n"
 			"`helm template CHART | watchbill check -f -`. It may be given again. --namespace is that of objects that name none. What has nothing of ours on it\n"
 			"is passed over.\n\n"

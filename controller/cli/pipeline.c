@@ -38,9 +38,20 @@ static const char *from_environment(void *ctx, const char *name)
 	return getenv(name);
 }
 
+/* Who will see the services says what kind of file it is. */
+static bool is_for_compose(const struct settings *set)
+{
+	bool docker = false, swarm = false;
+	for (size_t i = 0; i < set->sources.n; i++) {
+		docker |= strcmp(set->sources.at[i], "docker") == 0;
+		swarm |= strcmp(set->sources.at[i], "swarm") == 0;
+	}
+	return docker && !swarm;
+}
+
 struct stack_options pipeline_stack_options(const struct settings *set, const char *stack)
 {
-	return (struct stack_options){.stack = stack ? stack : "", .notify_label = set->notify_label, .name_prefix = set->service_name_prefix, .variable = from_environment};
+	return (struct stack_options){.stack = stack ? stack : "", .compose = is_for_compose(set), .notify_label = set->notify_label, .name_prefix = set->service_name_prefix, .variable = from_environment};
 }
 
 json_t *pipeline_read_tree(const char *path, struct err *e)

@@ -184,6 +184,12 @@ static void read_label_map(struct obs_service *s, const json_t *labels, const st
 	}
 }
 
+/* Where the labels stand that are looked at. */
+static const char *labels_word(const struct stack_options *o)
+{
+	return o->compose ? "labels" : "deploy.labels";
+}
+
 static void read_label_list(struct obs_service *s, const json_t *labels, const struct place *p)
 {
 	size_t i;
@@ -194,7 +200,7 @@ static void read_label_list(struct obs_service *s, const json_t *labels, const s
 		struct place at = {p->o, p->service, name ? name : "", p->d};
 		AUTO_FREE char *text = scalar(v, &at);
 		if (!raw || !text || !*name) {
-			diags_add(p->d, DIAG_ERROR, p->service, "deploy.labels", "Write each entry as \"name=value\", in quotes.",
+			diags_add(p->d, DIAG_ERROR, p->service, labels_word(p->o), "Write each entry as \"name=value\", in quotes.",
 				"entry %zu of the list is not of the form name=value", i + 1);
 			continue;
 		}
@@ -207,13 +213,13 @@ static void read_label_list(struct obs_service *s, const json_t *labels, const s
 
 static void read_labels(struct obs_service *s, const json_t *labels, const struct place *p)
 {
-	s->labels = ARENA_ARRAY(&s->arena, struct obs_label, json_object_size(labels) + json_array_size(labels) + 1);
+	s->labels = ARENA_ARRAY(&s->arena, struct obs_label, json_object_size(labels) + json_array_size(labels) + 2);
 	if (json_is_object(labels))
 		read_label_map(s, labels, p);
 	else if (json_is_array(labels))
 		read_label_list(s, labels, p);
 	else if (labels && !json_is_null(labels))
-		diags_add(p->d, DIAG_ERROR, p->service, "deploy.labels", "Write a list of \"name=value\" or a mapping.",
+		diags_add(p->d, DIAG_ERROR, p->service, labels_word(p->o), "Write a list of \"name=value\" or a mapping.",
 			"neither a list nor a mapping");
 }
 
@@ -222,8 +228,9 @@ static bool is_ours(const char *label)
 	return text_starts(label, LABEL_PREFIX);
 }
 
-/* Labels beside `deploy` go to containers, where nobody looks for them: the most common mistake. */
-static void warn_container_labels(const json_t *labels, const struct place *p)
+/* Labels in the other place: the most common mistake. Those beside `deploy` go to containers, where the Swarm source does not look; those below it are
+ * nothing to docker compose. */
+static void warn_misplaced(const json_t *labels, const struct place *p)
 {
 	const char *key, *found = NULL;
 	json_t *v;
@@ -234,8 +241,11 @@ static void warn_container_labels(const json_t *labels, const struct place *p)
 		found = !found && json_is_string(v) && is_ours(json_string_value(v)) ? json_string_value(v) : found;
 	if (found) {
 		AUTO_FREE char *name = xstrndup(found, strcspn(found, "="));
-		diags_add(p->d, DIAG_WARNING, p->service, name, "Move it to deploy.labels.",
-			"a label of the container, not of the service: it is not looked at");
+		if (p->o->compose)
+			diags_add(p->d, DIAG_WARNING, p->service, name, "Move it to labels, beside deploy.", "docker compose gives containers no labels of deploy.labels");
+		else
+			diags_add(p->d, DIAG_WARNING, p->service, name, "Move it to deploy.labels. For a file of docker compose, check with --sources docker.",
+				"a label of the container, not of the service: it is not looked at");
 	}
 }
 
@@ -308,35 +318,48 @@ const char *stack_known_name(struct arena *a, const struct obs_service *s, const
 	return notice_service_name(a, s->full_name, labels, s->n_labels + 1, prefix);
 }
 
+/* What docker compose itself adds. */
+static void add_composes(struct obs_service *s, const char *key, const struct stack_options *o)
+{
+	s->full_name = arena_strdup(&s->arena, key);
+	if (*o->stack)
+		put_label(s, "com.docker.compose.project", o->stack);
+}
+
 static struct obs_service *read_service(
 	const json_t *root, const char *key, const json_t *v, const struct stack_options *o, struct diags *d)
 {
 	AUTO_FREE char *name = stack_service_name(o, key);
-	struct obs_service *s = obs_service_new("swarm", "", name);
+	struct obs_service *s = obs_service_new(o->compose ? "docker" : "swarm", "", name);
 	const json_t *deploy = json_object_get(v, "deploy");
 	struct place p = {o, name, "", d};
 	if (deploy && !json_is_object(deploy) && !json_is_null(deploy))
 		diags_add(d, DIAG_ERROR, name, "deploy", "Write a mapping.", "not a mapping");
-	warn_container_labels(json_object_get(v, "labels"), &p);
-	read_labels(s, json_object_get(deploy, "labels"), &p);
+	warn_misplaced(json_object_get(o->compose ? deploy : v, "labels"), &p);
+	read_labels(s, json_object_get(o->compose ? v : deploy, "labels"), &p);
 	read_networks(s, root, json_object_get(v, "networks"), &p);
 	read_replicas(s, deploy, &p);
-	obs_service_seal(s);
 	s->name = s->key = stack_known_name(&s->arena, s, o, o->name_prefix ? o->name_prefix : "");
+	if (o->compose)
+		add_composes(s, key, o);
+	obs_service_seal(s);
+	if (o->compose && s->n_networks) /* nobody can know better before they are there */
+		s->reached_on = s->networks[0];
 	s->opted_in = labels_notify(s->labels, s->n_labels, o->notify_label);
 	warn_not_opted_in(s, &p);
 	return s;
 }
 
 /* A service keeps its full name where another is known by the short one. */
-static void keep_apart(struct obs_service *const *all, size_t n, struct obs_service *s, struct diags *d)
+static void keep_apart(const struct stack_options *o, struct obs_service *const *all, size_t n, struct obs_service *s, struct diags *d)
 {
-	for (size_t i = 0; i < n && s->name != s->full_name; i++) {
+	const char *plain = o->compose && *o->stack ? arena_printf(&s->arena, "%s_%s", o->stack, s->full_name) : s->full_name;
+	for (size_t i = 0; i < n && strcmp(s->name, plain) != 0; i++) {
 		if (all[i] == s || strcmp(all[i]->name, s->name) != 0)
 			continue;
-		diags_add(d, DIAG_WARNING, s->full_name, LABEL_PREFIX "shortName", "Take shortName off one of them, or rename it.",
+		diags_add(d, DIAG_WARNING, plain, LABEL_PREFIX "shortName", "Take shortName off one of them, or rename it.",
 			"another service is known as \"%.100s\" already; this one keeps its full name", s->name);
-		s->name = s->key = s->full_name;
+		s->name = s->key = plain;
 	}
 }
 
@@ -352,6 +375,10 @@ struct obs_part *stack_parse(const json_t *tree, const struct stack_options *o, 
 																  : "no stack file: there is no mapping `services`");
 		return NULL;
 	}
+	struct stack_options named = *o;
+	if (o->compose && !*o->stack)
+		named.stack = json_get_str(tree, "name", "");
+	o = &named;
 	json_object_foreach ((json_t *)services, key, item) {
 		if (!*key || !json_is_object(item))
 			diags_add(&d, DIAG_ERROR, key, "", "Write a mapping below the service's name.", "the service is not a mapping");
@@ -359,7 +386,7 @@ struct obs_part *stack_parse(const json_t *tree, const struct stack_options *o, 
 			VEC_PUSH(&v, read_service(tree, key, item, o, &d));
 	}
 	for (size_t i = 0; i < v.n; i++)
-		keep_apart(v.at, v.n, v.at[i], &d);
+		keep_apart(o, v.at, v.n, v.at[i], &d);
 	struct obs_part *p = obs_part_new("file", 1, v.at, v.n);
 	p->diags = d;
 	return p;

@@ -1,6 +1,6 @@
-/* Reads a compose or stack file into observed services, as `docker stack deploy` would create them. Pure.
+/* Reads a compose or stack file into observed services, as `docker stack deploy` or `docker compose up` would create them. Pure.
  *
- * Only what Watchbill looks at is read: names, deploy.labels, deploy.mode and replicas, networks. Sources: the Compose
+ * Only what Watchbill looks at is read: names, deploy.labels (with compose: labels), deploy.mode and replicas, networks. Sources: the Compose
  * specification (services, deploy, interpolation) and docker/cli's loader. */
 #ifndef WB_CLI_STACK_H
 #define WB_CLI_STACK_H
@@ -9,7 +9,8 @@
 #include "model/observed.h"
 
 struct stack_options {
-	const char *stack;        /* the stack's name, "" for plain service names */
+	const char *stack;        /* the stack's name, or the project's; "" for plain service names */
+	bool compose;			  /* the file is for docker compose: services are containers of one Engine */
 	const char *notify_label; /* opts a service in */
 	const char *name_prefix;  /* goes before the names by which services are known; NULL or "": none */
 	/* Value of a variable, NULL when it is not set. */

@@ -135,7 +135,7 @@ static struct scrape_choice choose_of_kubernetes(struct desired_service *s, cons
 		.why = is_service ? "the addresses of the Service's endpoints" : "the addresses of its pods"};
 }
 
-/* -- all -- */
+/* -- Docker without a Swarm -- */
 
 static const char *first_shared_network(const struct build_ctx *c, const struct obs_service *s)
 {
@@ -145,11 +145,76 @@ static const char *first_shared_network(const struct build_ctx *c, const struct 
 	return NULL;
 }
 
+static bool prometheus_shares(const struct build_ctx *c, const char *network)
+{
+	for (size_t i = 0; i < c->networks->n; i++)
+		if (strcmp(c->networks->at[i], network) == 0)
+			return true;
+	return false;
+}
+
+/* As the Engine calls it, or as the compose file does, which leaves the project's name out. NULL: the service is not on it. */
+static const char *named_network(struct arena *a, const struct obs_service *s, const char *name)
+{
+	const char *project = obs_service_label(s, "com.docker.compose.project");
+	const char *full = project ? arena_printf(a, "%s_%s", project, name) : name;
+	return obs_service_on_network(s, name) ? name : obs_service_on_network(s, full) ? full : NULL;
+}
+
+/* Nobody answers for tasks.NAME here; a service's own name is known to containers on the same network, if it is one that somebody made. */
+static bool resolves_on(const struct build_ctx *c, const struct obs_service *s, const char *network)
+{
+	return network && strcmp(network, "bridge") != 0 && prometheus_shares(c, network) && can_be_target(s->full_name);
+}
+
+static struct scrape_choice on_network(struct arena *a, const char *network, const char *why)
+{
+	return (struct scrape_choice){.form = FORM_ADDRESSES, .network = network, .why = arena_printf(a, "addresses of its containers on network %s, %s", network, why)};
+}
+
+/* Where no label says which network it is. */
+static struct scrape_choice any_network(const struct build_ctx *c, struct desired_service *s)
+{
+	const struct obs_service *o = s->obs;
+	const char *shared = first_shared_network(c, o);
+	if (shared)
+		return on_network(&s->arena, shared, "shared with Prometheus");
+	if (o->reached_on)
+		return on_network(&s->arena, o->reached_on, "which this host reaches");
+	if (!o->n_networks)
+		return (struct scrape_choice){.form = FORM_ADDRESSES, .network = "", .why = "its containers are on no network"};
+	diags_add(&s->diags, DIAG_WARNING, o->key, "",
+		"Attach the service to a network that Prometheus is on, or name those that Prometheus reaches in the setting networks, or one in com.df.scrapeNetwork.",
+		"no network is known on which Prometheus reaches the service; its addresses on \"%.100s\" are scraped", o->networks[0]);
+	return on_network(&s->arena, o->networks[0], "the first one; Prometheus may not reach it");
+}
+
+/* Addresses are known in every layout. */
+static struct scrape_choice choose_of_docker(const struct build_ctx *c, struct desired_service *s, const struct want_scrape *w)
+{
+	const struct obs_service *o = s->obs;
+	const char *named = w->network ? named_network(&s->arena, o, w->network) : NULL, *by = named ? named : first_shared_network(c, o);
+	if (w->network && !named)
+		diags_add(&s->diags, DIAG_ERROR, o->key, label_name(&s->arena, "scrapeNetwork", w->index), "Attach the service to that network or name one that it is on.",
+			"the service is not on network \"%.100s\"; another one is used", w->network);
+	if (w->by_name && resolves_on(c, o, by))
+		return (struct scrape_choice){.form = FORM_NAME, .host = o->full_name, .port = w->port, .why = "scrapeType=static_configs: the service's name is the target"};
+	if (w->by_name)
+		diags_add(&s->diags, DIAG_WARNING, o->key, label_name(&s->arena, "scrapeType", w->index),
+			"Let Prometheus share a network with the service that is not the default bridge, or take the label away.",
+			"the service's name does not resolve where Prometheus runs; each container is scraped");
+	return named ? on_network(&s->arena, named, "by scrapeNetwork") : any_network(c, s);
+}
+
+/* -- all -- */
+
 struct scrape_choice choice_make(const struct build_ctx *c, enum scrape_layout layout, struct desired_service *s, const struct want_scrape *w)
 {
 	struct arena *a = &s->arena;
 	if (obs_service_is_kubernetes(s->obs))
 		return choose_of_kubernetes(s, w);
+	if (obs_service_is_docker(s->obs))
+		return choose_of_docker(c, s, w);
 	if (s->obs->reached_on)
 		return (struct scrape_choice){.form = FORM_ADDRESSES, .network = s->obs->reached_on, .why = "task addresses that came with nodeInfo"};
 	if (w->by_name && strchr(s->obs->full_name, '/')) { /* one such target and Prometheus refuses the whole configuration */

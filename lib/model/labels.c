@@ -611,7 +611,8 @@ char *labels_docs(void)
 	AUTO_BUF b = BUF_INIT(1 << 20);
 	buf_add_str(&b, "# Labels\n\n"
 					"<!-- Generated from the table in lib/model/labels.c by `make docs`. -->\n\n"
-					"Labels of a service (in a stack file: under `deploy.labels`), and on Kubernetes annotations of a Service or of pods (in a workload's\n"
+					"Labels of a service (in a stack file: under `deploy.labels`), on plain Docker of its containers (in a compose file: under `labels`), and on Kubernetes\n"
+					"annotations of a Service or of pods (in a workload's\n"
 					"template: `spec.template.metadata`), or of a namespace, whose annotations hold for all that is in it; `com.df.notify` on it opts its Services in. Where *indexed* says yes, the label may carry an index or a name of its\n"
 					"own, in any number and with gaps: `com.df.alertName.1`, `com.df.scrapePort.web`. What belongs together carries the same index.\n"
 					"A label that cannot be used costs only its own scrape or alert; `watchbill explain SERVICE` and `/api/v1/status` name it and the remedy.\n\n"

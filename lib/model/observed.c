@@ -211,6 +211,11 @@ bool obs_service_is_kubernetes(const struct obs_service *s)
 	return strcmp(s->orchestrator, "kubernetes") == 0;
 }
 
+bool obs_service_is_docker(const struct obs_service *s)
+{
+	return strcmp(s->orchestrator, "docker") == 0;
+}
+
 const char *obs_service_label_word(const struct obs_service *s)
 {
 	return obs_service_is_kubernetes(s) ? "annotation" : "label";
@@ -226,11 +231,16 @@ bool obs_service_on_network(const struct obs_service *s, const char *network)
 	return s->n_networks && bsearch(&network, s->networks, s->n_networks, sizeof *s->networks, text_compare);
 }
 
+static bool same_network(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
 bool obs_service_equal(const struct obs_service *a, const struct obs_service *b)
 {
 	if (strcmp(a->key, b->key) != 0 || strcmp(a->full_name, b->full_name) != 0 || strcmp(a->orchestrator, b->orchestrator) != 0 || strcmp(a->id, b->id) != 0 ||
 		a->replicas != b->replicas || a->wanted_tasks != b->wanted_tasks || a->n_bad_targets != b->n_bad_targets || a->created_ms != b->created_ms || a->opted_in != b->opted_in || a->mended != b->mended || a->update != b->update ||
-		strcmp(a->kind, b->kind) != 0 || !same_ports(a->ports, a->n_ports, b->ports, b->n_ports) ||
+		!same_network(a->reached_on, b->reached_on) || strcmp(a->kind, b->kind) != 0 || !same_ports(a->ports, a->n_ports, b->ports, b->n_ports) ||
 		!same_labels(a->labels, a->n_labels, b->labels, b->n_labels) || a->n_networks != b->n_networks || a->n_tasks != b->n_tasks)
 		return false;
 	for (size_t i = 0; i < a->n_networks; i++)

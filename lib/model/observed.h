@@ -65,7 +65,7 @@ enum obs_update {
 struct obs_service {
 	unsigned refs;
 	struct arena arena;		  /* holds everything below */
-	const char *orchestrator; /* "swarm", "push", "kubernetes" */
+	const char *orchestrator; /* "swarm", "docker", "push", "kubernetes" */
 	const char *kind;		  /* the orchestrator's word where it has several: "Service", "Deployment"; else "" */
 	const char *space;		  /* namespace, "" where the orchestrator has none */
 	const char *name;	   /* by which it is known: to Prometheus, to receivers, to people */
@@ -127,6 +127,7 @@ void obs_service_seal(struct obs_service *s);
 struct obs_service *obs_service_ref(struct obs_service *s);
 void obs_service_unref(struct obs_service *s);
 bool obs_service_is_kubernetes(const struct obs_service *s);
+bool obs_service_is_docker(const struct obs_service *s);
 /* What the orchestrator calls the labels that are ours: "label" or "annotation". */
 const char *obs_service_label_word(const struct obs_service *s);
 /* Value of a label among those sorted by key, NULL without it. */

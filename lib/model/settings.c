@@ -60,13 +60,13 @@ const struct setting_def setting_defs[] = {
 	{"prometheus-reload", SETTING_CHOICE, AT(prometheus_reload), "http", "http signal", NULL, NULL,
 		"How the supervised Prometheus is told to reload: `POST /-/reload`, or SIGHUP for one that must not offer the former."},
 	{"docker-host", SETTING_LIST, AT(docker_host), "unix:///var/run/docker.sock", NULL, "DF_DOCKER_HOST DOCKER_HOST", "URL,...",
-		"Docker Engines of Swarm managers (`unix://`, `tcp://`, `http://`, `https://`); several are tried in turn."},
+		"Docker Engines, for the source `swarm` those of managers (`unix://`, `tcp://`, `http://`, `https://`); several are tried in turn."},
 	{"docker-tls-verify", SETTING_BOOL, AT(docker_tls_verify), "false", NULL, "DOCKER_TLS_VERIFY", NULL,
 		"Talk TLS to `tcp://` Engines and check their certificate. `DOCKER_TLS_VERIFY` is on when it is not empty, as in Docker's own client."},
 	{"docker-cert-path", SETTING_STRING, AT(docker_cert_path), "", NULL, "DOCKER_CERT_PATH", "DIR",
 		"Directory with `ca.pem`, `cert.pem` and `key.pem` for such Engines."},
-	{"sources", SETTING_LIST, AT(sources), "auto", NULL, NULL, "auto|swarm,kubernetes,file,push",
-		"Who is asked what there is: `swarm` (the Engines of docker-host), `kubernetes` (the API server of kubeconfig, or of the pod that Watchbill runs in), "
+	{"sources", SETTING_LIST, AT(sources), "auto", NULL, NULL, "auto|swarm,docker,kubernetes,file,push",
+		"Who is asked what there is: `swarm` (the Engines of docker-host), `docker` (the containers of the first Engine of docker-host that answers; docs/docker.md), `kubernetes` (the API server of kubeconfig, or of the pod that Watchbill runs in), "
 		"`file` (the lists of `sites`), `push` (whoever sends notifications, and listener-address; always there). `auto`: `file` alone where sites are given; else `swarm`, but not where docker-host is "
 		"left as it is and that socket is not there."},
 	{"kubeconfig", SETTING_STRING, AT(kubeconfig), "", NULL, NULL, "FILE",

@@ -139,6 +139,8 @@ static const char *with_all_values(struct arena *a, const struct shortcut *s)
 	return out;
 }
 
+#define SWARM_LABELS "container_label_com_docker_swarm_"
+
 /* The form for the service's orchestrator; NULL where there is none, and a diag says so. */
 static const struct template *expression_of(struct expansion *x, const struct operand *o)
 {
@@ -146,6 +148,11 @@ static const struct template *expression_of(struct expansion *x, const struct op
 	bool on_kubernetes = obs_service_is_kubernetes(x->s);
 	if (on_kubernetes && s->kubernetes_source)
 		return &s->kubernetes;
+	if (obs_service_is_docker(x->s) && s->source && strstr(s->source, SWARM_LABELS)) {
+		refuse(x, o->text, "Write the expression itself, with container_label_com_docker_compose_service or name: docs/docker.md.", "%s",
+			"selects containers by labels of Docker Swarm, which those of plain Docker do not have");
+		return NULL;
+	}
 	const char *missing = !s->source ? "has an expression for Kubernetes only"
 						  : on_kubernetes && s->is_swarms ? "selects containers by labels of Docker Swarm and has no expression for Kubernetes" : NULL;
 	if (!missing)

@@ -20,8 +20,9 @@ IMAGES = os.path.join(ROOT, "tests", "support", "images.sh")
 class Swarm:
     """One swarm of its own; up() in setUpClass, down() as a clean-up."""
 
-    def __init__(self, managers=1, workers=0):
-        self.managers, self.workers = managers, workers
+    def __init__(self, managers=1, workers=0, alone=False):
+        """`alone`: an Engine that is in no swarm, until join_swarm."""
+        self.managers, self.workers, self.alone = managers, workers, alone
         self.api = None
         self.directory = tempfile.mkdtemp(prefix="wbs-")
         os.rmdir(self.directory)
@@ -51,7 +52,7 @@ class Swarm:
         if done.returncode != 0:
             raise AssertionError("swarm.sh check: " + done.stderr)
         try:
-            self.script("up", str(self.managers), str(self.workers))
+            self.script(*(["alone"] if self.alone else ["up", str(self.managers), str(self.workers)]))
         except BaseException:
             self.down()
             raise
@@ -60,6 +61,9 @@ class Swarm:
         self.docker_host = "unix://" + self.sock
         self.api = EngineApi(self.sock)
         return self
+
+    def join_swarm(self):
+        self.script("join-swarm")
 
     def down(self):
         if self.api is not None:

@@ -3,6 +3,8 @@
 #
 #   swarm.sh check                      exit 0 if a Docker Engine can run here; else say why not, exit 77
 #   swarm.sh up [MANAGERS [WORKERS]]    nodes n1, n2, ...; managers first; default: one manager alone
+#   swarm.sh alone                      node n1 with a plain Engine, in no swarm
+#   swarm.sh join-swarm                 makes a swarm of that one
 #   swarm.sh down                       end and remove everything
 #   swarm.sh d NODE ARGS...             docker ARGS on the node's Engine
 #   swarm.sh in NODE COMMAND...         run COMMAND inside the node (its mounts, processes, network, host name)
@@ -176,9 +178,9 @@ process_is_gone() { ! kill -0 "$1"; }
 
 # ---- commands
 
-up() {
-    local managers=${1:-1} workers=${2:-0} total node i pids=() pid
-    total=$((managers + workers))
+# boot_nodes TOTAL
+boot_nodes() {
+    local i pids=() pid
     [ "$(id -u)" -eq 0 ] || fail "needs root"
     [ ${#DIR} -le 80 ] || fail "the path $DIR is too long for a socket's address"
     [ -z "$(nodes)" ] || fail "a swarm is in $DIR already; swarm.sh down"
@@ -187,13 +189,19 @@ up() {
     ip -n "$SWITCH" link set lo up
     ip -n "$SWITCH" link add br0 type bridge
     ip -n "$SWITCH" link set br0 up
-    for ((i = 1; i <= total; i++)); do
+    for ((i = 1; i <= $1; i++)); do
         mkdir "$DIR/n$i"
         wire "n$i"
         boot "n$i" &
         pids+=($!)
     done
     for pid in "${pids[@]}"; do wait "$pid"; done
+}
+
+up() {
+    local managers=${1:-1} workers=${2:-0} total i
+    total=$((managers + workers))
+    boot_nodes "$total"
     make_swarm
     for ((i = 2; i <= total; i++)); do
         if [ "$i" -le "$managers" ]; then join "n$i" manager; else join "n$i" worker; fi
@@ -264,6 +272,8 @@ shift || usage
 case $command in
 check) check ;;
 up) up "$@" ;;
+alone) boot_nodes 1 ;;
+join-swarm) make_swarm ;;
 down) down ;;
 *)
     need_node "$@"

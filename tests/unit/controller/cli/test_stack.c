@@ -103,6 +103,40 @@ static void test_services(void **state)
 	}
 }
 
+/* The same files, as docker compose takes them. */
+static void test_compose(void **state)
+{
+	static const struct {
+		const char *name, *stack, *text, *want;
+	} rows[] = {
+		{"labels", "", S("labels: [com.df.notify=true]"), "web+ 1 com.df.notify=true"},
+		{"the Swarm's labels", "", S("deploy: {labels: [com.df.notify=true]}"), "web 1 | warning web com.df.notify"},
+		{"other labels of deploy", "", S("deploy: {labels: [a=b]}"), "web 1"},
+		{"labels are text", "", S("labels: text"), "web 1 | error web labels"},
+		{"entry is a map", "", S("labels: [{a: 1}, b=2]"), "web 1 b=2 | error web labels"},
+		{"of a project", "shop", S("labels: [com.df.notify=true]"), "shop_web+ 1 com.df.notify=true;com.docker.compose.project=shop @shop_default"},
+		{"of the project that the file names", "", S("labels: [a=b]\nname: shop"), "shop_web 1 a=b;com.docker.compose.project=shop @shop_default"},
+		{"the flag goes before", "mine", S("image: x\nname: shop"), "mine_web 1 com.docker.compose.project=mine @mine_default"},
+		{"a short name", "shop", S("labels: {com.df.notify: true, com.df.shortName: true}"),
+			"web+ 1 com.df.notify=true;com.df.shortName=true;com.docker.compose.project=shop @shop_default"},
+		{"replicas", "", S("deploy: {replicas: 3}"), "web 3"},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		struct err e = {0};
+		struct stack_options o = {.stack = rows[i].stack, .compose = true, .notify_label = "com.df.notify", .variable = variable};
+		AUTO_JSON *tree = yaml_read(rows[i].text, strlen(rows[i].text), &e);
+		struct obs_part *p = tree ? stack_parse(tree, &o, &e) : NULL;
+		if (!p)
+			fail_msg("row \"%s\": %s", rows[i].name, e.msg);
+		AUTO_FREE char *got = describe(p);
+		ROW_STR(rows[i].name, got, rows[i].want);
+		ROW_STR(rows[i].name, p->services[0]->orchestrator, "docker");
+		ROW_STR(rows[i].name, p->services[0]->full_name, "web");
+		obs_part_unref(p);
+	}
+}
+
 static void test_no_stack(void **state)
 {
 	static const char *const rows[] = {"[]", "text", "services: text", "services: [web]", "version: '3'", "~"};
@@ -163,6 +197,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_services),
+		cmocka_unit_test(test_compose),
 		cmocka_unit_test(test_no_stack),
 		cmocka_unit_test(test_hostile_variables),
 		cmocka_unit_test(test_our_own_manifests),

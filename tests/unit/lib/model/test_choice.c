@@ -1,4 +1,4 @@
-/* Tests of lib/model/choice on Kubernetes: which port of which address, and how many there should be. On Swarm: tests/unit/reconcilers/test_scrape.c. */
+/* Tests of lib/model/choice on Kubernetes and on plain Docker: which port of which address, and how many there should be. On Swarm: tests/unit/reconcilers/test_scrape.c. */
 #define WITH_RECONCILERS
 #include "unit/observe.h"
 
@@ -102,8 +102,54 @@ static void how_many_there_should_be(void **state)
 	}
 }
 
+#define AT(network, address) "{'address':'" address "','network':'" network "'}"
+#define NO_NAME "warning p_w com.df.scrapeType: the service's name does not resolve where Prometheus runs; each container is scraped\n"
+
+static void networks_of_plain_docker(void **state)
+{
+	static const struct {
+		const char *row, *settings, *labels, *networks, *tasks, *want, *diags;
+	} rows[] = {
+		{"shared", "networks=b", "", "'a','b'", AT("a", "10.0.0.1") "," AT("b", "10.0.1.1"), "10.0.1.1:80", ""},
+		{"shared, in the layout dns", "networks=b scrape-layout=dns", "", "'b'", AT("b", "10.0.1.1"), "10.0.1.1:80", ""},
+		{"named as the Engine does", "networks=b", "'com.df.scrapeNetwork':'a',", "'a','b'", AT("a", "10.0.0.1") "," AT("b", "10.0.1.1"), "10.0.0.1:80", ""},
+		{"named as the compose file does", "networks=b", "'com.df.scrapeNetwork':'a',", "'b','p_a'", AT("p_a", "10.0.0.1") "," AT("b", "10.0.1.1"), "10.0.0.1:80", ""},
+		{"named, and not there", "networks=b", "'com.df.scrapeNetwork':'c',", "'b'", AT("b", "10.0.1.1"), "10.0.1.1:80",
+			"error p_w com.df.scrapeNetwork: the service is not on network \"c\"; another one is used\n"},
+		{"none is known", "", "", "'a','b'", AT("a", "10.0.0.1") "," AT("b", "10.0.1.1"), "10.0.0.1:80",
+			"warning p_w : no network is known on which Prometheus reaches the service; its addresses on \"a\" are scraped\n"},
+		{"none is shared", "networks=c", "", "'a'", AT("a", "10.0.0.1"), "10.0.0.1:80",
+			"warning p_w : no network is known on which Prometheus reaches the service; its addresses on \"a\" are scraped\n"},
+		{"on none", "networks=c", "", "", "", "", ""},
+		{"by name", "networks=b", "'com.df.scrapeType':'static_configs',", "'b'", AT("b", "10.0.1.1"), "w:80", ""},
+		{"by name, on the network that is named", "networks=a,b", "'com.df.scrapeType':'static_configs','com.df.scrapeNetwork':'b',", "'a','b'", AT("b", "10.0.1.1"), "w:80", ""},
+		{"by name, on the default bridge", "networks=bridge", "'com.df.scrapeType':'static_configs',", "'bridge'", AT("bridge", "10.0.1.1"), "10.0.1.1:80", NO_NAME},
+		{"by name, on no network that is shared", "networks=c", "'com.df.scrapeType':'static_configs','com.df.scrapeNetwork':'b',", "'b'", AT("b", "10.0.1.1"), "10.0.1.1:80", NO_NAME},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_CONTEXT x;
+		AUTO_BUF got = BUF_INIT(10000), diags = BUF_INIT(10000);
+		context_of(&x, rows[i].settings);
+		AUTO_FREE char *list = xasprintf("[{'orchestrator':'docker','name':'p_w','full_name':'w','labels':{'com.df.notify':'true','com.docker.compose.project':'p',%s'com.df.scrapePort':'80'},"
+										 "'networks':[%s],'tasks':[%s]}]", rows[i].labels, rows[i].networks, rows[i].tasks);
+		AUTO_PART *part = observe(list);
+		AUTO_DESIRED *d = build_one(&x, part, NULL);
+		const struct scrape_choice *c = &d->services[0]->choices[0];
+		if (c->form == FORM_NAME)
+			buf_printf(&got, "%s:%d", c->host, c->port);
+		for (size_t t = 0; c->form == FORM_ADDRESSES && t < part->services[0]->n_tasks; t++)
+			if (strcmp(part->services[0]->tasks[t].network, c->network) == 0)
+				buf_printf(&got, "%s:80", part->services[0]->tasks[t].address);
+		print_diags(&d->services[0]->diags, &diags);
+		ROW_CHECK(rows[i].row, c->form != FORM_DNS);
+		ROW_STR(rows[i].row, got.data ? got.data : "", rows[i].want);
+		ROW_STR(rows[i].row, diags.data ? diags.data : "", rows[i].diags);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(ports_by_name_and_number), cmocka_unit_test(how_many_there_should_be)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(networks_of_plain_docker), cmocka_unit_test(ports_by_name_and_number), cmocka_unit_test(how_many_there_should_be)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
