@@ -330,6 +330,16 @@ class Load(Case):
             self.assertEqual(names(lines)[-1], "after")
             wb.stop()
 
+    def test_ended_in_the_middle(self):
+        wb = self.watchbill()
+        clients = Clients(wb.listen, 8, 100000)
+        wait_for(lambda: len(clients.taken) > 200, 60)
+        self.assertEqual(wb.stop(), 0)
+        clients.stop()
+        there = set(names(self.lines()))
+        self.assertEqual([name for name in clients.taken if name not in there], [])
+        self.assertNotIn("ERROR: ", wb.log())
+
     def test_a_torn_line_is_mended(self):
         wb = self.watchbill()
         self.post(wb, notification("a"))
@@ -429,6 +439,9 @@ class Reading(Case):
     def cli(self, wb, *args):
         return [harness.binary(), "alerts", "--address", wb.url, *args]
 
+    def run_cli(self, wb, *args):
+        return subprocess.run(self.cli(wb, *args), capture_output=True, text=True, timeout=30, env=harness.clean_environment())
+
     def test_api(self):
         wb = self.watchbill("--alert-log-max-bytes", "2KB", "--alert-log-keep", "100")
         self.assertEqual(self.get(wb), {"alerts": [], "next": 0, "last": 0, "more": False})
@@ -449,15 +462,15 @@ class Reading(Case):
         wb = self.watchbill()
         self.post(wb, notification("SiteDown"))
         self.post(wb, b"text \x1b[31m" + b"x" * 500)
-        out = subprocess.run(self.cli(wb), capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
+        out = self.run_cli(wb).stdout.splitlines()
         self.assertEqual(out[0].split(" ", 1)[1], "firing SiteDown instance=https://example.com/: site down")
         self.assertRegex(out[1], r"^\S+ unknown - text \?\[31mx+$")
-        out = subprocess.run(self.cli(wb, "--limit", "1", "--output", "json"), capture_output=True, text=True, timeout=30, check=True).stdout
+        out = self.run_cli(wb, "--limit", "1", "--output", "json").stdout
         self.assertEqual([json.loads(line) for line in out.splitlines()], self.lines()[-1:])
         for args in (["--limit", "0"], ["--limit", "1001"], ["--nonsense"]):
-            self.assertEqual(subprocess.run(self.cli(wb, *args), capture_output=True, timeout=30).returncode, 2)
+            self.assertEqual(self.run_cli(wb, *args).returncode, 2)
         wb.stop()
-        self.assertEqual(subprocess.run(self.cli(wb), capture_output=True, timeout=30).returncode, 2)
+        self.assertEqual(self.run_cli(wb).returncode, 2)
 
     def test_follow_over_new_files_and_a_restart(self):
         options = ("--alert-log-max-bytes", "5KB", "--alert-log-keep", "1000")

@@ -80,7 +80,7 @@ static void start(const char *host)
 	f.port = free_port(AF_INET);
 	AUTO_FREE char *listen = xasprintf("%s:%d", host, f.port);
 	uv_loop_init(&f.loop);
-	f.server = api_server_new(&f.loop, &(struct api_server_spec){.listen = listen, .handler = handle, .ctx = &f}, &e);
+	f.server = api_server_new(&f.loop, &(struct api_server_spec){.listen = listen, .large_path = "/large", .handler = handle, .ctx = &f}, &e);
 	if (!f.server)
 		fail_msg("%s", e.msg);
 }
@@ -447,16 +447,18 @@ static void test_server_gone_while_sending(void **state)
 static void test_body_limit(void **state)
 {
 	static const struct {
-		const char *name;
+		const char *name, *path;
 		size_t len;
 		int status;
 	} rows[] = {
-		{"largest", API_MAX_BODY_BYTES, 200}, {"one more", API_MAX_BODY_BYTES + 1, 413}, {"many", 5 * API_MAX_BODY_BYTES, 413}};
+		{"largest", "/p", API_MAX_BODY_BYTES, 200}, {"one more", "/p", API_MAX_BODY_BYTES + 1, 413}, {"many", "/p", 5 * API_MAX_BODY_BYTES, 413},
+		{"large, one more", "/large", API_MAX_BODY_BYTES + 1, 200}, {"large, largest", "/large", API_LARGE_BODY_BYTES, 200},
+		{"large, too large", "/large", API_LARGE_BODY_BYTES + 1, 413}, {"below it", "/large/x", API_MAX_BODY_BYTES + 1, 413}};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		AUTO_CLOSE int fd = dial();
 		AUTO_BUF b = BUF_INIT(1 << 20);
-		AUTO_FREE char *head = xasprintf("POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", rows[i].len),
+		AUTO_FREE char *head = xasprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", rows[i].path, rows[i].len),
 		               *body = xcalloc(rows[i].len, 1);
 		put(fd, head);
 		put_bytes(fd, body, rows[i].len);
@@ -464,6 +466,36 @@ static void test_body_limit(void **state)
 			fail_msg("%s: cut off", rows[i].name);
 		expect_status(&b, rows[i].status);
 	}
+}
+
+/* Of requests that have begun a large body, one more than may be: it is refused, and the others go on. */
+static void test_few_large_bodies_at_once(void **state)
+{
+	enum { N = API_MAX_LARGE_BODIES + 1, LEN = API_MAX_BODY_BYTES + 1000 };
+	int fds[N];
+	AUTO_FREE char *head = xasprintf("POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", (int)LEN), *body = xcalloc(LEN, 1);
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		fds[i] = dial();
+		put(fds[i], head);
+		put_bytes(fds[i], body, LEN - 1);
+		for (int k = 0; k < 50; k++)
+			turn(deadline());
+	}
+	for (int i = 0; i < N; i++) {
+		AUTO_BUF b = BUF_INIT(1 << 20);
+		put_bytes(fds[i], body, 1);
+		assert_non_null(get_reply(fds[i], &b, false));
+		expect_status(&b, i < API_MAX_LARGE_BODIES ? 200 : 503);
+	}
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	AUTO_CLOSE int fd = dial();
+	put(fd, head);
+	put_bytes(fd, body, LEN);
+	assert_non_null(get_reply(fd, &b, false));
+	expect_status(&b, 200);
+	for (int i = 0; i < N; i++)
+		close(fds[i]);
 }
 
 static void test_redirect(void **state)
@@ -850,6 +882,7 @@ int main(void)
 		cmocka_unit_test(test_server_gone),
 		cmocka_unit_test(test_server_gone_while_sending),
 		ON_SERVER(test_body_limit),
+		ON_SERVER(test_few_large_bodies_at_once),
 		ON_SERVER(test_redirect),
 		ON_SERVER(test_garbage),
 		ON_SERVER(test_head_limit),
