@@ -152,20 +152,23 @@ static void drop_refused_probes(const struct build_ctx *c, struct desired_servic
 	}
 }
 
-static void check_receiver(const struct build_ctx *c, struct desired_service *s, const char *receiver, const char *index)
+static void check_receiver(const struct build_ctx *c, struct desired_service *s, const char *receiver, const char *label)
 {
 	if (receiver && c->alerting && c->alerting->text && !alerting_has_receiver(c->alerting, receiver))
-		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, "alertReceiver", index), "Define it in the file alert-receivers, or correct the name.",
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label, "Define it in the file alert-receivers, or correct the name.",
 			"no receiver is called \"%.100s\"; the alert goes where alerts go by default", receiver);
 }
 
 static void check_receivers(const struct build_ctx *c, struct desired_service *s)
 {
-	check_receiver(c, s, s->wants.receiver, "");
+	bool site = strcmp(s->obs->orchestrator, "file") == 0; /* whose labels go onto its alerts */
+	check_receiver(c, s, s->wants.receiver, label_name(&s->arena, "alertReceiver", ""));
+	if (site && !s->wants.receiver)
+		check_receiver(c, s, obs_service_label(s->obs, "receiver"), "receiver");
 	for (size_t i = 0; i < s->wants.n_alerts; i++) {
 		const struct want_alert *w = &s->wants.alerts[i];
 		if (w->receiver && w->receiver != s->wants.receiver)
-			check_receiver(c, s, w->receiver, w->index);
+			check_receiver(c, s, w->receiver, label_name(&s->arena, "alertReceiver", w->index));
 	}
 }
 

@@ -74,6 +74,16 @@ static void fill_in(const struct settings *set, const char *from, struct buf *ou
 	buf_add_str(out, from);
 }
 
+/* Whoever probes more often than rules are evaluated wants to know as soon. */
+static void set_interval(const struct settings *set, json_t *group)
+{
+	char text[64];
+	if (set->probe_interval_ms >= set->evaluation_interval_ms)
+		return;
+	text_format_duration_ms(set->probe_interval_ms, text);
+	json_object_set_new(group, "interval", json_string(text));
+}
+
 json_t *site_rules_tree(const struct settings *set)
 {
 	struct err e;
@@ -90,6 +100,7 @@ json_t *site_rules_tree(const struct settings *set)
 		else
 			json_array_remove(rules, i);
 	}
+	set_interval(set, json_array_get(json_object_get(tree, "groups"), 0));
 	if (json_array_size(rules))
 		return tree;
 	json_decref(tree);
