@@ -39,7 +39,7 @@ ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     WATCHBILL_PROMETHEUS=child \
     WATCHBILL_PROMETHEUS_LISTEN=0.0.0.0:9090 \
     ARG_STORAGE_TSDB_PATH=/prometheus
-EXPOSE 8080 9090
+EXPOSE 8080 9090 9093
 # As root, because the Docker Engine's socket belongs to root and a group whose number differs from host to host. Nothing
 # else of root's rights is needed: run it with --cap-drop ALL, as manifests/swarm/monitor.yml does.
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["/usr/bin/watchbill", "status", "--quiet"]

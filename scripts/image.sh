@@ -20,7 +20,7 @@ watchbill_config=(
     'ENTRYPOINT ["/usr/bin/watchbill"]'
     'CMD ["run"]'
     'ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin WATCHBILL_DATA_DIR=/data WATCHBILL_LISTEN=0.0.0.0:8080 WATCHBILL_PROMETHEUS=child WATCHBILL_PROMETHEUS_LISTEN=0.0.0.0:9090 ARG_STORAGE_TSDB_PATH=/prometheus'
-    'EXPOSE 8080 9090'
+    'EXPOSE 8080 9090 9093'
     'HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["/usr/bin/watchbill", "status", "--quiet"]'
 )
 

@@ -137,22 +137,33 @@ static json_t *log_route(const struct settings *set)
 	return route;
 }
 
-static json_t *log_receiver(const struct settings *set)
+/* As Watchbill wants to be asked; the certificate of the process beside it is not doubted. */
+static json_t *log_access(const struct settings *set)
 {
-	bool own = *set->alert_log_listen && !text_starts(set->alert_log_listen, "unix:"), tls = *set->tls_cert_file && !own;
 	const char *token = *set->alert_log_token_file ? set->alert_log_token_file : set->token_file;
-	AUTO_FREE char *self = own ? settings_local_address(set->alert_log_listen) : settings_self_target(set);
-	AUTO_FREE char *url = xasprintf("%s://%s/v1/alerts/log", tls ? "https" : "http", self);
-	if (strcmp(set->alert_log, "none") == 0)
-		return json_pack("{s:s}", "name", ALERTING_LOG_RECEIVER); /* tells nobody */
-	json_t *hook = json_pack("{s:s, s:b, s:i}", "url", url, "send_resolved", true, "max_alerts", 0), *http = json_object();
-	if (tls)
+	json_t *http = json_object();
+	if (*set->tls_cert_file)
 		json_object_set_new(http, "tls_config", json_pack("{s:b}", "insecure_skip_verify", true));
+	if (*set->tls_cert_file && *set->client_cert_file) {
+		json_object_set_new(json_object_get(http, "tls_config"), "cert_file", json_string(set->client_cert_file));
+		json_object_set_new(json_object_get(http, "tls_config"), "key_file", json_string(set->client_key_file));
+	}
 	if (*token)
 		json_object_set_new(http, "authorization", json_pack("{s:s}", "credentials_file", token));
+	return http;
+}
+
+static json_t *log_receiver(const struct settings *set)
+{
+	bool own = *set->alert_log_listen && !text_starts(set->alert_log_listen, "unix:");
+	AUTO_FREE char *self = own ? settings_local_address(set->alert_log_listen) : settings_self_target(set);
+	AUTO_FREE char *url = xasprintf("%s://%s/v1/alerts/log", *set->tls_cert_file ? "https" : "http", self);
+	if (strcmp(set->alert_log, "none") == 0)
+		return json_pack("{s:s}", "name", ALERTING_LOG_RECEIVER); /* tells nobody */
+	json_t *hook = json_pack("{s:s, s:b, s:i}", "url", url, "send_resolved", true, "max_alerts", 0);
+	AUTO_JSON *http = log_access(set);
 	if (json_object_size(http))
 		json_object_set(hook, "http_config", http);
-	json_decref(http);
 	return json_pack("{s:s, s:[o]}", "name", ALERTING_LOG_RECEIVER, "webhook_configs", hook);
 }
 

@@ -229,7 +229,7 @@ const struct setting_def setting_defs[] = {
 	{"alert-log-token-file", SETTING_STRING, AT(alert_log_token_file), "", NULL, NULL, "FILE",
 		"File with tokens, one a line, that let whoever shows one post to the alert log and do nothing else. Once it is set nobody posts without a token. Read again when it changes."},
 	{"alert-log-max-bytes", SETTING_BYTES, AT(alert_log_max_bytes), "100MB", NULL, NULL, "SIZE",
-		"Size up to which the alert log grows before a new file is begun; a notification is never split."},
+		"Size at which a new file of the alert log is begun. A notification is never split, so that a file may be longer by one."},
 	{"alert-log-max-age", SETTING_DURATION, AT(alert_log_max_age_ms), "30d", NULL, NULL, "DURATION",
 		"How long old files of the alert log are kept after their last line. A new file is begun at the latest after a tenth of it."},
 	{"alert-log-keep", SETTING_COUNT, AT(alert_log_keep), "10", NULL, NULL, "COUNT", "How many old files of the alert log are kept."},

@@ -22,7 +22,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness                                                              # noqa: E402
-from harness import Process, TempDir, Watchbill, free_port, request, wait_for    # noqa: E402
+from harness import Process, TempDir, Watchbill, free_port, request, stays, wait_for    # noqa: E402
 
 
 def alertmanager_binary():
@@ -419,6 +419,7 @@ class FullDisk(Case):
         # With nobody posting it is seen as well that there is room again.
         fill()
         wait_for(lambda: self.post(wb, notification("y" * 20000)).status == 503, 10)
+        stays(lambda: self.diags(wb), 12, "the diag of a full disk, while nobody posts")
         os.unlink(ballast)
         wait_for(lambda: not self.diags(wb), 20, "the diag is gone")
 

@@ -291,6 +291,56 @@ static void old_lines_begin_a_new_file_and_old_files_go(void **state)
 	log_dir_remove(&d);
 }
 
+static void numbers_go_on_where_the_newest_file_is_gone(void **state)
+{
+	struct log_dir d;
+	(void)state;
+	log_dir_make(&d);
+	d.file.limits.max_bytes = 10;
+	for (int i = 0; i < 3; i++)
+		log_must_add(&d.file, "a");
+	struct segment_limits limits = d.file.limits;
+	logfile_deinit(&d.file);
+	assert_int_equal(unlink(d.path), 0);
+	logfile_init(&d.file, d.path, &limits);
+	log_must_add(&d.file, "b");
+	LOG_IS("3 is gone", &d, "1:a 2:a 3:b ");
+	log_dir_remove(&d);
+}
+
+static char trace[4000];
+
+static int note_operation(const char *op, const char *path)
+{
+	size_t n = strlen(trace);
+	bool is_log = strstr(path, "alerts.log") != NULL;
+	snprintf(trace + n, sizeof trace - n, "%s%s ", op, is_log ? "" : "-dir");
+	return 0;
+}
+
+/* Of what was synced before the new file nothing is left to chance when that one fails. */
+static void what_is_put_aside_was_synced(void **state)
+{
+	struct log_dir d;
+	struct err e = {0};
+	struct record_post p = log_post("a");
+	(void)state;
+	log_dir_make(&d);
+	d.file.limits.max_bytes = 10;
+	assert_int_equal(logfile_ready(&d.file, AT, &e), 0);
+	trace[0] = '\0';
+	fs_fault = note_operation;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(logfile_append(&d.file, &p, &e), 0);
+	fs_fault = NULL;
+	assert_non_null(strstr(trace, "append sync rename make-dir open "));
+	assert_non_null(strstr(trace, " sync-dir "));
+	assert_int_equal(d.file.synced_seq, 1);
+	assert_int_equal(logfile_sync(&d.file, &e), 0);
+	assert_int_equal(d.file.counts.lines, 2);
+	log_dir_remove(&d);
+}
+
 static int cannot_rename(const char *op, const char *path)
 {
 	(void)path;
@@ -348,6 +398,8 @@ int main(void)
 		cmocka_unit_test(what_is_no_file_for_us),
 		cmocka_unit_test(full_files_are_put_aside_and_the_oldest_go),
 		cmocka_unit_test(old_lines_begin_a_new_file_and_old_files_go),
+		cmocka_unit_test(numbers_go_on_where_the_newest_file_is_gone),
+		cmocka_unit_test(what_is_put_aside_was_synced),
 		cmocka_unit_test(what_cannot_be_put_aside_goes_on_growing),
 		cmocka_unit_test(a_probe_says_whether_there_is_room),
 	};
