@@ -232,7 +232,9 @@ static void on_polled(void *ctx, struct http_result *r)
 	bool taken;
 	t->poll = NULL;
 	if (!read_state(t, r, identity, &taken)) {
-		if (r->status)
+		if (r->status == 200)
+			snprintf(problem, sizeof problem, "what answers there is no %s", t->kind->name);
+		else if (r->status)
 			snprintf(problem, sizeof problem, "it answers with status %d", r->status);
 		else
 			snprintf(problem, sizeof problem, "%.250s", r->err.msg);

@@ -146,7 +146,7 @@ static void drop_refused_probes(const struct build_ctx *c, struct desired_servic
 			continue;
 		}
 		s->leaves_out = true;
-		diags_add(&s->diags, DIAG_WARNING, s->obs->key, label_name(&s->arena, "probeUrl", w->probes[i].index),
+		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, "probeUrl", w->probes[i].index),
 			"Mend what the words are about, in a probe label or in the file probe-modules; the probe comes back by itself.",
 			"the probe of %.200s is left out: its module is refused: %s", w->probes[i].url, refused);
 	}
@@ -175,7 +175,7 @@ static void check_receivers(const struct build_ctx *c, struct desired_service *s
 static void check_prober(const struct build_ctx *c, struct desired_service *s)
 {
 	if (s->wants.n_probes && !settings_has(&c->set->blackbox))
-		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, "probeUrl", s->wants.probes[0].index),
+		diags_add(&s->diags, DIAG_WARNING, s->obs->key, label_name(&s->arena, "probeUrl", s->wants.probes[0].index),
 			"Start Watchbill with the setting blackbox: child, or the URL of a blackbox_exporter.", "nobody probes: there is no blackbox_exporter");
 }
 
