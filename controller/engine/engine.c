@@ -39,17 +39,15 @@ struct generation engine_exposed(const struct engine *e)
 
 /* -- build -- */
 
-/* Networks that Prometheus shares: as set, else as the sources know. */
+/* Networks that Prometheus shares: as set, else as the source knows that knows most of them: a Swarm has no use for those of one Engine alone. */
 static const struct string_list *shared_networks(struct engine *e)
 {
 	if (e->p.set->networks.n)
 		return &e->p.set->networks;
-	for (size_t i = 0; i < e->p.n_sources; i++)
-		if (e->p.sources[i]->networks.n) {
-			e->networks = (struct string_list){e->p.sources[i]->networks.at, e->p.sources[i]->networks.n};
-			return &e->networks;
-		}
 	e->networks = (struct string_list){0};
+	for (size_t i = 0; i < e->p.n_sources; i++)
+		if (e->p.sources[i]->networks.n > e->networks.n)
+			e->networks = (struct string_list){e->p.sources[i]->networks.at, e->p.sources[i]->networks.n};
 	return &e->networks;
 }
 

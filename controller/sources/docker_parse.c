@@ -217,6 +217,16 @@ struct obs_node *docker_parse_info(const char *bytes, size_t len)
 	return n;
 }
 
+/* Being on it lets nobody reach anybody. */
+static bool is_nobodys(const char *network)
+{
+	static const char *const names[] = {"", DOCKER_HOST_NETWORK, DOCKER_NO_NETWORK, "ingress"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(names[i], network) == 0)
+			return true;
+	return false;
+}
+
 void docker_parse_self(struct arena *a, const char *bytes, size_t len, struct docker_self *out)
 {
 	struct err e;
@@ -228,7 +238,7 @@ void docker_parse_self(struct arena *a, const char *bytes, size_t len, struct do
 	out->on_host = strcmp(json_get_str(json_object_get(j, "HostConfig"), "NetworkMode", ""), DOCKER_HOST_NETWORK) == 0;
 	json_object_foreach((json_t *)list, name, network) {
 		const char *gateway = json_get_str(network, "Gateway", "");
-		if (!*name || strcmp(name, DOCKER_HOST_NETWORK) == 0 || strcmp(name, DOCKER_NO_NETWORK) == 0)
+		if (is_nobodys(name))
 			continue;
 		out->networks[out->n_networks++] = arena_strdup(a, name);
 		if (!*out->host && is_address(gateway))

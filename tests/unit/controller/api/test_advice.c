@@ -3,6 +3,7 @@
 #include "unit/observe.h"
 
 #define SWARM "{'name':'web','labels':{%s},'replicas':0}"
+#define DOCKER "{'name':'shop_web','orchestrator':'docker','labels':{%s},'replicas':0,'tasks':[%s]}"
 #define KUBE(kind) "{'name':'web','namespace':'shop','orchestrator':'kubernetes','kind':'" kind "','labels':{%s},'tasks':[%s]}"
 
 static struct obs_part *part_of(const char *form, const char *labels, const char *tasks)
@@ -26,6 +27,8 @@ static void opting_in(void **state)
 	} rows[] = {
 		{SWARM, "", "", NULL, "the service has no label com.df.notify", "Set the label com.df.notify to true on the service (in a stack file: under deploy.labels)."},
 		{SWARM, "'com.df.notify':'no'", "", NULL, "com.df.notify is \"no\", not true", "Set the label com.df.notify to true on the service (in a stack file: under deploy.labels)."},
+		{DOCKER, "", "", NULL, "the service has no label com.df.notify",
+			"Give the container the label com.df.notify=true (in a compose file: under labels of the service), and make it anew: docker compose up -d."},
 		{KUBE("Deployment"), "", "", NULL, "the Deployment has no annotation com.df.notify",
 			"Set the annotation com.df.notify to true in the template of the Deployment's pods (spec.template.metadata.annotations)."},
 		{KUBE("Pod"), "", "", NULL, "the Pod has no annotation com.df.notify", "Set the annotation com.df.notify to true: kubectl -n shop annotate pod/web com.df.notify=true --overwrite."},
@@ -62,6 +65,8 @@ static void nothing_runs(void **state)
 		const char *form, *tasks, *detail, *remedy, *scaled;
 	} rows[] = {
 		{SWARM, "", "no task of the service is running", "docker service ps", "docker service scale"},
+		{DOCKER, "", "no container of the service runs and has an address", "docker ps -a", "docker start"},
+		{DOCKER, "{'address':'10.0.0.1'}", "none of the service's containers has an address on the network that is chosen", "com.df.scrapeNetwork", "docker compose up -d"},
 		{KUBE("Service"), "", "the Service has no endpoint that is ready", "kubectl -n shop describe service/web", "kubectl scale"},
 		{KUBE("DaemonSet"), "", "no pod of the DaemonSet is ready", "kubectl -n shop describe daemonset/web, and kubectl -n shop get pods", "kubectl -n shop scale daemonset/web"},
 		{KUBE("Service"), "{'address':'10.0.0.1','ports':{'x':1}}", "none of its 1 addresses has the port http", "targetPort", "kubectl scale"},
@@ -75,7 +80,7 @@ static void nothing_runs(void **state)
 		struct advice got = advice_no_address(&a, p->services[0], &w), scaled = advice_no_replicas(&a, p->services[0]);
 		ROW_STR(rows[i].detail, got.detail, rows[i].detail);
 		ROW_CHECK(rows[i].detail, strstr(got.remedy, rows[i].remedy) != NULL);
-		ROW_CHECK(rows[i].scaled, strstr(scaled.remedy, rows[i].scaled) && strstr(scaled.detail, "0 replicas"));
+		ROW_CHECK(rows[i].scaled, strstr(scaled.remedy, rows[i].scaled) && strstr(scaled.detail, strcmp(rows[i].form, DOCKER) ? "0 replicas" : "meant to run"));
 	}
 }
 

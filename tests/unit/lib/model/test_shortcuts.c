@@ -250,6 +250,33 @@ static void the_orchestrator_chooses_the_form(void **state)
 		}
 }
 
+static void on_plain_docker_labels_of_a_swarm_select_nothing(void **state)
+{
+	static const struct {
+		const char *alert_if, *want;
+	} rows[] = {
+		{"@both", "a\n"},
+		{"@same", "up{job=\"shop_web\"}\n"},
+		{"@swarm", "error shop_web com.df.alertIf.1: \"@swarm\" selects containers by labels of Docker Swarm, which those of plain Docker do not have; the alert is left out\n"},
+		{"@kube", "error shop_web com.df.alertIf.1: \"@kube\" has an expression for Kubernetes only; the alert is left out\n"},
+	};
+	AUTO_LIB *lib = library(FORMS);
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_ARENA a = ARENA_INIT;
+		AUTO_DIAGS d = {0};
+		AUTO_BUF out = BUF_INIT(1 << 16);
+		struct obs_service *s = obs_service_new("docker", "", "shop_web");
+		struct want_alert w = {.index = "1", .name = "x", .base_name = "x", .expr = rows[i].alert_if};
+		s->replicas = 1;
+		if (shortcuts_expand(lib, &a, s, &w, &d))
+			buf_printf(&out, "%s\n", w.expr);
+		print_diags(&d, &out);
+		ROW_STR(rows[i].alert_if, out.data, rows[i].want);
+		obs_service_unref(s);
+	}
+}
+
 /* -- values -- */
 
 static void values_are_counted(void **state)
@@ -478,6 +505,7 @@ int main(void)
 		cmocka_unit_test(F033_custom_shortcuts),
 		cmocka_unit_test(F034_template_forms),
 		cmocka_unit_test(the_orchestrator_chooses_the_form),
+		cmocka_unit_test(on_plain_docker_labels_of_a_swarm_select_nothing),
 		cmocka_unit_test(values_are_counted),
 		cmocka_unit_test(a_global_service_has_no_number_of_replicas),
 		cmocka_unit_test(results_are_bounded),
