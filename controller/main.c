@@ -1,5 +1,6 @@
 /* The composition root: the only file that names concrete sources, stores and workers. */
 #include "api/handlers.h"
+#include "api/status_page.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -71,6 +72,7 @@ static void on_stopped(void *ctx)
 	for (size_t i = 0; i < 2; i++)
 		uv_close((uv_handle_t *)&c->signals[i], on_closed_signal);
 	listeners_free(TAKE(c->api.listeners));
+	status_page_free(TAKE(c->api.page));
 	access_free(TAKE(c->api.access));
 	inputs_free(TAKE(c->inputs));
 	dirwatch_free(TAKE(c->receiver_files));
@@ -374,6 +376,7 @@ static int compose(struct controller *c, struct err *e)
 	make_events(c, &wanted);
 	c->api = (struct api){.engine = c->engine, .push = c->api.push, .notify = c->notify, .listener_errors = c->listener_errors, .http = c->http, .set = c->set,
 		.access = access_new(&c->loop, c->set, e)};
+	c->api.page = status_page_new(&c->loop, &c->api);
 	if (c->api.access)
 		c->api.listeners = listeners_new(&c->loop, c->set, c->api.access, api_handle, &c->api, e);
 	return c->api.listeners ? engine_start(c->engine, e) : -1;

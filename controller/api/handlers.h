@@ -9,6 +9,8 @@
 #include "io/http.h"
 #include "notify/notify.h"
 
+struct status_page;
+
 /* What of the listener's routes could not be answered. */
 enum listener_error { LISTENER_GET_SERVICES, LISTENER_GET_NODES, N_LISTENER_ERRORS };
 
@@ -21,6 +23,7 @@ struct api {
 	const struct settings *set;
 	struct access *access;
 	struct listeners *listeners;
+	struct status_page *page;
 };
 
 /* The api_handler_fn; ctx is a struct api. */

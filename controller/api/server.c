@@ -22,6 +22,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <stdlib.h>
@@ -63,6 +64,7 @@ struct conn {
 	struct tls_wire wire;
 	uv_timer_t timer;
 	bool kept; /* counts in n_kept */
+	struct api_tunnel *tunnel; /* NULL: HTTP */
 	struct conn *prev, *next;
 };
 
@@ -78,7 +80,16 @@ struct api_exchange {
 	bool suspended;
 	int status; /* of the answer, 0 while there is none */
 	struct MHD_Response *response;
-	const char *header_name, *header_value; /* NULL: none */
+	struct {
+		const char *name, *value;
+	} headers[API_MAX_REPLY_HEADERS];
+	size_t n_headers;
+};
+
+struct api_tunnel {
+	struct conn *conn;
+	struct api_tunnel_spec spec;
+	struct MHD_UpgradeResponseHandle *handle; /* NULL: not open yet */
 };
 
 static void exchange_free(struct api_exchange *x)
@@ -155,24 +166,30 @@ static void on_poll(uv_poll_t *p, int status, int events)
 /* -- replying -- */
 
 /* Puts the answer there for libmicrohttpd to fetch. */
-static void answer(struct api_exchange *x, int status, const char *content_type, const char *bytes, size_t len, const char *location)
+static void answer_with(struct api_exchange *x, int status, struct MHD_Response *response)
 {
 	x->status = status;
-	/* Copied: the parameter is not const for the sake of the other modes. */
-	x->response = MHD_create_response_from_buffer(len, (void *)(uintptr_t)bytes, MHD_RESPMEM_MUST_COPY);
-	if (x->response) {
-		MHD_add_response_header(x->response, "Content-Type", content_type);
-		MHD_add_response_header(x->response, "X-Content-Type-Options", "nosniff");
-		if (location) /* left out when it would end the line */
-			MHD_add_response_header(x->response, "Location", location);
-		if (x->header_name)
-			MHD_add_response_header(x->response, x->header_name, x->header_value);
-	}
+	x->response = response;
+	for (size_t i = 0; response && i < x->n_headers; i++)
+		MHD_add_response_header(response, x->headers[i].name, x->headers[i].value);
 	if (x->suspended) {
 		x->suspended = false;
 		MHD_resume_connection(x->conn->mhd);
 		uv_timer_start(&x->conn->server->again, on_again, 0, 0);
 	}
+}
+
+static void answer(struct api_exchange *x, int status, const char *content_type, const char *bytes, size_t len, const char *location)
+{
+	/* Copied: the parameter is not const for the sake of the other modes. */
+	struct MHD_Response *r = MHD_create_response_from_buffer(len, (void *)(uintptr_t)bytes, MHD_RESPMEM_MUST_COPY);
+	if (r) {
+		MHD_add_response_header(r, "Content-Type", content_type);
+		MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+		if (location) /* left out when it would end the line */
+			MHD_add_response_header(r, "Location", location);
+	}
+	answer_with(x, status, r);
 }
 
 static void answer_text(struct api_exchange *x, int status, const char *text)
@@ -191,8 +208,10 @@ void api_reply(struct api_exchange *x, int status, const char *content_type, con
 
 void api_reply_header(struct api_exchange *x, const char *name, const char *value)
 {
-	x->header_name = name;
-	x->header_value = value;
+	if (x->n_headers < API_MAX_REPLY_HEADERS) {
+		x->headers[x->n_headers].name = name;
+		x->headers[x->n_headers++].value = value;
+	}
 }
 
 /* Each connection gets or has its place among those that stay, or is told that it ends. */
@@ -214,10 +233,60 @@ static enum MHD_Result send_answer(struct api_exchange *x)
 	if (!x->response)
 		return MHD_NO;
 	uv_timer_start(&c->timer, on_timer, c->server->reply_ms, 0);
-	decide_keeping(c, x->response);
+	if (!c->tunnel)
+		decide_keeping(c, x->response);
 	enum MHD_Result queued = MHD_queue_response(c->mhd, (unsigned)x->status, x->response);
 	MHD_destroy_response(TAKE(x->response));
 	return queued;
+}
+
+/* -- tunnels -- */
+
+/* Takes it from its connection. */
+static void tunnel_end(struct conn *c)
+{
+	struct api_tunnel *t = TAKE(c->tunnel);
+	if (!t)
+		return;
+	t->spec.ended(t->spec.ctx);
+	if (t->handle)
+		MHD_upgrade_action(t->handle, MHD_UPGRADE_ACTION_CLOSE);
+	free(t);
+}
+
+static void on_tunnel_open(void *ctx, struct MHD_Connection *m, void *request, const char *early, size_t n_early, MHD_socket fd,
+	struct MHD_UpgradeResponseHandle *handle)
+{
+	struct api_tunnel *t = ctx;
+	(void)m, (void)request;
+	t->handle = handle;
+	uv_timer_stop(&t->conn->timer);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	t->spec.opened(t->spec.ctx, t, fd, early, n_early);
+}
+
+void api_reply_tunnel(struct api_exchange *x, const struct api_tunnel_spec *spec)
+{
+	struct conn *c = x->conn;
+	x->replied = true;
+	if (!c || x->status) { /* the client has gone, or was told that it takes too long */
+		if (!c)
+			exchange_free(x);
+		spec->ended(spec->ctx);
+		return;
+	}
+	c->tunnel = xmalloc(sizeof *c->tunnel);
+	*c->tunnel = (struct api_tunnel){.conn = c, .spec = *spec};
+	answer_with(x, MHD_HTTP_SWITCHING_PROTOCOLS, MHD_create_response_for_upgrade(on_tunnel_open, c->tunnel));
+}
+
+void api_tunnel_close(struct api_tunnel *t)
+{
+	struct api_server *s = t->conn->server;
+	t->conn->tunnel = NULL;
+	MHD_upgrade_action(t->handle, MHD_UPGRADE_ACTION_CLOSE);
+	free(t);
+	uv_timer_start(&s->again, on_again, 0, 0);
 }
 
 /* Whoever has not sent all of a request or taken all of a reply is cut off; a handler that is late is answered for. */
@@ -259,6 +328,11 @@ static const char *header(struct MHD_Connection *m, const char *name)
 {
 	const char *v = MHD_lookup_connection_value(m, MHD_HEADER_KIND, name);
 	return v ? v : "";
+}
+
+const char *api_request_header(const struct api_exchange *x, const char *name)
+{
+	return x->conn ? header(x->conn->mhd, name) : "";
 }
 
 /* The head has arrived. Where the end of the body cannot be known the answer is sent at once, and the connection ends with it. */
@@ -334,6 +408,7 @@ static void on_request_end(void *ctx, struct MHD_Connection *m, void **request, 
 	if (!x)
 		return;
 	uv_timer_start(&x->conn->timer, on_timer, x->conn->server->request_ms, 0);
+	tunnel_end(x->conn);
 	exchange_end(x);
 }
 
@@ -459,7 +534,7 @@ static int start_mhd(struct api_server *s, unsigned max_connections, struct err 
 		{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
 		{MHD_OPTION_END, 0, NULL},
 	};
-	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (s->tls ? MHD_USE_TLS : 0);
+	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG | (s->tls ? MHD_USE_TLS : 0);
 	s->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s,
 		MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, /* first, so that it hears of the others */
 		MHD_OPTION_LISTEN_SOCKET, s->socket.fd,
@@ -523,10 +598,12 @@ void api_server_free(struct api_server *s)
 	if (!s)
 		return;
 	listen_remove(&s->address, &s->socket);
-	/* It may not be stopped while it holds suspended connections. */
-	for (struct conn *c = s->conns; c; c = c->next)
+	/* It may not be stopped while it holds suspended connections or such that have left HTTP. */
+	for (struct conn *c = s->conns; c; c = c->next) {
+		tunnel_end(c);
 		if (c->x && c->x->suspended)
 			MHD_resume_connection(c->mhd);
+	}
 	uv_close((uv_handle_t *)&s->poll, on_server_handle_closed);
 	uv_close((uv_handle_t *)&s->again, on_server_handle_closed);
 	MHD_stop_daemon(s->mhd);
