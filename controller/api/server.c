@@ -22,7 +22,6 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-#include <fcntl.h>
 #include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <stdlib.h>
@@ -90,6 +89,7 @@ struct api_tunnel {
 	struct conn *conn;
 	struct api_tunnel_spec spec;
 	struct MHD_UpgradeResponseHandle *handle; /* NULL: not open yet */
+	int fd;
 };
 
 static void exchange_free(struct api_exchange *x)
@@ -242,6 +242,21 @@ static enum MHD_Result send_answer(struct api_exchange *x)
 
 /* -- tunnels -- */
 
+static struct gnutls_session_int *session_of(const struct conn *c)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	return info ? info->tls_session : NULL;
+}
+
+/* Shut down too: with TLS libmicrohttpd would otherwise wait for the client to hang up first. */
+static void tunnel_hang_up(struct conn *c, struct api_tunnel *t)
+{
+	c->wire.held = false;
+	MHD_upgrade_action(t->handle, MHD_UPGRADE_ACTION_CLOSE);
+	if (c->server->tls)
+		shutdown(t->fd, SHUT_RDWR);
+}
+
 /* Takes it from its connection. */
 static void tunnel_end(struct conn *c)
 {
@@ -250,19 +265,47 @@ static void tunnel_end(struct conn *c)
 		return;
 	t->spec.ended(t->spec.ctx);
 	if (t->handle)
-		MHD_upgrade_action(t->handle, MHD_UPGRADE_ACTION_CLOSE);
+		tunnel_hang_up(c, t);
 	free(t);
 }
 
-static void on_tunnel_open(void *ctx, struct MHD_Connection *m, void *request, const char *early, size_t n_early, MHD_socket fd,
+/* With TLS libmicrohttpd offers one end of a pair of sockets, between which and the client it carries four bytes at a time. Instead we speak through
+ * the session ourselves; it is kept from reading meanwhile, and finds nothing to send. */
+static void on_tunnel_open(void *ctx, struct MHD_Connection *m, void *request, const char *early, size_t n_early, MHD_socket pair,
 	struct MHD_UpgradeResponseHandle *handle)
 {
 	struct api_tunnel *t = ctx;
-	(void)m, (void)request;
+	(void)request, (void)pair;
 	t->handle = handle;
+	t->fd = MHD_get_connection_info(m, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	t->conn->wire.held = true;
 	uv_timer_stop(&t->conn->timer);
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	t->spec.opened(t->spec.ctx, t, fd, early, n_early);
+	t->spec.opened(t->spec.ctx, t, t->fd, early, n_early);
+}
+
+ssize_t api_tunnel_receive(struct api_tunnel *t, void *bytes, size_t n)
+{
+	struct gnutls_session_int *session = session_of(t->conn);
+	if (!session)
+		return recv(t->fd, bytes, n, MSG_DONTWAIT);
+	t->conn->wire.held = false;
+	ssize_t got = tls_receive(session, bytes, n);
+	t->conn->wire.held = true;
+	return got;
+}
+
+ssize_t api_tunnel_send(struct api_tunnel *t, const void *bytes, size_t n)
+{
+	struct gnutls_session_int *session = session_of(t->conn);
+	return session ? tls_send(session, bytes, n) : send(t->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void api_tunnel_finish(struct api_tunnel *t)
+{
+	struct gnutls_session_int *session = session_of(t->conn);
+	if (session)
+		tls_end(session);
+	shutdown(t->fd, SHUT_WR);
 }
 
 void api_reply_tunnel(struct api_exchange *x, const struct api_tunnel_spec *spec)
@@ -284,7 +327,7 @@ void api_tunnel_close(struct api_tunnel *t)
 {
 	struct api_server *s = t->conn->server;
 	t->conn->tunnel = NULL;
-	MHD_upgrade_action(t->handle, MHD_UPGRADE_ACTION_CLOSE);
+	tunnel_hang_up(t->conn, t);
 	free(t);
 	uv_timer_start(&s->again, on_again, 0, 0);
 }
@@ -442,12 +485,6 @@ static void on_conn_timer_closed(uv_handle_t *h)
 	free(c);
 }
 
-static struct gnutls_session_int *session_of(const struct conn *c)
-{
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-	return info ? info->tls_session : NULL;
-}
-
 /* The session has the identity of now; the former one goes once it is not referred to any more. */
 static void renew_identity(struct conn *c)
 {
@@ -479,7 +516,7 @@ static struct conn *conn_new(struct api_server *s, struct MHD_Connection *m)
 	c->timer.data = c;
 	uv_timer_start(&c->timer, on_timer, s->request_ms, 0);
 	if (s->tls) {
-		c->wire = (struct tls_wire){MHD_get_connection_info(m, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, &s->n_moved};
+		c->wire = (struct tls_wire){.fd = MHD_get_connection_info(m, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, .n_moved = &s->n_moved};
 		tls_wire_attach(&c->wire, session_of(c));
 		renew_identity(c);
 	}

@@ -23,6 +23,7 @@ enum {
 	API_REPLY_TIMEOUT_S = 120,
 	API_MAX_CONNECTIONS = 256,
 	API_MAX_REPLY_HEADERS = 8,
+	API_TUNNEL_RECORD_BYTES = 16384,
 };
 
 struct api_server;
@@ -60,7 +61,8 @@ enum tls_peer api_peer(struct api_exchange *x);
 struct api_tunnel;
 
 struct api_tunnel_spec {
-	/* The client has been told. The socket does not block and is not to be closed; `early` is what has been read from it already, borrowed for the call. */
+	/* The client has been told. `fd` is for being polled only; `early` is what has been read already, borrowed for the call. More may be there to be
+	 * read without the descriptor's saying so: read once. */
 	void (*opened)(void *ctx, struct api_tunnel *t, int fd, const char *early, size_t n_early);
 	/* Instead of `opened`: the client went away. Afterwards: the server goes away. There is no tunnel any more. */
 	void (*ended)(void *ctx);
@@ -70,6 +72,12 @@ struct api_tunnel_spec {
 /* Replies with 101, to which the headers of api_reply_header belong ("Upgrade" among them), and hands the connection over. The spec is copied.
  * `x` is gone afterwards. No time limit of the server's counts for the connection from then on, but its place is taken among the connections. */
 void api_reply_tunnel(struct api_exchange *x, const struct api_tunnel_spec *spec);
+/* As recv and send on a socket that does not block, through TLS where there is. With room for API_TUNNEL_RECORD_BYTES all that is left is still to be
+ * read from the descriptor, which says so. */
+ssize_t api_tunnel_receive(struct api_tunnel *t, void *bytes, size_t n);
+ssize_t api_tunnel_send(struct api_tunnel *t, const void *bytes, size_t n);
+/* Says that nothing more will be sent. */
+void api_tunnel_finish(struct api_tunnel *t);
 /* Ends it without calling back. Nobody may look at the socket any more. */
 void api_tunnel_close(struct api_tunnel *t);
 

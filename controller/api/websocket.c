@@ -10,19 +10,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
+
+enum { CLOSING_MS = 2000, PIECES_AT_ONCE = 8 };
 
 struct websocket {
 	struct websocket_spec spec;
 	struct api_tunnel *tunnel; /* NULL: not open, or not any more */
-	int fd;
 	uv_poll_t poll;
 	struct timer *timer;
 	struct ws_reader reader;
 	struct buf out;
 	size_t n_sent; /* of `out` */
 	bool awaits_pong;
-	bool closing; /* the last frame is in `out` */
+	bool closing; /* the last frame is in `out`, or has been sent: what still comes is dropped until the client hangs up as well */
 	bool doomed;  /* the timer hangs up */
 };
 
@@ -71,7 +71,7 @@ static void on_poll(uv_poll_t *p, int status, int events);
 static bool flush(struct websocket *w)
 {
 	while (w->n_sent < w->out.len) {
-		ssize_t n = send(w->fd, w->out.data + w->n_sent, w->out.len - w->n_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = api_tunnel_send(w->tunnel, w->out.data + w->n_sent, w->out.len - w->n_sent);
 		if (n < 0 && errno != EINTR)
 			break;
 		w->n_sent += n > 0 ? (size_t)n : 0;
@@ -85,7 +85,17 @@ static bool flush(struct websocket *w)
 		w->n_sent = 0;
 	}
 	uv_poll_start(&w->poll, is_behind ? UV_READABLE | UV_WRITABLE : UV_READABLE, on_poll);
-	return !w->closing || is_behind;
+	if (w->closing && !is_behind)
+		api_tunnel_finish(w->tunnel);
+	return true;
+}
+
+/* With unread bytes the socket would be reset, and the last frame be lost with it; therefore the client is the first to hang up, or is late. */
+static void begin_closing(struct websocket *w, enum ws_status status)
+{
+	ws_frame_add_close(&w->out, status);
+	w->closing = true;
+	timer_set(w->timer, CLOSING_MS);
 }
 
 /* The timer finds what went wrong here: whoever sends is not to lose the websocket under his hands. */
@@ -128,29 +138,32 @@ static void on_message(void *ctx, enum ws_opcode opcode, const char *bytes, size
 		ws_frame_add(&w->out, WS_PONG, bytes, len);
 	if (opcode != WS_CLOSE)
 		return;
-	ws_frame_add_close(&w->out, WS_NORMAL);
-	w->closing = true;
+	begin_closing(w, WS_NORMAL);
 }
 
 /* False: it is over. */
 static bool take(struct websocket *w, const char *bytes, size_t len)
 {
 	w->awaits_pong = false;
+	if (w->closing)
+		return true;
 	int broken = ws_reader_feed(&w->reader, bytes, len, on_message, w);
-	if (broken && !w->closing) {
-		ws_frame_add_close(&w->out, (enum ws_status)broken);
-		w->closing = true;
-	}
+	if (broken && !w->closing)
+		begin_closing(w, (enum ws_status)broken);
 	return flush(w);
 }
 
 static bool receive(struct websocket *w)
 {
-	char piece[WS_MAX_MESSAGE_BYTES];
-	ssize_t n = recv(w->fd, piece, sizeof piece, MSG_DONTWAIT);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
-	return n && take(w, piece, (size_t)n);
+	char piece[API_TUNNEL_RECORD_BYTES];
+	for (int i = 0; i < PIECES_AT_ONCE; i++) {
+		ssize_t n = api_tunnel_receive(w->tunnel, piece, sizeof piece);
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR;
+		if (!n || !take(w, piece, (size_t)n))
+			return false;
+	}
+	return true;
 }
 
 static void on_poll(uv_poll_t *p, int status, int events)
@@ -167,12 +180,11 @@ static void on_opened(void *ctx, struct api_tunnel *t, int fd, const char *early
 {
 	struct websocket *w = ctx;
 	w->tunnel = t;
-	w->fd = fd;
 	w->timer = timer_new(w->spec.loop, on_timer, w);
 	uv_poll_init(w->spec.loop, &w->poll, fd);
 	w->poll.data = w;
 	timer_set(w->timer, WEBSOCKET_PING_MS);
-	if (take(w, early, n_early))
+	if (take(w, early, n_early) && receive(w))
 		w->spec.opened(w->spec.ctx, w);
 	else
 		hang_up(w);
@@ -197,7 +209,7 @@ bool websocket_accept(struct api_exchange *x, const struct websocket_spec *spec)
 		refuse(x, 403, "the header Origin names another host than the header Host\n");
 	} else {
 		struct websocket *w = xcalloc(1, sizeof *w);
-		*w = (struct websocket){.spec = *spec, .fd = -1, .out = BUF_INIT(WEBSOCKET_BACKLOG_BYTES)};
+		*w = (struct websocket){.spec = *spec, .out = BUF_INIT(WEBSOCKET_BACKLOG_BYTES)};
 		ws_reader_init(&w->reader);
 		api_reply_header(x, "Upgrade", "websocket");
 		api_reply_header(x, "Sec-WebSocket-Accept", accept);

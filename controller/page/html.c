@@ -71,9 +71,9 @@ void html_seconds(struct buf *out, double s)
 	if (!isfinite(s) || s < 0)
 		buf_add_str(out, "–");
 	else if (s < 0.9995)
-		buf_printf(out, "%.0f ms", s * 1000);
+		buf_printf(out, s < 0.00995 ? "%.1f ms" : "%.0f ms", s * 1000);
 	else
-		buf_printf(out, s < 10 ? "%.2f s" : "%.0f s", fmin(s, 1e6));
+		buf_printf(out, s < 9.995 ? "%.2f s" : "%.0f s", fmin(s, 1e6));
 }
 
 void html_share(struct buf *out, double share)

@@ -16,7 +16,7 @@ void html_text(struct buf *out, const char *text, size_t max_chars);
 /* Whether a browser may be sent there: an absolute http or https URL without a password in it, written in plain characters. */
 bool html_is_link(const char *url);
 
-/* "85 ms", "1.25 s"; "–" for a value that is not known (NAN). */
+/* "0.7 ms", "85 ms", "1.25 s"; "–" for a value that is not known (NAN). */
 void html_seconds(struct buf *out, double s);
 /* A share as "99.98 %", cut and not rounded, so that 100 % means always. */
 void html_share(struct buf *out, double share);

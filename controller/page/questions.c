@@ -29,11 +29,11 @@ static const struct question_def {
 	[ASK_FIRING] = {NOW_MS, true, 0, 0, "ALERTS{alertstate=\"firing\",instance=~", "}"},
 	[ASK_DAY] = {HISTORY_MS, true, 0, 0, "avg_over_time(probe_success{job=\"blackbox\",instance=~", "}[1d])"},
 	[ASK_WEEK] = {HISTORY_MS, true, 0, 0, "avg_over_time(probe_success{job=\"blackbox\",instance=~", "}[7d])"},
-	[ASK_PLOT] = {HISTORY_MS, true, PLOT_STEP_S, PLOT_POINTS, "avg_over_time(probe_duration_seconds{job=\"blackbox\",instance=~", "}[6m])"},
+	[ASK_PLOT] = {HISTORY_MS, true, PLOT_STEP_S, PLOT_POINTS, "max_over_time(probe_duration_seconds{job=\"blackbox\",instance=~", "}[6m])"},
 	[ASK_BARS] = {HISTORY_MS, true, BAR_STEP_S, BAR_HOURS, "avg_over_time(probe_success{job=\"blackbox\",instance=~", "}[1h])"},
 };
 
-_Static_assert(PLOT_STEP_S == 6 * 60, "what is averaged for a point of the plot is what stands between two of them");
+_Static_assert(PLOT_STEP_S == 6 * 60, "a point of the plot is the slowest of what stands between two of them");
 
 int64_t question_max_age_ms(enum question q)
 {

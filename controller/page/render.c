@@ -61,7 +61,7 @@ static void add_site_notes(struct page *p, const struct site *s)
 
 static float slowest(const struct site_detail *d)
 {
-	float max = NAN;
+	float max = (float)d->duration_s; /* the plot may be a minute old */
 	for (size_t i = 0; i < PLOT_POINTS; i++)
 		if (isfinite(d->plot[i]) && !(d->plot[i] <= max))
 			max = d->plot[i];
