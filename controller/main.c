@@ -1,5 +1,6 @@
 /* The composition root: the only file that names concrete sources, stores and workers. */
 #include "api/handlers.h"
+#include "api/status_page.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -82,6 +83,7 @@ static void on_stopped(void *ctx)
 	listeners_free(TAKE(c->api.listeners));
 	alert_port_close(TAKE(c->api.alert_port));
 	alertlog_free(TAKE(c->api.alertlog));
+	status_page_free(TAKE(c->api.page));
 	access_free(TAKE(c->api.access));
 	inputs_free(TAKE(c->inputs));
 	dirwatch_free(TAKE(c->receiver_files));
@@ -473,6 +475,7 @@ static int compose(struct controller *c, struct err *e)
 	make_events(c, &wanted);
 	c->api = (struct api){.engine = c->engine, .push = c->api.push, .notify = c->notify, .listener_errors = c->listener_errors, .http = c->http, .set = c->set,
 		.access = access_new(&c->loop, c->set, e), .alertlog = alertlog_new(&c->loop, c->set)};
+	c->api.page = status_page_new(&c->loop, &c->api);
 	if (c->api.access)
 		c->api.listeners = listeners_new(&c->loop, c->set, c->api.access, ALERTS_POST_PATH, api_handle, &c->api, e);
 	if (!c->api.listeners || alert_port_open(&c->api.alert_port, &c->loop, &c->api, e) < 0)

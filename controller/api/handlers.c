@@ -1,6 +1,7 @@
 /* Routes and answers of the HTTP API: see handlers.h. */
 #include "api/handlers.h"
 
+#include "api/status_page.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 
@@ -179,8 +180,23 @@ static void handle_metrics(const struct api *api, const char *rest, const struct
 
 static void handle_root(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
 {
-	(void)api, (void)rest, (void)r;
-	reply_text(x, 200, "Watchbill " WATCHBILL_VERSION "\n\n/api/v1/status\n/api/v1/services\n/api/v1/services/NAME/explain\n/api/v1/alerts\n/metrics\n/-/healthy\n/-/ready\n");
+	(void)rest;
+	api_reply_header(x, "Vary", "Accept");
+	if (strstr(api_request_header(x, "Accept"), "text/html"))
+		status_page_show(api->page, r, x);
+	else
+		reply_text(x, 200, "Watchbill " WATCHBILL_VERSION "\n\n/api/v1/status\n/api/v1/services\n/api/v1/services/NAME/explain\n/api/v1/alerts\n/metrics\n/-/healthy\n/-/ready\n");
+}
+
+static void handle_live(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
+{
+	(void)rest;
+	status_page_connect(api->page, r, x);
+}
+
+static void handle_asset(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
+{
+	status_page_asset(api->page, rest, r, x);
 }
 
 static const struct route {
@@ -191,6 +207,8 @@ static const struct route {
 	void (*handle)(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x);
 } routes[] = {
 	{"/", false, false, ACCESS_READ, handle_root},
+	{"/live", false, false, ACCESS_READ, handle_live},
+	{"/assets/", true, false, ACCESS_READ, handle_asset},
 	{"/-/healthy", false, false, ACCESS_OPEN, handle_healthy},
 	{"/-/ready", false, false, ACCESS_OPEN, handle_ready},
 	{"/metrics", false, false, ACCESS_READ, handle_metrics},

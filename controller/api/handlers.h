@@ -10,6 +10,8 @@
 #include "io/http.h"
 #include "notify/notify.h"
 
+struct status_page;
+
 /* What of the listener's routes could not be answered. */
 enum listener_error { LISTENER_GET_SERVICES, LISTENER_GET_NODES, N_LISTENER_ERRORS };
 
@@ -26,6 +28,7 @@ struct api {
 	struct listeners *listeners;
 	struct alertlog *alertlog;	   /* NULL: there is none */
 	struct alert_port *alert_port; /* the same */
+	struct status_page *page;
 };
 
 /* The api_handler_fn; ctx is a struct api. */

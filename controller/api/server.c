@@ -64,6 +64,7 @@ struct conn {
 	struct tls_wire wire;
 	uv_timer_t timer;
 	bool kept; /* counts in n_kept */
+	struct api_tunnel *tunnel; /* NULL: HTTP */
 	struct conn *prev, *next;
 };
 
@@ -80,7 +81,17 @@ struct api_exchange {
 	bool large; /* counts in n_large */
 	int status; /* of the answer, 0 while there is none */
 	struct MHD_Response *response;
-	const char *header_name, *header_value; /* NULL: none */
+	struct {
+		const char *name, *value;
+	} headers[API_MAX_REPLY_HEADERS];
+	size_t n_headers;
+};
+
+struct api_tunnel {
+	struct conn *conn;
+	struct api_tunnel_spec spec;
+	struct MHD_UpgradeResponseHandle *handle; /* NULL: not open yet */
+	int fd;
 };
 
 static void exchange_free(struct api_exchange *x)
@@ -159,24 +170,30 @@ static void on_poll(uv_poll_t *p, int status, int events)
 /* -- replying -- */
 
 /* Puts the answer there for libmicrohttpd to fetch. */
-static void answer(struct api_exchange *x, int status, const char *content_type, const char *bytes, size_t len, const char *location)
+static void answer_with(struct api_exchange *x, int status, struct MHD_Response *response)
 {
 	x->status = status;
-	/* Copied: the parameter is not const for the sake of the other modes. */
-	x->response = MHD_create_response_from_buffer(len, (void *)(uintptr_t)bytes, MHD_RESPMEM_MUST_COPY);
-	if (x->response) {
-		MHD_add_response_header(x->response, "Content-Type", content_type);
-		MHD_add_response_header(x->response, "X-Content-Type-Options", "nosniff");
-		if (location) /* left out when it would end the line */
-			MHD_add_response_header(x->response, "Location", location);
-		if (x->header_name)
-			MHD_add_response_header(x->response, x->header_name, x->header_value);
-	}
+	x->response = response;
+	for (size_t i = 0; response && i < x->n_headers; i++)
+		MHD_add_response_header(response, x->headers[i].name, x->headers[i].value);
 	if (x->suspended) {
 		x->suspended = false;
 		MHD_resume_connection(x->conn->mhd);
 		uv_timer_start(&x->conn->server->again, on_again, 0, 0);
 	}
+}
+
+static void answer(struct api_exchange *x, int status, const char *content_type, const char *bytes, size_t len, const char *location)
+{
+	/* Copied: the parameter is not const for the sake of the other modes. */
+	struct MHD_Response *r = MHD_create_response_from_buffer(len, (void *)(uintptr_t)bytes, MHD_RESPMEM_MUST_COPY);
+	if (r) {
+		MHD_add_response_header(r, "Content-Type", content_type);
+		MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+		if (location) /* left out when it would end the line */
+			MHD_add_response_header(r, "Location", location);
+	}
+	answer_with(x, status, r);
 }
 
 static void answer_text(struct api_exchange *x, int status, const char *text)
@@ -195,8 +212,10 @@ void api_reply(struct api_exchange *x, int status, const char *content_type, con
 
 void api_reply_header(struct api_exchange *x, const char *name, const char *value)
 {
-	x->header_name = name;
-	x->header_value = value;
+	if (x->n_headers < API_MAX_REPLY_HEADERS) {
+		x->headers[x->n_headers].name = name;
+		x->headers[x->n_headers++].value = value;
+	}
 }
 
 /* Each connection gets or has its place among those that stay, or is told that it ends. */
@@ -218,10 +237,103 @@ static enum MHD_Result send_answer(struct api_exchange *x)
 	if (!x->response)
 		return MHD_NO;
 	uv_timer_start(&c->timer, on_timer, c->server->reply_ms, 0);
-	decide_keeping(c, x->response);
+	if (!c->tunnel)
+		decide_keeping(c, x->response);
 	enum MHD_Result queued = MHD_queue_response(c->mhd, (unsigned)x->status, x->response);
 	MHD_destroy_response(TAKE(x->response));
 	return queued;
+}
+
+/* -- tunnels -- */
+
+static struct gnutls_session_int *session_of(const struct conn *c)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	return info ? info->tls_session : NULL;
+}
+
+/* Shut down too: with TLS libmicrohttpd would otherwise wait for the client to hang up first. */
+static void tunnel_hang_up(struct conn *c, struct api_tunnel *t)
+{
+	c->wire.held = false;
+	MHD_upgrade_action(t->handle, MHD_UPGRADE_ACTION_CLOSE);
+	if (c->server->tls)
+		shutdown(t->fd, SHUT_RDWR);
+}
+
+/* Takes it from its connection. */
+static void tunnel_end(struct conn *c)
+{
+	struct api_tunnel *t = TAKE(c->tunnel);
+	if (!t)
+		return;
+	t->spec.ended(t->spec.ctx);
+	if (t->handle)
+		tunnel_hang_up(c, t);
+	free(t);
+}
+
+/* With TLS libmicrohttpd offers one end of a pair of sockets, between which and the client it carries four bytes at a time. Instead we speak through
+ * the session ourselves; it is kept from reading meanwhile, and finds nothing to send. */
+static void on_tunnel_open(void *ctx, struct MHD_Connection *m, void *request, const char *early, size_t n_early, MHD_socket pair,
+	struct MHD_UpgradeResponseHandle *handle)
+{
+	struct api_tunnel *t = ctx;
+	(void)request, (void)pair;
+	t->handle = handle;
+	t->fd = MHD_get_connection_info(m, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	t->conn->wire.held = true;
+	uv_timer_stop(&t->conn->timer);
+	t->spec.opened(t->spec.ctx, t, t->fd, early, n_early);
+}
+
+ssize_t api_tunnel_receive(struct api_tunnel *t, void *bytes, size_t n)
+{
+	struct gnutls_session_int *session = session_of(t->conn);
+	if (!session)
+		return recv(t->fd, bytes, n, MSG_DONTWAIT);
+	t->conn->wire.held = false;
+	ssize_t got = tls_receive(session, bytes, n);
+	t->conn->wire.held = true;
+	return got;
+}
+
+ssize_t api_tunnel_send(struct api_tunnel *t, const void *bytes, size_t n)
+{
+	struct gnutls_session_int *session = session_of(t->conn);
+	return session ? tls_send(session, bytes, n) : send(t->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void api_tunnel_finish(struct api_tunnel *t)
+{
+	struct gnutls_session_int *session = session_of(t->conn);
+	if (session)
+		tls_end(session);
+	shutdown(t->fd, SHUT_WR);
+}
+
+void api_reply_tunnel(struct api_exchange *x, const struct api_tunnel_spec *spec)
+{
+	struct conn *c = x->conn;
+	x->replied = true;
+	if (!c || x->status) { /* the client has gone, or was told that it takes too long */
+		if (!c)
+			exchange_free(x);
+		spec->ended(spec->ctx);
+		return;
+	}
+	c->tunnel = xmalloc(sizeof *c->tunnel);
+	*c->tunnel = (struct api_tunnel){.conn = c, .spec = *spec};
+	answer_with(x, MHD_HTTP_SWITCHING_PROTOCOLS, MHD_create_response_for_upgrade(on_tunnel_open, c->tunnel));
+}
+
+void api_tunnel_close(struct api_tunnel *t)
+{
+	struct api_server *s = t->conn->server;
+	t->conn->tunnel = NULL;
+	tunnel_hang_up(t->conn, t);
+	free(t);
+	uv_timer_start(&s->again, on_again, 0, 0);
 }
 
 /* Whoever has not sent all of a request or taken all of a reply is cut off; a handler that is late is answered for. */
@@ -263,6 +375,11 @@ static const char *header(struct MHD_Connection *m, const char *name)
 {
 	const char *v = MHD_lookup_connection_value(m, MHD_HEADER_KIND, name);
 	return v ? v : "";
+}
+
+const char *api_request_header(const struct api_exchange *x, const char *name)
+{
+	return x->conn ? header(x->conn->mhd, name) : "";
 }
 
 /* The head has arrived. Where the end of the body cannot be known the answer is sent at once, and the connection ends with it. */
@@ -360,6 +477,7 @@ static void on_request_end(void *ctx, struct MHD_Connection *m, void **request, 
 	if (!x)
 		return;
 	uv_timer_start(&x->conn->timer, on_timer, x->conn->server->request_ms, 0);
+	tunnel_end(x->conn);
 	exchange_end(x);
 }
 
@@ -393,12 +511,6 @@ static void on_conn_timer_closed(uv_handle_t *h)
 	free(c);
 }
 
-static struct gnutls_session_int *session_of(const struct conn *c)
-{
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-	return info ? info->tls_session : NULL;
-}
-
 /* The session has the identity of now; the former one goes once it is not referred to any more. */
 static void renew_identity(struct conn *c)
 {
@@ -430,7 +542,7 @@ static struct conn *conn_new(struct api_server *s, struct MHD_Connection *m)
 	c->timer.data = c;
 	uv_timer_start(&c->timer, on_timer, s->request_ms, 0);
 	if (s->tls) {
-		c->wire = (struct tls_wire){MHD_get_connection_info(m, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, &s->n_moved};
+		c->wire = (struct tls_wire){.fd = MHD_get_connection_info(m, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, .n_moved = &s->n_moved};
 		tls_wire_attach(&c->wire, session_of(c));
 		renew_identity(c);
 	}
@@ -485,7 +597,7 @@ static int start_mhd(struct api_server *s, unsigned max_connections, struct err 
 		{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
 		{MHD_OPTION_END, 0, NULL},
 	};
-	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (s->tls ? MHD_USE_TLS : 0);
+	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG | (s->tls ? MHD_USE_TLS : 0);
 	s->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s,
 		MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, /* first, so that it hears of the others */
 		MHD_OPTION_LISTEN_SOCKET, s->socket.fd,
@@ -550,10 +662,12 @@ void api_server_free(struct api_server *s)
 	if (!s)
 		return;
 	listen_remove(&s->address, &s->socket);
-	/* It may not be stopped while it holds suspended connections. */
-	for (struct conn *c = s->conns; c; c = c->next)
+	/* It may not be stopped while it holds suspended connections or such that have left HTTP. */
+	for (struct conn *c = s->conns; c; c = c->next) {
+		tunnel_end(c);
 		if (c->x && c->x->suspended)
 			MHD_resume_connection(c->mhd);
+	}
 	uv_close((uv_handle_t *)&s->poll, on_server_handle_closed);
 	uv_close((uv_handle_t *)&s->again, on_server_handle_closed);
 	MHD_stop_daemon(s->mhd);

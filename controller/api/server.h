@@ -24,6 +24,8 @@ enum {
 	API_REQUEST_TIMEOUT_S = 10,
 	API_REPLY_TIMEOUT_S = 120,
 	API_MAX_CONNECTIONS = 256,
+	API_MAX_REPLY_HEADERS = 8,
+	API_TUNNEL_RECORD_BYTES = 16384,
 };
 
 struct api_server;
@@ -48,11 +50,38 @@ typedef void api_handler_fn(void *ctx, const struct api_request *r, struct api_e
  * `location` is NULL or the target of a redirect. */
 void api_reply(struct api_exchange *x, int status, const char *content_type, const char *bytes, size_t len, const char *location);
 
-/* Adds a header to the reply that is still to come; one at most. Both texts are borrowed until then. */
+/* Adds a header to the reply that is still to come; API_MAX_REPLY_HEADERS at most. Both texts are borrowed until then. */
 void api_reply_header(struct api_exchange *x, const char *name, const char *value);
+
+/* A header of the request, "" when there is none; of several the first. Borrowed, and only while the handler is being called. */
+const char *api_request_header(const struct api_exchange *x, const char *name);
 
 /* What the client has shown of itself in TLS, judged now. Not once the request has been replied to. */
 enum tls_peer api_peer(struct api_exchange *x);
+
+/* A connection that has left HTTP for another protocol. */
+struct api_tunnel;
+
+struct api_tunnel_spec {
+	/* The client has been told. `fd` is for being polled only; `early` is what has been read already, borrowed for the call. More may be there to be
+	 * read without the descriptor's saying so: read once. */
+	void (*opened)(void *ctx, struct api_tunnel *t, int fd, const char *early, size_t n_early);
+	/* Instead of `opened`: the client went away. Afterwards: the server goes away. There is no tunnel any more. */
+	void (*ended)(void *ctx);
+	void *ctx;
+};
+
+/* Replies with 101, to which the headers of api_reply_header belong ("Upgrade" among them), and hands the connection over. The spec is copied.
+ * `x` is gone afterwards. No time limit of the server's counts for the connection from then on, but its place is taken among the connections. */
+void api_reply_tunnel(struct api_exchange *x, const struct api_tunnel_spec *spec);
+/* As recv and send on a socket that does not block, through TLS where there is. With room for API_TUNNEL_RECORD_BYTES all that is left is still to be
+ * read from the descriptor, which says so. */
+ssize_t api_tunnel_receive(struct api_tunnel *t, void *bytes, size_t n);
+ssize_t api_tunnel_send(struct api_tunnel *t, const void *bytes, size_t n);
+/* Says that nothing more will be sent. */
+void api_tunnel_finish(struct api_tunnel *t);
+/* Ends it without calling back. Nobody may look at the socket any more. */
+void api_tunnel_close(struct api_tunnel *t);
 
 struct api_server_spec {
 	const char *listen; /* one address, as listen_parse reads it */

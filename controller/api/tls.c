@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 
+#include <errno.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <stdbool.h>
@@ -75,6 +76,10 @@ void tls_identity_show(struct tls_identity *t, struct gnutls_session_int *sessio
 static ssize_t wire_pull(gnutls_transport_ptr_t ptr, void *bytes, size_t n)
 {
 	struct tls_wire *w = ptr;
+	if (w->held) {
+		errno = EAGAIN;
+		return -1;
+	}
 	ssize_t got = recv(w->fd, bytes, n, 0);
 	*w->n_moved += got > 0 ? (uint64_t)got : 0;
 	return got;
@@ -93,6 +98,31 @@ void tls_wire_attach(struct tls_wire *w, struct gnutls_session_int *session)
 	gnutls_transport_set_ptr(session, w);
 	gnutls_transport_set_pull_function(session, wire_pull);
 	gnutls_transport_set_push_function(session, wire_push);
+}
+
+static ssize_t as_socket(ssize_t rc)
+{
+	if (rc >= 0)
+		return rc;
+	errno = rc == GNUTLS_E_AGAIN || rc == GNUTLS_E_INTERRUPTED ? EAGAIN : ECONNRESET;
+	return -1;
+}
+
+ssize_t tls_receive(struct gnutls_session_int *session, void *bytes, size_t n)
+{
+	ssize_t rc = gnutls_record_recv(session, bytes, n);
+	/* That the client would like to negotiate anew may be passed over. */
+	return as_socket(rc == GNUTLS_E_REHANDSHAKE ? GNUTLS_E_AGAIN : rc);
+}
+
+ssize_t tls_send(struct gnutls_session_int *session, const void *bytes, size_t n)
+{
+	return as_socket(gnutls_record_send(session, bytes, n));
+}
+
+void tls_end(struct gnutls_session_int *session)
+{
+	gnutls_bye(session, GNUTLS_SHUT_WR);
 }
 
 enum tls_peer tls_peer_of(struct gnutls_session_int *session)

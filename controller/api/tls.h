@@ -5,7 +5,9 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* gnutls_session_t, so that whoever only passes it on needs no GnuTLS. */
 struct gnutls_session_int;
@@ -27,9 +29,16 @@ void tls_identity_show(struct tls_identity *t, struct gnutls_session_int *sessio
 struct tls_wire {
 	int fd;
 	uint64_t *n_moved; /* bytes in either direction are added here */
+	bool held;		   /* whoever reads finds nothing */
 };
 /* `w` is borrowed for as long as the session is used. */
 void tls_wire_attach(struct tls_wire *w, struct gnutls_session_int *session);
+
+/* As recv and send do on a socket that does not block: -1 with errno, EAGAIN where nothing moves for now. What was not sent is given again. */
+ssize_t tls_receive(struct gnutls_session_int *session, void *bytes, size_t n);
+ssize_t tls_send(struct gnutls_session_int *session, const void *bytes, size_t n);
+/* Says that nothing more will be sent. */
+void tls_end(struct gnutls_session_int *session);
 
 enum tls_peer { TLS_PEER_NONE, TLS_PEER_UNTRUSTED, TLS_PEER_TRUSTED };
 /* What the client has shown, judged now by the authorities of the identity that the session has now. */

@@ -10,13 +10,16 @@
 
 #define FORM "Write a list of scrape configurations, each beginning with `- job_name:`."
 
-/* A number as a name is a name. */
-static void name_as_text(json_t *job)
+/* The same with its name first, as Prometheus writes jobs: what is stored is compared with what it runs by that (running.h). A number as a name is a name. */
+static json_t *with_name_first(const json_t *job)
 {
-	json_t *name = json_object_get(job, "job_name");
+	json_t *out = json_object(), *name = json_object_get(job, "job_name");
 	AUTO_FREE char *text = name && !json_is_string(name) ? json_dumps(name, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-	if (text)
-		json_object_set_new(job, "job_name", json_string(text));
+	if (name)
+		json_object_set_new(out, "job_name", text ? json_string(text) : json_incref(name));
+	/* Members that are there already keep theirs. */
+	json_object_update_missing(out, (json_t *)(uintptr_t)job);
+	return out;
 }
 
 static void add_job(const char *file, size_t number, json_t *job, struct base_items *out)
@@ -26,9 +29,9 @@ static void add_job(const char *file, size_t number, json_t *job, struct base_it
 		diags_add(&out->diags, DIAG_ERROR, "", file, FORM, "%s is left out: it is not a mapping", place);
 		return;
 	}
-	name_as_text(job);
-	known_keys_apply(job);
-	base_items_add(out, BASE_SCRAPE, file, place, json_incref(job));
+	json_t *entry = with_name_first(job);
+	known_keys_apply(entry);
+	base_items_add(out, BASE_SCRAPE, file, place, entry);
 }
 
 static void add_jobs(const char *file, json_t *jobs, struct base_items *out)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The bench: `make bench`, or python3 tests/bench/run.py [--quick] [--only real|kubernetes|push|fake|fake-kubernetes].
+"""The bench: `make bench`, or python3 tests/bench/run.py [--quick] [--only real|kubernetes|push|page|fake|fake-kubernetes].
 
 Prints a table and writes build/bench.json. The controller is the release build where there is one (WATCHBILL names another).
 """
@@ -19,7 +19,7 @@ import harness                                                              # no
 import report                                                               # noqa: E402
 
 
-PARTS = ("real", "kubernetes", "push", "fake", "fake-kubernetes")
+PARTS = ("real", "kubernetes", "push", "page", "fake", "fake-kubernetes")
 
 
 def main():
@@ -49,9 +49,8 @@ def main():
                     module = importlib.import_module(part)
                     sizes = [int(x) for x in options.sizes.split(",") if x] or ([0, 100] if options.quick else [0, 100, 1000])
                     bench = module.Bench(options.quick, sizes, options.changes or (5 if options.quick else 20), options.extra)
-                elif part == "push":
-                    import push
-                    bench = push.Bench(options.quick, options.extra)
+                elif part in ("push", "page"):
+                    bench = importlib.import_module(part).Bench(options.quick, options.extra)
                 elif part == "fake-kubernetes":
                     import fake_kubernetes
                     bench = fake_kubernetes.Bench(options.quick, options.services, extra=options.extra)

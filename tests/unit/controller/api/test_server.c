@@ -23,13 +23,32 @@ struct fixture {
 	struct api_server *server;
 	int port;
 	struct api_exchange *deferred;
+	struct api_tunnel *tunnel; /* that is open */
+	struct buf early;		   /* what it began with */
+	int tunnel_fd, n_opened, n_ended;
 	int n_requests;
 	char big[BIG_BYTES];
 };
 
 static struct fixture f;
 
-/* Routes: /big, /defer, /redirect, /empty; everything else says what arrived. */
+static void on_opened(void *ctx, struct api_tunnel *t, int fd, const char *early, size_t n_early)
+{
+	assert_ptr_equal(ctx, &f);
+	f.tunnel = t;
+	f.tunnel_fd = fd;
+	f.n_opened++;
+	buf_add(&f.early, early, n_early);
+}
+
+static void on_ended(void *ctx)
+{
+	assert_ptr_equal(ctx, &f);
+	f.tunnel = NULL;
+	f.n_ended++;
+}
+
+/* Routes: /tunnel, /headers, /big, /defer, /redirect, /empty; everything else says what arrived. */
 static void handle(void *ctx, const struct api_request *r, struct api_exchange *x)
 {
 	AUTO_BUF b = BUF_INIT(4 << 20);
@@ -39,6 +58,15 @@ static void handle(void *ctx, const struct api_request *r, struct api_exchange *
 		api_reply(x, 200, "application/octet-stream", f.big, BIG_BYTES, NULL);
 	} else if (strcmp(r->path, "/defer") == 0) {
 		f.deferred = x;
+	} else if (strcmp(r->path, "/tunnel") == 0) {
+		api_reply_header(x, "Upgrade", "lines");
+		api_reply_tunnel(x, &(struct api_tunnel_spec){.opened = on_opened, .ended = on_ended, .ctx = &f});
+	} else if (strcmp(r->path, "/headers") == 0) {
+		static const char *const names[] = {"X-1", "X-2", "X-3", "X-4", "X-5", "X-6", "X-7", "X-8", "X-9"};
+		for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+			api_reply_header(x, names[i], names[i] + 2);
+		buf_printf(&b, "%s|%s", api_request_header(x, "x-asked"), api_request_header(x, "X-Missing"));
+		api_reply(x, 200, "text/plain", b.data, b.len, NULL);
 	} else if (strcmp(r->path, "/redirect") == 0) {
 		api_reply(x, 302, "text/plain", "", 0, "http://elsewhere/x?y=1");
 	} else if (strcmp(r->path, "/inject") == 0) {
@@ -77,6 +105,7 @@ static void start(const char *host)
 	struct err e = {0};
 	memset(&f, 0, sizeof f);
 	memset(f.big, 'x', BIG_BYTES);
+	f.early = BUF_INIT(1000);
 	f.port = free_port(AF_INET);
 	AUTO_FREE char *listen = xasprintf("%s:%d", host, f.port);
 	uv_loop_init(&f.loop);
@@ -91,6 +120,7 @@ static void stop(void)
 	for (uint64_t until = deadline(); uv_loop_alive(&f.loop);)
 		turn(until);
 	assert_int_equal(uv_loop_close(&f.loop), 0);
+	buf_deinit(&f.early);
 }
 
 static int setup(void **state)
@@ -442,6 +472,126 @@ static void test_server_gone_while_sending(void **state)
 	put(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
 	get(fd, &b, 1000);
 	stop();
+}
+
+static void test_headers(void **state)
+{
+	AUTO_CLOSE int fd = dial();
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	(void)state;
+	put(fd, "GET /headers HTTP/1.1\r\nHost: x\r\nX-Asked: yes\r\n\r\n");
+	assert_string_equal(get_reply(fd, &b, false), "yes|");
+	assert_non_null(strcasestr(b.data, "x-1: 1\r\n"));
+	assert_non_null(strcasestr(b.data, "x-8: 8\r\n"));
+	assert_null(strcasestr(b.data, "x-9"));
+}
+
+/* Asks for a tunnel and waits for it. */
+static int open_tunnel(void)
+{
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	int fd = dial(), opened = f.n_opened;
+	put(fd, "GET /tunnel HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n");
+	while (!b.data || !strstr(b.data, "\r\n\r\n"))
+		assert_true(get(fd, &b, b.len + 1));
+	assert_non_null(strstr(b.data, "HTTP/1.1 101 "));
+	assert_non_null(strcasestr(b.data, "\r\nupgrade: lines\r\n"));
+	assert_non_null(strcasestr(b.data, "\r\nconnection: upgrade\r\n"));
+	for (uint64_t until = deadline(); f.n_opened == opened;)
+		turn(until);
+	return fd;
+}
+
+static void test_tunnel(void **state)
+{
+	char piece[100] = "";
+	AUTO_CLOSE int fd = open_tunnel();
+	AUTO_BUF b = BUF_INIT(100);
+	(void)state;
+	errno = 0;
+	assert_int_equal(api_tunnel_receive(f.tunnel, piece, sizeof piece), -1);
+	assert_int_equal(errno, EAGAIN);
+	put(fd, "up");
+	for (uint64_t until = deadline(); api_tunnel_receive(f.tunnel, piece, sizeof piece) < 0;)
+		turn(until);
+	assert_string_equal(piece, "up");
+	assert_int_equal(api_tunnel_send(f.tunnel, "down", 4), 4);
+	assert_true(get(fd, &b, 4));
+	assert_string_equal(b.data, "down");
+	api_tunnel_close(f.tunnel);
+	assert_false(get(fd, &b, 5));
+	assert_int_equal(f.n_ended, 0);
+}
+
+/* Nothing of the server's ends it, and each gives its place back. */
+static void test_many_tunnels(void **state)
+{
+	(void)state;
+	api_server_set_timeouts(f.server, 50, 50);
+	for (int i = 0; i < API_MAX_CONNECTIONS + 50; i++) {
+		AUTO_CLOSE int fd = open_tunnel();
+		AUTO_BUF b = BUF_INIT(100);
+		if (i == 0) {
+			uint64_t until = uv_hrtime() + 200000000;
+			while (uv_hrtime() < until)
+				turn(deadline());
+			assert_int_equal(api_tunnel_send(f.tunnel, "x", 1), 1);
+			assert_true(get(fd, &b, 1));
+		}
+		api_tunnel_close(f.tunnel);
+		assert_false(get(fd, &b, 2));
+	}
+	assert_int_equal(f.n_ended, 0);
+}
+
+/* What comes behind the request is not lost, whoever has read it. */
+static void test_tunnel_early(void **state)
+{
+	AUTO_BUF b = BUF_INIT(1 << 20);
+	AUTO_CLOSE int fd = dial();
+	(void)state;
+	put(fd, "GET /tunnel HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\nhello");
+	for (uint64_t until = deadline(); !f.n_opened;)
+		turn(until);
+	char piece[100];
+	for (uint64_t until = deadline(); f.early.len < 5;) {
+		ssize_t n = api_tunnel_receive(f.tunnel, piece, sizeof piece);
+		if (n > 0)
+			buf_add(&f.early, piece, (size_t)n);
+		turn(until);
+	}
+	assert_string_equal(f.early.data, "hello");
+	api_tunnel_close(f.tunnel);
+}
+
+static void test_tunnel_client_gone(void **state)
+{
+	int fd = dial();
+	(void)state;
+	put(fd, "GET /defer HTTP/1.1\r\nHost: x\r\n\r\n");
+	struct api_exchange *x = await_deferred();
+	close(fd);
+	for (int k = 0; k < 50; k++)
+		turn(deadline());
+	api_reply_tunnel(x, &(struct api_tunnel_spec){.opened = on_opened, .ended = on_ended, .ctx = &f});
+	for (uint64_t until = deadline(); !f.n_ended && !f.n_opened;)
+		turn(until);
+	if (f.tunnel)
+		api_tunnel_close(f.tunnel);
+	test_keep_alive(&(void *){NULL});
+}
+
+static void test_tunnel_server_gone(void **state)
+{
+	AUTO_CLOSE int fd = -1;
+	AUTO_BUF b = BUF_INIT(100);
+	(void)state;
+	start("127.0.0.1");
+	fd = open_tunnel();
+	stop();
+	assert_int_equal(f.n_ended, 1);
+	char c;
+	assert_int_equal(recv(fd, &c, 1, 0), 0);
 }
 
 static void test_body_limit(void **state)
@@ -879,6 +1029,12 @@ int main(void)
 		ON_SERVER(test_deferred),
 		ON_SERVER(test_pipelined_behind_deferred),
 		ON_SERVER(test_client_gone),
+		ON_SERVER(test_headers),
+		ON_SERVER(test_tunnel),
+		ON_SERVER(test_many_tunnels),
+		ON_SERVER(test_tunnel_early),
+		ON_SERVER(test_tunnel_client_gone),
+		cmocka_unit_test(test_tunnel_server_gone),
 		cmocka_unit_test(test_server_gone),
 		cmocka_unit_test(test_server_gone_while_sending),
 		ON_SERVER(test_body_limit),

@@ -40,8 +40,8 @@ static void F051_all_elements_and_unknown_keys(void **state)
 	static const struct row rows[] = {
 		{"two elements", "- job_name: a\n  static_configs:\n  - targets: ['h:1']\n- job_name: b\n",
 			"[{'job_name':'a','static_configs':[{'targets':['h:1']}]},{'job_name':'b'}]", ""},
-		{"any key, in order", "- zeta: {deep: [1, x]}\n  job_name: a\n  kubernetes_sd_configs: [{role: pod}]\n",
-			"[{'zeta':{'deep':[1,'x']},'job_name':'a','kubernetes_sd_configs':[{'role':'pod'}]}]", ""},
+		{"any key: the name first, the others in order", "- zeta: {deep: [1, x]}\n  job_name: a\n  kubernetes_sd_configs: [{role: pod}]\n",
+			"[{'job_name':'a','zeta':{'deep':[1,'x']},'kubernetes_sd_configs':[{'role':'pod'}]}]", ""},
 		{"nothing is added", "- job_name: a\n  dns_sd_configs:\n  - names: [x]\n", "[{'job_name':'a','dns_sd_configs':[{'names':['x']}]}]", ""},
 		{"types", "- job_name: 5\n  honor_labels: yes\n  honor_timestamps: Off\n  sample_limit: 7\n  native_histogram_min_bucket_factor: 1.5\n  x: yes\n  y: 1.10\n",
 			"[{'job_name':'5','honor_labels':true,'honor_timestamps':false,'sample_limit':7,'native_histogram_min_bucket_factor':1.5,'x':'yes','y':'1.10'}]", ""},
