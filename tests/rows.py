@@ -10,7 +10,7 @@ import sys
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 NAMES = {".c": re.compile(r"^static void (F\d{3})_\w+\(void \*\*state\)", re.M), ".py": re.compile(r"^    def test_(F\d{3})_\w+\(self", re.M)}
 ROW = re.compile(r"^\| (F\d{3}) \|", re.M)
-EXPECTED = {"F%03d" % i for i in range(1, 101)}
+EXPECTED = {"F%03d" % i for i in (*range(1, 101), *range(144, 151))}
 
 
 def tested():

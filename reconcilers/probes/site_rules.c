@@ -26,7 +26,7 @@ static bool has_alert(const struct settings *set, const char *name)
 
 static void add_seconds(struct buf *out, int64_t ms)
 {
-	buf_printf(out, "%g", (double)ms / 1000);
+	buf_printf(out, "%.15g", (double)ms / 1000); /* not 1.8144e+06 */
 }
 
 static void add_duration(struct buf *out, int64_t ms)

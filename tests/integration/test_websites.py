@@ -1,0 +1,400 @@
+"""Websites watched by Watchbill with real blackbox_exporter, Prometheus and Alertmanager, against sites on loopback.
+
+Run from anywhere: python3 tests/integration/test_websites.py [Class.test].
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import unittest
+
+import yaml
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import harness                                                              # noqa: E402
+import sites                                                                # noqa: E402
+from harness import TempDir, alive, request, stays, wait_for                # noqa: E402
+from sites import Authority, DnsSite, GrpcSite, RedirectLoop, TcpSite, Websites, WebSite, replace_file     # noqa: E402
+
+SSH = b"SSH-2.0-OpenSSH_9.2\r\n"
+
+
+def setUpModule():
+    missing = sites.programs_missing()
+    if missing:
+        raise unittest.SkipTest(missing)
+
+
+def group(*targets, **labels):
+    return {"targets": list(targets), "labels": labels}
+
+
+def df(**settings):
+    """Labels of the probe: df(probeStatus="500")."""
+    return {"com.df." + k: v for k, v in settings.items()}
+
+
+class World(unittest.TestCase):
+    """One Watchbill for all cases of the class. `start` gives what is watched, `write` changes it."""
+
+    settings = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = TempDir()
+        cls.addClassCleanup(cls.dir.cleanup)
+        cls.file = cls.dir / "sites.yml"
+        cls.groups = cls.start()
+        cls.write(cls.groups)
+        cls.wb = Websites(cls.dir.path, **dict({"sites": cls.file}, **cls.settings))
+        cls.addClassCleanup(cls.wb.close)
+
+    @classmethod
+    def start(cls):
+        return []
+
+    @classmethod
+    def site(cls, kind, *args, **options):
+        out = kind(*args, **options)
+        cls.addClassCleanup(out.close)
+        return out
+
+    @classmethod
+    def write(cls, groups):
+        replace_file(cls.file, yaml.safe_dump(groups))
+
+
+class Probes(World):
+    """Each kind of probe and each setting of it, by the labels of the file."""
+
+    MODULES = """
+modules:
+  greeting:
+    prober: tcp
+    timeout: 5s
+    tcp: {query_response: [{expect: "^HELLO"}]}
+  our_authority:
+    prober: http
+    http: {tls_config: {ca_file: CA}}
+"""
+
+    @classmethod
+    def start(cls):
+        authority = Authority(cls.dir / "ca")
+        cls.good, cls.other, cls.echo = (cls.site(WebSite) for _ in range(3))
+        cls.not_found, cls.moved, cls.loop = cls.site(WebSite, 404), cls.site(WebSite, 301, headers={"Location": cls.good.url}), cls.site(RedirectLoop)
+        cls.down = cls.site(WebSite)
+        cls.down.down()
+        cls.secure = cls.site(WebSite, certificate=authority.certificate("secure"))
+        cls.wrong = cls.site(WebSite, certificate=authority.certificate("wrong", host="another.example"))
+        cls.expired = cls.site(WebSite, certificate=authority.certificate("expired", days=-1))
+        cls.tcp, cls.ssh, cls.hello = cls.site(TcpSite), cls.site(TcpSite, SSH), cls.site(TcpSite, b"HELLO\r\n")
+        cls.dns = cls.site(DnsSite, {"there.test": ["192.0.2.1", "2001:db8::1"], "four.test": ["192.0.2.2"]})
+        cls.grpc = cls.site(GrpcSite)
+        with open(cls.dir / "modules.yml", "w", encoding="ascii") as f:
+            f.write(cls.MODULES.replace("CA", authority.ca))
+        cls.settings = {"probe_modules": cls.dir / "modules.yml"}
+        out = cls.kinds()
+        if not sites.may_ping():
+            out.append(group("icmp://127.0.0.1"))
+        return out
+
+    @classmethod
+    def kinds(cls):
+        return [
+            group(cls.good.url, team="web", env="prod"),
+            group(cls.down.url, "http://no-such-host.invalid/"),
+            group(cls.not_found.url, cls.loop.url, cls.moved.url),
+            group(cls.secure.url, cls.wrong.url, cls.expired.url, module="our_authority"),
+            group("tcp://" + cls.tcp.address, "ssh://" + cls.ssh.address, "tls://" + cls.secure.address, "grpc://" + cls.grpc.address),
+            group(cls.hello.address, module="greeting"),
+            group("dns://%s/there.test" % cls.dns.address, "dns://%s/there.test?type=AAAA" % cls.dns.address, "dns://%s/four.test?type=AAAA" % cls.dns.address,
+                  "dns://%s/nowhere.test" % cls.dns.address),
+            group(cls.not_found.url + "as-it-should", **df(probeStatus="404")),
+            group(cls.good.url + "contains", **df(probeBodyContains="all is (")),
+            group(cls.other.url + "contains", **df(probeBodyContains="well (1+1)")),
+            group(cls.good.url + "without", **df(probeBodyNotContains="well")),
+            group(cls.moved.url + "stay", **df(probeFollowRedirects="false", probeStatus="3xx")),
+            group(cls.echo.url + "post", **df(probeMethod="post", probeHeader="X-One: 1 | Host: there.example")),
+            group(cls.wrong.url + "anyway", cls.expired.url + "anyway", **df(probeTlsSkipVerify="true")),
+            group(cls.good.url + "six", **df(probeIp="6")),
+            group(cls.good.url + "often", **df(probeInterval="3s", probeTimeout="2s")),
+        ]
+
+    def test_F144_http_probe(self):
+        self.wb.wait_probe(self.good.url, "probe_success", 1)
+        self.wb.wait_probe(self.good.url, "probe_duration_seconds", lambda v: v > 0)
+        self.wb.wait_probe(self.good.url, "probe_http_status_code", 200)
+        self.wb.wait_probe("http://no-such-host.invalid/", "probe_success", 0)
+
+    def test_F146_labels_of_the_group_are_on_the_series(self):
+        self.wb.wait_probe(self.good.url, "probe_success", 1, team="web", env="prod")
+        labels = self.wb.series("probe_success", self.good.url)[0][0]
+        self.assertEqual({k: v for k, v in labels.items() if k != "__name__"},
+                         {"job": "blackbox", "instance": self.good.url, "module": "http_2xx", "team": "web", "env": "prod"})
+
+    def expect(self, instance, success):
+        self.wb.wait_probe(instance, "probe_success", success)
+
+    def test_answers(self):
+        """What the web answers: (site, whether that is success, status)."""
+        for url, success, status in ((self.not_found.url, 0, 404), (self.moved.url, 1, 200), (self.loop.url, 0, None), (self.down.url, 0, 0),
+                                     (self.not_found.url + "as-it-should", 1, 404), (self.moved.url + "stay", 1, 301)):
+            with self.subTest(url):
+                self.expect(url, success)
+                if status is not None:
+                    self.wb.wait_probe(url, "probe_http_status_code", status)
+
+    def test_bodies(self):
+        """A text is looked for as it stands, whatever it would be as a pattern."""
+        for url, success in ((self.good.url + "contains", 0), (self.other.url + "contains", 1), (self.good.url + "without", 0)):
+            with self.subTest(url):
+                self.expect(url, success)
+                self.wb.wait_probe(url, "probe_failed_due_to_regex", 1 - success)
+
+    def test_method_and_headers(self):
+        self.expect(self.echo.url + "post", 1)
+        method, path, headers, _ = self.echo.seen[-1]
+        self.assertEqual((method, path, headers["X-One"], headers["Host"]), ("POST", "/post", "1", "there.example"))
+
+    def test_certificates(self):
+        for url, success in ((self.secure.url, 1), (self.wrong.url, 0), (self.expired.url, 0), (self.wrong.url + "anyway", 1), (self.expired.url + "anyway", 1)):
+            with self.subTest(url):
+                self.expect(url, success)
+        self.wb.wait_probe(self.expired.url + "anyway", "probe_ssl_earliest_cert_expiry", lambda v: v > 0)
+
+    def test_F149_other_probe_kinds(self):
+        for target, success in (("tcp://" + self.tcp.address, 1), ("ssh://" + self.ssh.address, 1), (self.hello.address, 1), ("tls://" + self.secure.address, 0),
+                                ("grpc://" + self.grpc.address, 1), ("dns://%s/there.test" % self.dns.address, 1),
+                                ("dns://%s/there.test?type=AAAA" % self.dns.address, 1), ("dns://%s/nowhere.test" % self.dns.address, 0)):
+            with self.subTest(target):
+                self.expect(target, success)
+
+    def test_F149_icmp(self):
+        if sites.may_ping():
+            self.skipTest(sites.may_ping())
+        self.expect("icmp://127.0.0.1", 1)
+
+    def test_dns_answers_are_asked_for_by_type(self):
+        self.wb.wait_probe("dns://%s/there.test?type=AAAA" % self.dns.address, "probe_dns_answer_rrs", 1)
+        self.wb.wait_probe("dns://%s/four.test?type=AAAA" % self.dns.address, "probe_dns_answer_rrs", 0)
+
+    def test_each_goes_down_and_comes_back(self):
+        """What has no name of the web has no status either: only whether it is there."""
+        kinds = (("tcp://" + self.tcp.address, self.tcp), ("ssh://" + self.ssh.address, self.ssh), ("grpc://" + self.grpc.address, self.grpc),
+                 ("dns://%s/there.test" % self.dns.address, self.dns))
+        for target, _ in kinds:
+            self.expect(target, 1)
+        for _, site in kinds:
+            site.down()
+        for target, _ in kinds:
+            self.expect(target, 0)
+        for _, site in kinds:
+            site.up()
+        for target, _ in kinds:
+            self.expect(target, 1)
+
+    def test_what_a_service_says_of_itself_counts(self):
+        """gRPC's health check answers, and the answer is no; so does an SSH server that is none."""
+        self.grpc.serving, self.ssh.greeting = False, b"HTTP/1.1 400 Bad Request\r\n\r\n"
+        try:
+            self.expect("grpc://" + self.grpc.address, 0)
+            self.expect("ssh://" + self.ssh.address, 0)
+        finally:
+            self.grpc.serving, self.ssh.greeting = True, SSH
+        self.expect("grpc://" + self.grpc.address, 1)
+        self.expect("ssh://" + self.ssh.address, 1)
+
+    def test_times_of_a_probe(self):
+        url = self.good.url + "often"
+        target = wait_for(lambda: [t for t in self.wb.prometheus.targets() if t["labels"].get("instance") == url], 20)[0]
+        self.assertEqual((target["scrapeInterval"], target["scrapeTimeout"]), ("3s", "2s500ms"))
+
+    def test_address_family(self):
+        """The site has no address of version 6, and none of version 4 will do."""
+        self.expect(self.good.url + "six", 0)
+
+
+class Alerts(World):
+    """What comes with Watchbill: each alert fires, resolves, and is in the log both times."""
+
+    settings = {"site_slow_after": "1s", "site_slow_for": "2s", "site_flapping_window": "15s", "site_flapping_changes": "4"}
+
+    @classmethod
+    def start(cls):
+        cls.authority = Authority(cls.dir / "ca")
+        cls.good, cls.bad, cls.broken, cls.slow, cls.hung, cls.flaps = (cls.site(WebSite) for _ in range(6))
+        cls.soon = cls.site(WebSite, certificate=cls.authority.certificate("soon", days=10))
+        cls.now = cls.site(WebSite, certificate=cls.authority.certificate("now", days=3))
+        with open(cls.dir / "modules.yml", "w", encoding="ascii") as f:
+            f.write("modules:\n  ours:\n    prober: http\n    http: {tls_config: {ca_file: %s}}\n" % cls.authority.ca)
+        cls.settings = dict(cls.settings, probe_modules=cls.dir / "modules.yml")
+        return [group(cls.good.url, cls.bad.url, cls.broken.url, cls.flaps.url, team="web"), group(cls.soon.url, cls.now.url, module="ours"),
+                group(cls.slow.url, cls.hung.url, **df(probeInterval="3s", probeTimeout="2500ms"))]
+
+    def spoil(self):
+        self.bad.down()
+        self.broken.status, self.slow.delay, self.hung.delay = 500, 1.2, 60
+
+    def mend(self):
+        self.bad.up()
+        self.broken.status, self.slow.delay, self.hung.delay = 200, 0, 0
+        for site in (self.hung, self.slow):
+            site.waiting.set()
+        for site, name in ((self.soon, "later"), (self.now, "much-later")):
+            site.down()
+            site.certificate = self.authority.certificate(name)
+            site.up()
+
+    def flap(self):
+        for turn in range(4):
+            (self.flaps.up if turn % 2 else self.flaps.down)()
+            self.wb.wait_probe(self.flaps.url, "probe_success", turn % 2)
+
+    def test_F147_each_fires_and_resolves(self):
+        expected = [("SiteDown", self.bad.url, {"severity": "critical", "team": "web"}), ("SiteDown", self.hung.url, {}),
+                    ("SiteWrongStatus", self.broken.url, {"severity": "critical"}), ("SiteSlow", self.slow.url, {"severity": "warning"}),
+                    ("SiteCertificateExpires", self.soon.url, {"severity": "warning"}), ("SiteCertificateExpires", self.now.url, {"severity": "critical"}),
+                    ("SiteFlapping", self.flaps.url, {"severity": "warning"})]
+        for site in (self.good, self.bad, self.broken, self.slow, self.hung, self.flaps):
+            self.wb.wait_probe(site.url, "probe_success", 1)
+        self.spoil()
+        self.flap()
+        for name, url, labels in expected:
+            with self.subTest(name, url=url):
+                self.check_line(self.wb.wait_logged(name, instance=url, **labels), name, url)
+        self.assertEqual(self.wb.logged("SiteSlow", instance=self.hung.url), [], "quiet while it is down")
+        known = {a["labels"]["instance"]: a["status"] for a in self.wb.alertmanager("/api/v2/alerts").json() if a["labels"]["alertname"] == "SiteSlow"}
+        self.assertEqual({url: bool(status["inhibitedBy"]) for url, status in known.items()}, {self.slow.url: False, self.hung.url: True})
+        self.mend()
+        for name, url, labels in expected:
+            with self.subTest(name, url=url, status="resolved"):
+                line = self.wb.wait_logged(name, "resolved", 45, instance=url, **labels)
+                self.assertGreater(line["endsAt"], line["startsAt"])
+        self.assertEqual(self.wb.logged(instance=self.good.url), [])
+
+    def test_F148_any_body_is_a_line(self):
+        for body in (b"", b"no JSON at all \xff", b'{"alerts": 7}', b'{"a": [1, 2]}'):
+            n = len(self.wb.logged())
+            self.assertEqual(request(self.wb.url + "/v1/alerts/log", "POST", body).status, 200)
+            self.assertGreater(len(self.wb.logged()), n, body)
+
+    def check_line(self, line, name, url):
+        self.assertEqual(sorted(k for k in line if k in ("time", "receiver", "status", "labels", "annotations", "startsAt", "endsAt", "generatorURL")),
+                         ["annotations", "endsAt", "generatorURL", "labels", "receiver", "startsAt", "status", "time"])
+        self.assertIn(url, line["annotations"]["summary"] + line["annotations"]["description"])
+        self.assertIn(":%s/graph?g0.expr=" % self.wb.prometheus_listen.rpartition(":")[2], line["generatorURL"])
+        if name == "SiteWrongStatus":
+            self.assertIn("status 500", line["annotations"]["description"])
+
+
+class Files(World):
+    """What becomes of the file, and of a directory of files, is seen at once; what cannot be read costs nothing that was there."""
+
+    @classmethod
+    def start(cls):
+        cls.directory = cls.dir / "more"
+        os.mkdir(cls.directory)
+        cls.settings = {"sites": "%s,%s" % (cls.file, cls.directory), "site_alerts": "down"}
+        cls.web = cls.site(WebSite)
+        return [group(cls.page("one"), cls.page("two"))]
+
+    @classmethod
+    def page(cls, name):
+        return cls.web.url + name
+
+    def setUp(self):
+        self.write(self.groups)
+        for name in os.listdir(self.directory):
+            os.unlink(os.path.join(self.directory, name))
+        self.seen("one", "two")
+        self.assertEqual(self.source()["state"], "synced")
+
+    def source(self):
+        return self.wb.source("file")
+
+    def seen(self, *names, timeout=5.0):
+        """Until just these are known."""
+        wait_for(lambda: self.wb.service_names() == sorted(self.page(n) for n in names), timeout, lambda: "%s; %s" % (self.wb.service_names(), self.source()))
+
+    def still(self, *names):
+        self.assertEqual(self.wb.service_names(), sorted(self.page(n) for n in names))
+
+    def wait_state(self, state, words=""):
+        return wait_for(lambda: (s := self.source())["state"] == state and words in s["problem"] and s, 10, lambda: "%s %s: %s" % (state, words, self.source()))
+
+    def test_F145_a_target_that_is_added_is_probed(self):
+        pids = [self.wb.worker_pid(p) for p in ("prometheus", "blackbox-exporter", "alertmanager")]
+        with open(self.file, "w", encoding="ascii") as f:       # as an editor does that writes into the file itself
+            f.write(yaml.safe_dump([group(self.page("one"), self.page("two"), self.page("three"))]))
+        self.seen("one", "two", "three")
+        self.wb.wait_probe(self.page("three"), "probe_success", 1, 30)
+        self.assertEqual([self.wb.worker_pid(p) for p in ("prometheus", "blackbox-exporter", "alertmanager")], pids)
+        self.assertNotIn(None, pids)
+
+    def test_F150_a_program_replaces_the_file(self):
+        for names in (["one", "four"], ["five"], ["one", "two"]):
+            text = yaml.safe_dump([group(*map(self.page, names))])
+            subprocess.run(["sh", "-c", 'cat > "$1.$$" && mv "$1.$$" "$1"', "sh", self.file], input=text, text=True, check=True)
+            self.seen(*names)
+            wait_for(lambda: self.wb.probed() == sorted(map(self.page, names)), 30, lambda: "probed: %s" % self.wb.probed())
+
+    def test_a_broken_edit_is_reported_and_mended(self):
+        good = yaml.safe_dump([group(self.page("six"))])
+        for text, words in ((good + "- targets: [\n", "line "), (good + "  labels: {a: b\n", "column "), ("{}", "line 1, column 1: this is no list of groups"),
+                            ("", "sites.yml: "), ("- targets: ['a\x00b']\n", "line 1, column "), ("[{\"targets\": [\"a\"]},", "line ")):
+            with self.subTest(text):
+                replace_file(self.file, text)
+                problem = self.wait_state("stale", words)["problem"]
+                self.assertTrue(problem.startswith(self.file + ": "), problem)
+                self.still("one", "two")
+        replace_file(self.file, good)
+        self.seen("six")
+        self.assertEqual(self.wait_state("synced")["problem"], "")
+
+    def test_what_is_no_target_costs_only_itself(self):
+        replace_file(self.file, yaml.safe_dump([group(self.page("one")), {"targets": "no list"}, 7, {"targets": [3, "", "x y"]}, group(self.page("two"), **{"a-b": "c"})]))
+        wait_for(lambda: len([d for d in self.wb.diags() if self.file in d["label"] or d["service"] == "x y"]) >= 5, 10, lambda: "diags: %s" % self.wb.diags())
+        self.assertEqual([n for n in self.wb.service_names() if n != "x y"], [self.page("one"), self.page("two")])
+        for d in self.wb.diags():
+            self.assertTrue(d["remedy"], d)
+
+    def test_an_empty_list_is_empty(self):
+        replace_file(self.file, "[]")
+        self.seen()
+        wait_for(lambda: not self.wb.probed(), 30, "nothing is probed")
+
+    def test_a_file_that_is_gone_and_back(self):
+        os.unlink(self.file)
+        self.wait_state("stale", "it cannot be read")
+        self.still("one", "two")
+        self.write([group(self.page("seven"))])
+        self.seen("seven")
+        self.wait_state("synced")
+
+    def test_a_directory_of_files(self):
+        first, second = os.path.join(self.directory, "first.yml"), os.path.join(self.directory, "second.json")
+        replace_file(first, yaml.safe_dump([group(self.page("a"))]))
+        replace_file(second, json.dumps([group(self.page("b"), self.page("one"))]))
+        self.seen("a", "b", "one", "two")
+        twice = wait_for(lambda: [d for d in self.wb.diags() if "too, which counts" in d["message"]], 5)
+        self.assertIn(self.file, twice[0]["message"])
+        replace_file(first, "[")
+        self.wait_state("stale", "first.yml: line ")
+        self.still("a", "b", "one", "two")
+        os.unlink(first)
+        self.seen("b", "one", "two")
+        self.wait_state("synced")
+        replace_file(os.path.join(self.directory, "notes.txt"), "no list")
+        os.unlink(second)
+        self.seen("one", "two")
+
+    def test_alerts_that_are_switched_off(self):
+        mine = {rule["name"] for g in self.wb.prometheus.groups() if g["name"] == "watchbill-sites" for rule in g["rules"]}
+        self.assertEqual(mine, {"SiteDown"})
+
+
+if __name__ == "__main__":
+    harness.main()
