@@ -115,7 +115,7 @@ dk_timed() {
 }
 
 # A small record of what cannot carry a label: how the Engine was started. key=value lines.
-STATE_FILE=$ROOT/build/up.state
+STATE_FILE=${UP_STATE_FILE:-$ROOT/build/up.state}
 
 state_get() {
     [ -f "$STATE_FILE" ] || return 0

@@ -10,11 +10,13 @@
 #   MONITOR_PORT, PROMETHEUS_PORT, ALERTMANAGER_PORT, BLACKBOX_PORT     8080, 9090, 9093 and 9115
 #   BIND=127.0.0.1      address that Watchbill, Prometheus and Alertmanager listen on; blackbox_exporter stays on the loopback address
 #   SITES_FLAGS         more flags for `watchbill run`
+#   WATCHBILL_BINARY    another program than build/watchbill
 set -euo pipefail
 ME=${1:-sites}
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+BINARY=$(realpath "${WATCHBILL_BINARY:-$ROOT/build/watchbill}" 2>/dev/null) || BINARY=$ROOT/build/watchbill
 READY_S=60
 STOP_S=40
 
@@ -29,7 +31,7 @@ BLACKBOX_PORT=${BLACKBOX_PORT:-9115}
 
 command_line() {
     # shellcheck disable=SC2086
-    printf '%s\n' "$ROOT/build/watchbill" run --sites "$SITES" --data-dir "$data" --listen "$(address "$MONITOR_PORT")" \
+    printf '%s\n' "$BINARY" run --sites "$SITES" --data-dir "$data" --listen "$(address "$MONITOR_PORT")" \
         --prometheus-listen "$(address "$PROMETHEUS_PORT")" --alertmanager-listen "$(address "$ALERTMANAGER_PORT")" \
         --blackbox-listen "127.0.0.1:$BLACKBOX_PORT" ${SITES_FLAGS:-}
 }
@@ -38,7 +40,7 @@ command_line() {
 running_pid() {
     local pid
     pid=$(state_get sites.pid)
-    [ -n "$pid" ] && [ "$(readlink "/proc/$pid/exe" 2>/dev/null | sed 's/ (deleted)$//')" = "$ROOT/build/watchbill" ] && printf '%s\n' "$pid"
+    [ -n "$pid" ] && [ "$(readlink "/proc/$pid/exe" 2>/dev/null | sed 's/ (deleted)$//')" = "$BINARY" ] && printf '%s\n' "$pid"
 }
 
 is_gone() { [ ! -d "/proc/$1" ]; }
@@ -70,20 +72,20 @@ up() {
     mkdir -p "${DATA:-data}"
     data=$(cd "${DATA:-data}" && pwd)
     log=$data/watchbill.log
-    want=$({ command_line && sha256sum "$ROOT/build/watchbill"; } | sha256sum | cut -c 1-16)
+    want=$({ command_line && sha256sum "$BINARY"; } | sha256sum | cut -c 1-16)
     if [ "$(state_get sites.made)" = "$want" ] && running_pid >/dev/null; then
         say "runs already, as it should"
     else
         stop
         mapfile -t command < <(command_line)
-        setsid "${command[@]}" >>"$log" 2>&1 </dev/null &
+        env -u WATCHBILL_BINARY setsid "${command[@]}" >>"$log" 2>&1 </dev/null &
         pid=$!
         state_set sites.pid "$pid"
         state_set sites.log "$log"
         state_set sites.made "$want"
         say "started Watchbill (process $pid), which starts the others; its log is $log"
     fi
-    wait_for "$READY_S" is_ready_or_gone || die "Watchbill is not ready after $READY_S s" "$ROOT/build/watchbill status --address http://$(near "$MONITOR_PORT") says why"
+    wait_for "$READY_S" is_ready_or_gone || die "Watchbill is not ready after $READY_S s" "$BINARY status --address http://$(near "$MONITOR_PORT") says why"
     running_pid >/dev/null || die "Watchbill has ended: $(tail -n 1 "$log")" "look at $log; the ports can be set: MONITOR_PORT, PROMETHEUS_PORT, ALERTMANAGER_PORT, BLACKBOX_PORT"
     farewell
 }
