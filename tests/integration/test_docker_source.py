@@ -149,8 +149,11 @@ class Life(Case):
         self.targets_are(wb, "shop_web", [first, self.address("shop-web-2", "shop_default")])
         self.docker("kill", "shop-web-1")
         self.targets_are(wb, "shop_web", [second])
+        wb.settled()
+        generation, events = wb.generation(), wb.metric("watchbill_events_total")
         self.docker("kill", "-s", "HUP", "shop-web-2")      # which asks nobody to end
-        stays(lambda: wb.prometheus.addresses("shop_web") == [second + ":8080"], 2, "the target")
+        wait_for(lambda: wb.metric("watchbill_events_total") > events, 10, "the event")
+        stays(lambda: wb.generation() == generation, 1, "the target")
         self.docker("stop", "-t", "0", "shop-web-2")
         self.targets_are(wb, "shop_web", [])
         self.assertIn("shopwebdown", wb.prometheus.rules(), "the rules stay while there are containers")
