@@ -2,7 +2,8 @@
  *
  * Lists are the truth, events are hints. The order is: an Engine answers, who it is (/info) and in what container of it we are, if in any; then the
  * event stream is opened, then containers and networks are listed. From then on an event means "look at this container", many at once mean "list
- * again", and a slow list catches what no event told. A container that is asked to stop loses its targets at once. Health checks make no difference: a
+ * again", and a slow list catches what no event told. A list lags behind: the Engine tells that a container ended before its lists say so, so a list never
+ * overrules what was looked at for an event, and the first one of a connection is followed by a second. A container that is asked to stop loses its targets at once. Health checks make no difference: a
  * sick container stays a target, which is how Prometheus sees that it is sick.
  *
  * Whatever fails leads back to the beginning, with the next endpoint, and the last part stands meanwhile. No failure reads as "there are no
@@ -27,6 +28,7 @@ enum {
 	SLOW_COST_FACTOR = 300, /* a list may take 1/300 of a processor on the whole */
 	SUSPICION_MS = 1500,	/* an event that is so late did not come */
 	NETWORKS_SOON_MS = 200,
+	FOLLOW_UP_MS = 2000, /* when to list a second time: what the first one told may have been over already */
 };
 
 enum list_kind { LIST_CONTAINERS, LIST_NETWORKS, N_LISTS };
@@ -42,6 +44,7 @@ struct docker {
 	double cost_s; /* of the last list of containers */
 	uint64_t events_at_list, suspect_at_ms;
 	bool relist, publish_due;
+	bool follows_up; /* the next list is the second one of this connection */
 	struct obs_node *node; /* the Engine's host, while the connection is being made */
 	bool in_container;	   /* of this Engine */
 	char *gateway;		   /* the host's address as seen from there, "" where it is not known */
@@ -69,7 +72,8 @@ static void on_drop(void *ctx)
 	for (size_t i = 0; i < N_LISTS; i++)
 		engine_list_drop(&s->lists[i]);
 	engine_looks_drop(&s->looks);
-	s->relist = s->publish_due = s->guard.waiting = false;
+	s->relist = s->publish_due = s->follows_up = s->guard.waiting = false;
+	docker_cache_untell(s->cache);
 	timer_stop(s->resync_timer);
 	timer_stop(s->batch_timer);
 	timer_stop(s->networks_timer);
@@ -154,8 +158,9 @@ static void commit_containers(struct docker *s, struct engine_list *l)
 	size_t changes = docker_cache_list_end(s->cache, l->n_unreadable || is_guarded(s));
 	s->cost_s = l->cost_s;
 	/* A change that no event told of is either on its way or lost. */
-	bool untold = s->link.synced && changes && s->port.n_events == s->events_at_list;
+	bool untold = s->link.synced && !s->follows_up && changes && s->port.n_events == s->events_at_list;
 	s->suspect_at_ms = untold ? timer_now_ms() : 0;
+	s->follows_up = false;
 	schedule_resync(s);
 }
 
@@ -167,6 +172,8 @@ static void on_synced(struct docker *s)
 	s->port.complete = true;
 	engine_link_set_state(&s->link, SOURCE_SYNCED, "");
 	timer_set(s->batch_timer, 0);
+	s->follows_up = true;
+	timer_set(s->resync_timer, FOLLOW_UP_MS);
 }
 
 static void on_whole(void *ctx, struct engine_list *l)
@@ -277,15 +284,16 @@ static void on_container_event(struct docker *s, const struct docker_event *ev)
 	if (!ev->asks && !docker_cache_cares(s->cache, ev->container))
 		return; /* the next list shows it, to explain why it is not looked at */
 	note_change(s);
-	docker_cache_tell(s->cache, ev->container);
 	if (is_kill && !engine_is_stop_signal(ev->signal))
 		return;
 	if (is_kill || strcmp(ev->action, "die") == 0)
 		s->publish_due |= docker_cache_stopping(s->cache, ev->container);
 	else if (strcmp(ev->action, "start") == 0)
 		docker_cache_started(s->cache, ev->container);
-	if (!is_kill)
-		engine_looks_mark(&s->looks, ev->container);
+	if (is_kill)
+		return;
+	docker_cache_tell(s->cache, ev->container);
+	engine_looks_mark(&s->looks, ev->container);
 }
 
 static void on_network_event(struct docker *s, const struct docker_event *ev)

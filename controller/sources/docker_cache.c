@@ -17,6 +17,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
+enum { LISTS_BEHIND = 2 }; /* the one that is under way, and one that was asked for right after it */
+
 struct group;
 
 struct member {
@@ -26,7 +28,8 @@ struct member {
 	struct group *of;
 	bool opted_in;
 	bool stopping; /* asked to end: it runs, and is no target any more */
-	bool seen, told;
+	bool seen;
+	unsigned char told; /* lists that may still be older than an event that spoke of it */
 	struct member *prev, *next; /* in the group */
 	UT_hash_handle hh;			/* by ID */
 };
@@ -264,6 +267,9 @@ void docker_cache_put(struct docker_cache *c, const struct docker_container *fro
 	bool is_new = !m;
 	if (is_new) {
 		m = xcalloc(1, sizeof *m);
+	} else if (listed && m->told) {
+		m->seen = true;
+		return;
 	} else {
 		int64_t created_ms = known_creation(m, from);
 		bool resumes = listed && m->stopping, exact = created_ms != m->is.created_ms;
@@ -337,7 +343,7 @@ size_t docker_cache_list_end(struct docker_cache *c, bool keep_missing)
 {
 	struct member *m, *next;
 	HASH_ITER(hh, c->members, m, next) {
-		m->told &= keep_missing;
+		m->told -= m->told && !keep_missing;
 		if (!m->seen && !keep_missing)
 			forget(c, m);
 	}
@@ -392,7 +398,13 @@ void docker_cache_tell(struct docker_cache *c, const char *id)
 	struct member *m;
 	HASH_FIND_STR(c->members, id, m);
 	if (m)
-		m->told = true;
+		m->told = LISTS_BEHIND;
+}
+
+void docker_cache_untell(struct docker_cache *c)
+{
+	for (struct member *m = c->members; m; m = m->hh.next)
+		m->told = 0;
 }
 
 static bool set_stopping(struct docker_cache *c, const char *id, bool stopping)

@@ -23,7 +23,9 @@ void docker_cache_list_begin(struct docker_cache *c);
 size_t docker_cache_list_end(struct docker_cache *c, bool keep_missing);
 /* Near the end of a list: how many opted-in services it lacks although no event told of them, of how many. */
 size_t docker_cache_missing(const struct docker_cache *c, size_t *n_known);
-/* `listed`: as an element of a list, which knows the time of creation less exactly, and ends what was said of the container's stopping. */
+/* `listed`: as an element of a list. That knows the time of creation less exactly, and it may be older than an event: the Engine tells that a container
+ * ended before its lists say so. Of a container of which an event spoke lately it says no more than that it is there; else it ends what was said of the
+ * container's stopping. */
 void docker_cache_put(struct docker_cache *c, const struct docker_container *from, bool listed);
 void docker_cache_remove(struct docker_cache *c, const char *id);
 
@@ -34,8 +36,10 @@ void docker_cache_networks_end(struct docker_cache *c);
 
 /* Whether an event about the container concerns anybody: one that opts in, or with which another lodges. */
 bool docker_cache_cares(const struct docker_cache *c, const char *id);
-/* An event spoke of it. */
+/* An event spoke of it, and it is about to be looked at. */
 void docker_cache_tell(struct docker_cache *c, const char *id);
+/* Whoever was to be looked at is not: lists are believed again. */
+void docker_cache_untell(struct docker_cache *c);
 /* It is being stopped: its addresses go now. Returns whether that changes anything. */
 bool docker_cache_stopping(struct docker_cache *c, const char *id);
 /* It was started: it is not being stopped any more. */

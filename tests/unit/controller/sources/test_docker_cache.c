@@ -248,6 +248,35 @@ static void lists_take_away_what_they_do_not_hold_unless_they_were_unreadable(vo
 	}
 }
 
+/* The Engine tells that a container ended, then tidies up behind it, and only then do its lists say so. */
+static void a_list_does_not_overrule_what_an_event_led_to(void **state)
+{
+	(void)state;
+	struct docker_cache *c = cache_on(true);
+	AUTO_FREE char *runs = container("a", "a", "running", 1000, LABELS, ON("n", "10.0.0.1")), *ended = container("a", "a", "removing", 1000, LABELS, ON("n", ""));
+	put_network(c, "n", true);
+	put_text(c, runs, true);
+	shows(c, "runs", "a 1 n 10.0.0.1@n#; ");
+	docker_cache_tell(c, "a");
+	put_text(c, ended, false);
+	shows(c, "is looked at", "a 0 n; ");
+	for (int i = 0; i < 2; i++) {
+		docker_cache_list_begin(c);
+		put_text(c, runs, true);
+		assert_int_equal(docker_cache_list_end(c, false), 0);
+		shows(c, "a list that is behind", "unchanged");
+	}
+	docker_cache_list_begin(c);
+	put_text(c, runs, true);
+	docker_cache_list_end(c, false);
+	shows(c, "a list of later", "a 1 n 10.0.0.1@n#; ");
+	docker_cache_tell(c, "a");
+	docker_cache_untell(c);
+	put_text(c, ended, true);
+	shows(c, "a list after the connection was lost", "a 0 n; ");
+	docker_cache_free(c);
+}
+
 static void a_stopping_container_is_no_target(void **state)
 {
 	(void)state;
@@ -435,6 +464,7 @@ int main(void)
 		cmocka_unit_test(names_that_meet),
 		cmocka_unit_test(unchanged_services_keep_their_value),
 		cmocka_unit_test(lists_take_away_what_they_do_not_hold_unless_they_were_unreadable),
+		cmocka_unit_test(a_list_does_not_overrule_what_an_event_led_to),
 		cmocka_unit_test(a_stopping_container_is_no_target),
 		cmocka_unit_test(lodgers_have_their_landlords_address),
 		cmocka_unit_test(places),
