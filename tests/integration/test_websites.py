@@ -509,5 +509,95 @@ class Lists(World):
         self.seen("command.test/2", "url.test/1", "url.test/2")
 
 
+class Modules(World):
+    """Equal settings share a module; a module that the exporter refuses costs the probes that name it, and no others."""
+
+    FINE = "  fine: {prober: http, timeout: 5s, http: {valid_status_codes: [200]}}\n"
+    BAD = "  bad: {prober: http, http: {fail_if_body_matches_regexp: ['(']}}\n"
+    MENDED = "  bad: {prober: http, http: {fail_if_body_matches_regexp: ['never']}}\n"
+
+    @classmethod
+    def start(cls):
+        cls.web = cls.site(WebSite)
+        cls.settings = {"probe_modules": cls.dir / "modules.yml", "site_alerts": "none", "probe_interval": "1h"}
+        cls.modules(cls.FINE)
+        return cls.thousand()
+
+    @classmethod
+    def modules(cls, *lines):
+        replace_file(cls.dir / "modules.yml", "modules:\n" + "".join(lines))
+
+    @classmethod
+    def thousand(cls):
+        return [group(*("%s%d" % (cls.web.url, k) for k in range(i, 1000, 12)), **df(probeStatus=str(200 + i))) for i in range(12)]
+
+    def quick(self, name, module):
+        return group(self.web.url + name, module=module, **df(probeInterval="1s"))
+
+    def diag(self, words, service=None):
+        return wait_for(lambda: [d for d in self.wb.diags(service) if words in d["message"]], 15, lambda: "%s among the diags %s" % (words, self.wb.diags()))[0]
+
+    def test_a_thousand_sites_of_twelve_settings(self):
+        self.write(self.thousand())
+        wait_for(lambda: len(self.wb.service_names()) == 1000, 10, "1,000 sites")
+        self.wb.settled()
+        self.assertEqual(len(self.wb.modules()), 12, sorted(self.wb.modules()))
+        self.assertEqual(sorted(m["http"]["valid_status_codes"][0] for m in self.wb.modules().values()), list(range(200, 212)))
+        running = yaml.safe_load(self.wb.blackbox("/config").text())["modules"]
+        self.assertEqual(sorted(running), sorted(self.wb.modules()))
+        wait_for(lambda: len(self.wb.probed()) == 1000, 30, lambda: "probed: %d" % len(self.wb.probed()))
+
+    def test_a_module_that_is_refused_costs_its_own_probes(self):
+        fine, bad = self.web.url + "fine", self.web.url + "bad"
+        self.modules(self.FINE, self.BAD)
+        self.write([self.quick("fine", "fine"), self.quick("bad", "bad")])
+        self.wb.wait_probe(fine, "probe_success", 1)
+        refused = self.diag("its module is refused", bad)
+        self.assertIn("Could not compile regular expression", refused["message"])
+        self.assertTrue(refused["remedy"])
+        self.assertEqual((self.wb.probed(), sorted(self.wb.modules())), ([fine], ["fine"]))
+        explained = self.wb.explain(bad)
+        self.assertFalse(explained["ok"])
+        self.modules(self.FINE, self.MENDED)
+        self.wb.wait_probe(bad, "probe_success", 1)
+        wait_for(lambda: not self.wb.diags(bad), 5, lambda: self.wb.diags(bad))
+        self.modules(self.FINE, self.BAD)
+        wait_for(lambda: self.wb.probed() == [fine], 30, lambda: self.wb.probed())
+
+    def test_a_module_that_nobody_knows(self):
+        self.modules(self.FINE)
+        self.write([self.quick("one", "http_3xx"), self.quick("two", "fine")])
+        self.wb.wait_probe(self.web.url + "two", "probe_success", 1)
+        unknown = self.diag("is no module", self.web.url + "one")
+        self.assertIn("fine", unknown["remedy"])
+        self.assertIn("http_2xx", unknown["remedy"])
+
+    def test_a_file_of_modules_that_cannot_be_read(self):
+        """What it said last counts."""
+        self.modules(self.FINE)
+        self.write([self.quick("fine", "fine")])
+        self.wb.wait_probe(self.web.url + "fine", "probe_success", 1)
+        for text, words in (("modules: [", "line "), ("other: {}", "there is no mapping"), (None, "cannot be read")):
+            with self.subTest(text):
+                if text is None:
+                    os.unlink(self.dir / "modules.yml")
+                else:
+                    replace_file(self.dir / "modules.yml", text)
+                self.diag(words)
+                self.wb.settled()
+                self.assertEqual(sorted(self.wb.modules()), ["fine"])
+        self.modules(self.FINE, "  '../x y': {prober: http}\n  none: {}\n")
+        self.diag("../x y")
+        self.diag("none")
+        self.modules(self.FINE)
+        wait_for(lambda: not self.wb.diags(), 15, lambda: self.wb.diags())
+
+    def test_modules_nobody_names_go(self):
+        self.modules(self.FINE)
+        self.write([self.quick("one", "fine"), self.quick("two", "tcp_connect")])
+        wait_for(lambda: sorted(self.wb.modules()) == ["fine"], 15, lambda: self.wb.modules())
+        self.assertIn("is a URL of the web", self.diag("URL", self.web.url + "two")["message"])
+
+
 if __name__ == "__main__":
     harness.main()
