@@ -350,7 +350,7 @@ static void on_module_file(void *ctx, const struct dir_files *files)
 {
 	struct controller *c = ctx;
 	struct modules *old = c->modules;
-	c->modules = modules_of_file(files);
+	c->modules = modules_of_file(files, old);
 	log_info("controller modules_read");
 	set_library(c);
 	modules_free(old);
@@ -418,7 +418,7 @@ static void watch_modules(struct controller *c)
 	if (*path)
 		c->module_files =
 			dirwatch_new(&c->loop, &(struct dirwatch_spec){.dir = dir, .only = slash ? slash + 1 : path, .on_change = on_module_file, .ctx = c}, &files);
-	c->modules = modules_of_file(&files);
+	c->modules = modules_of_file(&files, NULL);
 }
 
 static void watch_alerting(struct controller *c, const char *store_dir, const char *tmp)

@@ -6,12 +6,12 @@
 
 enum { FILE_MAX_BYTES = 1024 * 1024 };
 
-struct modules *modules_of_file(const struct dir_files *files)
+struct modules *modules_of_file(const struct dir_files *files, const struct modules *last)
 {
 	if (!files || !files->v.n)
 		return modules_new(NULL);
 	const struct dir_file *f = &files->v.at[0];
-	return modules_new(&(struct named_text){.name = f->name, .text = f->text ? f->text : "", .len = f->len, .problem = f->problem});
+	return modules_renew(&(struct named_text){.name = f->name, .text = f->text ? f->text : "", .len = f->len, .problem = f->problem}, last);
 }
 
 struct modules *modules_file_load(const char *path)

@@ -21,7 +21,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { REREAD_MS = 5000, ANSWER_MAX_BYTES = 64 * 1024 * 1024, SLOWEST_INTERVALS = 10 };
+enum { REREAD_MS = 5000, FILE_MAX_BYTES = 32 * 1024 * 1024, ANSWER_MAX_BYTES = 64 * 1024 * 1024, SLOWEST_INTERVALS = 10 };
 
 struct list {
 	char *name; /* for people: the file's path, the URL, the command */
@@ -279,7 +279,7 @@ static void watch_files(struct item *it)
 {
 	const char *slash = strrchr(it->name, '/');
 	AUTO_FREE char *dir = it->kind == ITEM_DIR ? xstrdup(it->name) : slash ? xstrndup(it->name, slash == it->name ? 1 : (size_t)(slash - it->name)) : xstrdup(".");
-	struct dirwatch_spec spec = {.dir = dir, .reread_ms = REREAD_MS, .on_change = on_files, .ctx = it};
+	struct dirwatch_spec spec = {.dir = dir, .file_max_bytes = FILE_MAX_BYTES, .reread_ms = REREAD_MS, .on_change = on_files, .ctx = it};
 	AUTO_DIR_FILES files = {0};
 	if (it->kind == ITEM_DIR)
 		spec.wanted = is_list_file;
@@ -362,7 +362,7 @@ static void run_command(struct item *it)
 	for (size_t i = 0; i < c->n; i++)
 		argv[i] = c->at[i];
 	it->proc = proc_start(it->s->loop,
-		&(struct proc_spec){.argv = argv, .capture_bytes = ANSWER_MAX_BYTES, .only_output = true, .timeout_ms = it->s->set->sites_interval_ms, .on_exit = on_command, .ctx = it}, &e);
+		&(struct proc_spec){.argv = argv, .capture_bytes = ANSWER_MAX_BYTES, .only_output = true, .whole_group = true, .timeout_ms = it->s->set->sites_interval_ms, .on_exit = on_command, .ctx = it}, &e);
 	if (!it->proc)
 		take_answer(it, NULL, 0, e.msg);
 }

@@ -24,10 +24,10 @@ struct dirwatch {
 
 /* -- reading -- */
 
-static void read_one(const char *dir, const char *name, struct dir_files *out)
+static void read_one(const char *dir, const char *name, size_t max_bytes, struct dir_files *out)
 {
 	AUTO_FREE char *path = xasprintf("%s/%s", dir, name);
-	AUTO_BUF text = BUF_INIT(FILE_MAX_BYTES);
+	AUTO_BUF text = BUF_INIT(max_bytes);
 	struct stat st;
 	struct dir_file f = {.name = xstrdup(name)};
 	if (stat(path, &st) < 0)
@@ -37,7 +37,7 @@ static void read_one(const char *dir, const char *name, struct dir_files *out)
 	else if (out->v.n >= MAX_FILES)
 		f.problem = xasprintf("there are more than %d files", MAX_FILES);
 	else if (fs_read(path, &text, NULL) < 0)
-		f.problem = text.overflow ? xasprintf("it is longer than %d bytes", FILE_MAX_BYTES) : xstrdup("it cannot be read");
+		f.problem = text.overflow ? xasprintf("it is longer than %zu bytes", max_bytes) : xstrdup("it cannot be read");
 	else
 		f.len = text.len, f.text = buf_take(&text);
 	if (f.text || f.problem)
@@ -46,15 +46,20 @@ static void read_one(const char *dir, const char *name, struct dir_files *out)
 		free(f.name);
 }
 
-int dir_files_read(const char *dir, dir_wanted_fn *wanted, struct dir_files *out, struct err *e)
+static int read_dir(const char *dir, dir_wanted_fn *wanted, size_t max_bytes, struct dir_files *out, struct err *e)
 {
 	AUTO_NAMES names = {0};
 	if (fs_list(dir, &names, e) < 0)
 		return -1;
 	for (size_t i = 0; i < names.n; i++)
 		if (wanted(names.at[i]))
-			read_one(dir, names.at[i], out);
+			read_one(dir, names.at[i], max_bytes, out);
 	return 0;
+}
+
+int dir_files_read(const char *dir, dir_wanted_fn *wanted, struct dir_files *out, struct err *e)
+{
+	return read_dir(dir, wanted, FILE_MAX_BYTES, out, e);
 }
 
 void dir_files_deinit(struct dir_files *f)
@@ -86,8 +91,8 @@ static struct digest digest_of_files(const struct dir_files *f)
 static int read_watched(const struct dirwatch *w, struct dir_files *out)
 {
 	if (!w->only)
-		return dir_files_read(w->dir, w->spec.wanted, out, NULL);
-	read_one(w->dir, w->only, out);
+		return read_dir(w->dir, w->spec.wanted, w->spec.file_max_bytes, out, NULL);
+	read_one(w->dir, w->only, w->spec.file_max_bytes, out);
 	return 0;
 }
 
@@ -136,6 +141,7 @@ struct dirwatch *dirwatch_new(uv_loop_t *loop, const struct dirwatch_spec *spec,
 	w->loop = loop;
 	w->spec = *spec;
 	w->spec.reread_ms = spec->reread_ms ? spec->reread_ms : REREAD_MS;
+	w->spec.file_max_bytes = spec->file_max_bytes ? spec->file_max_bytes : FILE_MAX_BYTES;
 	w->dir = xstrdup(spec->dir);
 	w->only = spec->only ? xstrdup(spec->only) : NULL;
 	uv_fs_event_init(loop, &w->event);

@@ -16,7 +16,7 @@ struct proc {
 	uv_pipe_t pipe;
 	uv_timer_t timer;
 	int open_handles;
-	bool exited, eof, captures, abandoned, timed_out;
+	bool exited, eof, captures, abandoned, timed_out, whole_group;
 	int64_t code;
 	int signal;
 	struct buf output;
@@ -91,11 +91,24 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	}
 }
 
+/* What it started may go on when it has ended itself. */
+static void kill_all(struct proc *p)
+{
+	if (p->whole_group && p->process.pid > 0)
+		kill(-p->process.pid, SIGKILL);
+	else if (!p->exited)
+		uv_process_kill(&p->process, SIGKILL);
+}
+
+/* Whoever still holds the pipe then is not waited for. */
 static void on_timeout(uv_timer_t *t)
 {
 	struct proc *p = t->data;
-	p->timed_out = true;
-	uv_process_kill(&p->process, SIGKILL);
+	p->timed_out = p->eof = true;
+	if (p->captures)
+		uv_read_stop((uv_stream_t *)&p->pipe);
+	kill_all(p);
+	maybe_done(p);
 }
 
 static void init_handles(uv_loop_t *loop, struct proc *p, bool captures)
@@ -115,6 +128,7 @@ struct proc *proc_start(uv_loop_t *loop, const struct proc_spec *spec, struct er
 	struct proc *p = xcalloc(1, sizeof *p);
 	p->on_exit = spec->on_exit;
 	p->ctx = spec->ctx;
+	p->whole_group = spec->whole_group;
 	p->output = BUF_INIT(spec->capture_bytes);
 	init_handles(loop, p, spec->capture_bytes > 0);
 	uv_stdio_container_t io[3] = {{.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 2}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
@@ -138,6 +152,7 @@ struct proc *proc_start(uv_loop_t *loop, const struct proc_spec *spec, struct er
 		.args = (char **)spec->argv,
 		.env = (char **)spec->env,
 		.cwd = spec->cwd,
+		.flags = p->whole_group ? UV_PROCESS_DETACHED : 0, /* a session of its own */
 		.exit_cb = on_process_exit,
 		.stdio = io,
 		.stdio_count = 3,
@@ -174,7 +189,6 @@ void proc_abandon(struct proc *p)
 	if (!p)
 		return;
 	p->abandoned = true;
-	if (!p->exited)
-		uv_process_kill(&p->process, SIGKILL);
+	kill_all(p);
 	close_all(p);
 }

@@ -23,7 +23,8 @@ static void add_module(struct modules *m, const char *file, const char *name, js
 		json_object_set(m->by_name, name, tree);
 }
 
-static void add_file(struct modules *m, const struct named_text *f)
+/* Returns false when nothing can be made of the file. */
+static bool add_file(struct modules *m, const struct named_text *f)
 {
 	static const char remedy[] = "Write `modules:` and below it each module, as in blackbox.yml.";
 	struct err e = {0};
@@ -31,7 +32,7 @@ static void add_file(struct modules *m, const struct named_text *f)
 	json_t *module;
 	if (f->problem) {
 		diags_add(&m->diags, DIAG_ERROR, "", "probe-modules", "Make the file readable, or take the setting out.", "%s cannot be read: %s", f->name, f->problem);
-		return;
+		return false;
 	}
 	AUTO_JSON *tree = yaml_read(f->text, f->len, &e);
 	json_t *modules = json_object_get(tree, "modules");
@@ -39,15 +40,21 @@ static void add_file(struct modules *m, const struct named_text *f)
 		diags_add(&m->diags, DIAG_ERROR, "", "probe-modules", remedy, "%s: %s", f->name, e.kind ? e.msg : "there is no mapping `modules`");
 	json_object_foreach(modules, name, module)
 		add_module(m, f->name, name, module);
+	return json_is_object(modules);
 }
 
 struct modules *modules_new(const struct named_text *user_file)
 {
+	return modules_renew(user_file, NULL);
+}
+
+struct modules *modules_renew(const struct named_text *user_file, const struct modules *last)
+{
 	struct modules *m = xcalloc(1, sizeof *m);
 	m->by_name = json_object();
 	add_file(m, &builtin_modules[0]);
-	if (user_file)
-		add_file(m, user_file);
+	if (user_file && !add_file(m, user_file) && last)
+		json_object_update(m->by_name, last->by_name);
 	m->digest = json_digest(m->by_name);
 	return m;
 }

@@ -19,6 +19,8 @@ struct modules {
 
 /* Those that are built in, then those of the user's file, which go before them; NULL, or one that could not be read: none. */
 struct modules *modules_new(const struct named_text *user_file);
+/* The same, but of a file that cannot be read those of `last` (NULL: none) stay. */
+struct modules *modules_renew(const struct named_text *user_file, const struct modules *last);
 void modules_free(struct modules *m);
 /* The tree, borrowed; NULL without it. */
 json_t *modules_find(const struct modules *m, const char *name);

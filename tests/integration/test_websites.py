@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness                                                              # noqa: E402
 import sites                                                                # noqa: E402
 from harness import TempDir, alive, request, stays, wait_for                # noqa: E402
-from sites import Authority, DnsSite, GrpcSite, RedirectLoop, TcpSite, Websites, WebSite, replace_file     # noqa: E402
+from sites import Authority, DnsSite, GrpcSite, RedirectLoop, SiteList, TcpSite, Websites, WebSite, replace_file     # noqa: E402
 
 SSH = b"SSH-2.0-OpenSSH_9.2\r\n"
 
@@ -394,6 +394,209 @@ class Files(World):
     def test_alerts_that_are_switched_off(self):
         mine = {rule["name"] for g in self.wb.prometheus.groups() if g["name"] == "watchbill-sites" for rule in g["rules"]}
         self.assertEqual(mine, {"SiteDown"})
+
+
+class Lists(World):
+    """Lists from a URL and from a command: what does not answer is not empty."""
+
+    COMMAND = """#!/bin/sh
+. "$(dirname "$0")/how"
+"""
+
+    @classmethod
+    def start(cls):
+        cls.list = cls.site(SiteList, [group("http://url.test/1"), group("http://url.test/2")])
+        with open(cls.dir / "command", "w", encoding="ascii") as f:
+            f.write(cls.COMMAND)
+        os.chmod(cls.dir / "command", 0o755)
+        cls.command_says([group("http://command.test/1")])
+        cls.settings = {"sites": cls.list.url + "sites.json," + cls.file, "sites_command": cls.dir / "command", "sites_interval": "300ms", "site_alerts": "none",
+                        "probe_interval": "1h"}
+        return []
+
+    @classmethod
+    def how(cls, script):
+        replace_file(cls.dir / "how", script)
+
+    @classmethod
+    def command_says(cls, groups):
+        cls.how("cat <<'END'\n%s\nEND\n" % json.dumps(groups))
+
+    def setUp(self):
+        self.good()
+        self.seen("command.test/1", "url.test/1", "url.test/2")
+        self.wait_state("synced")
+
+    def good(self):
+        self.list.spoiled, self.list.delay, self.list.sites = None, 0, [group("http://url.test/1"), group("http://url.test/2")]
+        self.list.waiting.set()
+        self.list.waiting.clear()
+        self.list.up()
+        self.command_says([group("http://command.test/1")])
+
+    def source(self):
+        return self.wb.source("file")
+
+    def wait_state(self, state, words=""):
+        return wait_for(lambda: (s := self.source())["state"] == state and words in s["problem"] and s, 20, lambda: "%s %s: %s" % (state, words, self.source()))
+
+    def seen(self, *names):
+        wait_for(lambda: self.wb.service_names() == ["http://" + n for n in names], 20, lambda: "%s; %s" % (self.wb.service_names(), self.source()))
+
+    def bad(self, name, words):
+        """What came last stays, and it is said why; back again, all is well."""
+        with self.subTest(name):
+            self.wait_state("stale", words)
+            self.assertEqual(self.wb.service_names(), ["http://command.test/1", "http://url.test/1", "http://url.test/2"])
+            self.good()
+            self.wait_state("synced")
+
+    def test_an_etag_spares_the_answer(self):
+        before, revision = self.list.n_unchanged, self.source()["revision"]
+        wait_for(lambda: self.list.n_unchanged > before + 2, 10, "304")
+        self.assertEqual((self.source()["revision"], self.source()["state"]), (revision, "synced"))
+
+    def test_a_url_that_does_not_answer_well(self):
+        for name, spoiled, words in (("500", (500, b"[]"), "status 500"), ("404", (404, b"[]"), "status 404"), ("garbage", (200, b"\x00\xff<html>"), "sites.json: "),
+                                     ("no list", (200, b'{"a": 1}'), "this is no list"), ("cut", (200, b'[{"targets": ["a'), "sites.json: "),
+                                     ("nothing", (200, b""), "an empty list is []")):
+            self.list.spoiled = spoiled
+            self.bad(name, words)
+        self.list.down()
+        self.bad("down", "sites.json: ")
+        self.list.delay = 60
+        self.bad("hangs", "sites.json: ")
+
+    def test_it_is_asked_less_often_while_it_fails(self):
+        self.list.spoiled = (500, b"")
+        self.wait_state("stale", "status 500")
+        first = len(self.list.seen)
+        wait_for(lambda: len(self.list.seen) >= first + 2, 15, "asked twice more")
+        self.good()
+        self.wait_state("synced")
+
+    def test_an_empty_list_is_empty(self):
+        self.list.sites = []
+        self.seen("command.test/1")
+        self.command_says([])
+        self.seen()
+
+    def test_five_thousand(self):
+        self.list.sites = [group(*("http://url.test/%d" % i for i in range(5000)), team="many")]
+        wait_for(lambda: self.source()["services"] == 5001, 20, lambda: self.source())
+        wait_for(lambda: len(self.wb.probed()) == 5001, 40, lambda: "probed: %d" % len(self.wb.probed()))
+        self.good()
+        self.seen("command.test/1", "url.test/1", "url.test/2")
+        wait_for(lambda: len(self.wb.probed()) == 3, 40, lambda: "probed: %d" % len(self.wb.probed()))
+
+    def test_a_file_of_twenty_thousand(self):
+        replace_file(self.file, json.dumps([group(*("http://file.test/%05d-%s" % (i, "x" * 40) for i in range(20000)))]))
+        wait_for(lambda: self.source()["services"] == 20003, 20, lambda: self.source())
+        self.write([])
+        self.seen("command.test/1", "url.test/1", "url.test/2")
+
+    def test_a_command_that_fails(self):
+        for name, script, words in (("status", "echo '[]'; exit 3", "status 3"), ("signal", "echo '[]'; kill -9 $$", "signal 9"), ("nothing", "exit 0", "it printed nothing"),
+                                    ("garbage", "echo 'ERROR: no database'", "command: "), ("no list", "echo '{}'", "this is no list"),
+                                    ("slow", "echo '[]'; sleep 77.25", "longer than sites-interval allows"),
+                                    ("leaves one behind", "echo '[]'; sleep 77.25 & exit 0", "longer than sites-interval allows")):
+            self.how(script + "\n")
+            self.bad(name, words)
+        wait_for(lambda: subprocess.run(["pgrep", "-f", "^sleep 77.25$"], stdout=subprocess.DEVNULL, check=False).returncode == 1, 5, "nothing is left running")
+
+    def test_what_a_command_complains_of_is_not_its_list(self):
+        self.how("echo 'warning: slow' >&2; echo '[{\"targets\": [\"http://command.test/2\"]}]'\n")
+        self.seen("command.test/2", "url.test/1", "url.test/2")
+
+
+class Modules(World):
+    """Equal settings share a module; a module that the exporter refuses costs the probes that name it, and no others."""
+
+    FINE = "  fine: {prober: http, timeout: 5s, http: {valid_status_codes: [200]}}\n"
+    BAD = "  bad: {prober: http, http: {fail_if_body_matches_regexp: ['(']}}\n"
+    MENDED = "  bad: {prober: http, http: {fail_if_body_matches_regexp: ['never']}}\n"
+
+    @classmethod
+    def start(cls):
+        cls.web = cls.site(WebSite)
+        cls.settings = {"probe_modules": cls.dir / "modules.yml", "site_alerts": "none", "probe_interval": "1h"}
+        cls.modules(cls.FINE)
+        return cls.thousand()
+
+    @classmethod
+    def modules(cls, *lines):
+        replace_file(cls.dir / "modules.yml", "modules:\n" + "".join(lines))
+
+    @classmethod
+    def thousand(cls):
+        return [group(*("%s%d" % (cls.web.url, k) for k in range(i, 1000, 12)), **df(probeStatus=str(200 + i))) for i in range(12)]
+
+    def quick(self, name, module):
+        return group(self.web.url + name, module=module, **df(probeInterval="1s"))
+
+    def diag(self, words, service=None):
+        return wait_for(lambda: [d for d in self.wb.diags(service) if words in d["message"]], 15, lambda: "%s among the diags %s" % (words, self.wb.diags()))[0]
+
+    def test_a_thousand_sites_of_twelve_settings(self):
+        self.write(self.thousand())
+        wait_for(lambda: len(self.wb.service_names()) == 1000, 10, "1,000 sites")
+        self.wb.settled()
+        self.assertEqual(len(self.wb.modules()), 12, sorted(self.wb.modules()))
+        self.assertEqual(sorted(m["http"]["valid_status_codes"][0] for m in self.wb.modules().values()), list(range(200, 212)))
+        running = yaml.safe_load(self.wb.blackbox("/config").text())["modules"]
+        self.assertEqual(sorted(running), sorted(self.wb.modules()))
+        wait_for(lambda: len(self.wb.probed()) == 1000, 30, lambda: "probed: %d" % len(self.wb.probed()))
+
+    def test_a_module_that_is_refused_costs_its_own_probes(self):
+        fine, bad = self.web.url + "fine", self.web.url + "bad"
+        self.modules(self.FINE, self.BAD)
+        self.write([self.quick("fine", "fine"), self.quick("bad", "bad")])
+        self.wb.wait_probe(fine, "probe_success", 1)
+        refused = self.diag("its module is refused", bad)
+        self.assertIn("Could not compile regular expression", refused["message"])
+        self.assertTrue(refused["remedy"])
+        self.assertEqual((self.wb.probed(), sorted(self.wb.modules())), ([fine], ["fine"]))
+        explained = self.wb.explain(bad)
+        self.assertFalse(explained["ok"])
+        self.modules(self.FINE, self.MENDED)
+        self.wb.wait_probe(bad, "probe_success", 1)
+        wait_for(lambda: not self.wb.diags(bad), 5, lambda: self.wb.diags(bad))
+        self.modules(self.FINE, self.BAD)
+        wait_for(lambda: self.wb.probed() == [fine], 30, lambda: self.wb.probed())
+
+    def test_a_module_that_nobody_knows(self):
+        self.modules(self.FINE)
+        self.write([self.quick("one", "http_3xx"), self.quick("two", "fine")])
+        self.wb.wait_probe(self.web.url + "two", "probe_success", 1)
+        unknown = self.diag("is no module", self.web.url + "one")
+        self.assertIn("fine", unknown["remedy"])
+        self.assertIn("http_2xx", unknown["remedy"])
+
+    def test_a_file_of_modules_that_cannot_be_read(self):
+        """What it said last counts."""
+        self.modules(self.FINE)
+        self.write([self.quick("fine", "fine")])
+        self.wb.wait_probe(self.web.url + "fine", "probe_success", 1)
+        for text, words in (("modules: [", "line "), ("other: {}", "there is no mapping"), (None, "cannot be read")):
+            with self.subTest(text):
+                if text is None:
+                    os.unlink(self.dir / "modules.yml")
+                else:
+                    replace_file(self.dir / "modules.yml", text)
+                self.diag(words)
+                self.wb.settled()
+                self.assertEqual(sorted(self.wb.modules()), ["fine"])
+        self.modules(self.FINE, "  '../x y': {prober: http}\n  none: {}\n")
+        self.diag("../x y")
+        self.diag("none")
+        self.modules(self.FINE)
+        wait_for(lambda: not self.wb.diags(), 15, lambda: self.wb.diags())
+
+    def test_modules_nobody_names_go(self):
+        self.modules(self.FINE)
+        self.write([self.quick("one", "fine"), self.quick("two", "tcp_connect")])
+        wait_for(lambda: sorted(self.wb.modules()) == ["fine"], 15, lambda: self.wb.modules())
+        self.assertIn("is a URL of the web", self.diag("URL", self.web.url + "two")["message"])
 
 
 if __name__ == "__main__":
