@@ -16,7 +16,7 @@ static void service_unref(struct desired_service *s)
 {
 	if (!s || --s->refs)
 		return;
-	for (size_t i = 0; i < MAX_RECONCILERS; i++) {
+	for (size_t i = 0; i < MAX_PIECES; i++) {
 		json_decref(s->rendered[i].tree);
 		free(s->rendered[i].yaml);
 		free(s->rendered[i].path);
@@ -252,7 +252,8 @@ static struct desired_service *service_new(
 	}
 	s->checks = ARENA_ARRAY(&s->arena, struct rule_check, n_alerts);
 	for (size_t i = 0; i < c->n_reconcilers; i++)
-		c->reconcilers[i]->render(c, d, s, i);
+		if (c->reconcilers[i]->render)
+			c->reconcilers[i]->render(c, d, s, i);
 	return s;
 }
 
@@ -624,7 +625,8 @@ static void assemble_shard(const struct build_ctx *c, struct desired *d, unsigne
 {
 	for (size_t i = 0; i < c->n_reconcilers; i++) {
 		d->folders[i][shard] = folder_new();
-		c->reconcilers[i]->assemble_shard(services, n, i, d->folders[i][shard]);
+		if (c->reconcilers[i]->assemble_shard)
+			c->reconcilers[i]->assemble_shard(services, n, i, d->folders[i][shard]);
 		folder_seal(d->folders[i][shard]);
 	}
 }

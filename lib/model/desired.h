@@ -13,7 +13,11 @@
 #include "model/observed.h"
 #include "model/verdicts.h"
 
-enum { MAX_RECONCILERS = 4, AUTO_JOBS_MAX = 100 };
+enum {
+	MAX_RECONCILERS = 4,
+	MAX_PIECES = 3, /* so many of them, the first ones, make a piece of each service */
+	AUTO_JOBS_MAX = 100,
+};
 
 enum scrape_form {
 	FORM_ADDRESSES, /* task addresses on a network that Prometheus shares */
@@ -99,7 +103,7 @@ struct desired_service {
 	size_t n_pieces;
 	size_t max_targets; /* 0: no limit */
 	uint64_t birth;		/* the serial of the build that made it */
-	struct rendered rendered[MAX_RECONCILERS];
+	struct rendered rendered[MAX_PIECES];
 	struct diags diags;
 	size_t n_parse_diags; /* the first so many are of its labels alone; the others came when it was put into files */
 };

@@ -6,7 +6,7 @@
 
 struct reconciler {
 	const char *name;
-	/* One service's own piece, into s->rendered[slot] (and s->checks, s->diags). May read all else of `s`, and of `d` only layout and
+	/* NULL for one that makes nothing of services, and so is the next. One service's own piece, into s->rendered[slot] (and s->checks, s->diags). May read all else of `s`, and of `d` only layout and
 	 * settings. Same input, same bytes. */
 	void (*render)(const struct build_ctx *c, const struct desired *d, struct desired_service *s, size_t slot);
 	/* The pieces of the services of one shard, into files and `shared` of a folder. Called again only when one of these services changed. The
