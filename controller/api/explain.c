@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "model/worker_address.h"
 #include "workers/prometheus.h"
 
 #include <stdarg.h>
@@ -122,7 +123,7 @@ static void step_label(struct explain *e, const struct obs_service *o, const str
 	if (!o->opted_in)
 		add_advice(e, "label", advice_not_opted_in(&a, o, set, misspelt_notify(o, set->notify_label)));
 	else if (source->state != SOURCE_SYNCED)
-		add(e, "label", false, "Look at the orchestrator's API; what is shown here is what was known last.", "source %s is %s: %s", source->name,
+		add(e, "label", false, source->remedy ? source->remedy : "Look at the orchestrator's API; what is shown here is what was known last.", "source %s is %s: %s", source->name,
 			source_state_name(source->state), source->problem);
 	else if (twice)
 		add_diag(e, "label", twice);
@@ -289,16 +290,34 @@ static void steps_probes(struct explain *e, const struct desired_service *s, con
 		add(e, "discovered", true, "", "%zu probes", found);
 }
 
-/* What Prometheus has of the probe: "1", "0", or NULL where there is nothing yet. */
-static const char *probe_result(const json_t *answer, const char *url)
+/* What Prometheus has of the probe: "1", "0", or NULL where there is nothing yet. With several probers the failing one counts, which `prober` names. */
+static const char *probe_result(const json_t *answer, const struct want_probe *w, const char **prober)
 {
 	size_t i;
 	json_t *r;
 	const char *result = NULL;
-	json_array_foreach(json_walk(answer, "data.result"), i, r)
-		if (strcmp(json_get_str(json_object_get(r, "metric"), "instance", ""), url) == 0 && (!result || strcmp(result, "1") == 0))
-			result = json_string_value(json_array_get(json_object_get(r, "value"), 1));
+	*prober = "";
+	json_array_foreach(json_walk(answer, "data.result"), i, r) {
+		const json_t *labels = json_object_get(r, "metric");
+		bool ours = strcmp(json_get_str(labels, "instance", ""), w->url) == 0 && strcmp(json_get_str(labels, "module", ""), w->module) == 0;
+		if (!ours || (result && strcmp(result, "1") != 0))
+			continue;
+		result = json_string_value(json_array_get(json_object_get(r, "value"), 1));
+		*prober = json_get_str(labels, "prober", "");
+	}
 	return result;
+}
+
+/* Where the exporter can be asked: the first one, or that which `prober` (may be "") names. */
+static char *exporter_url(const struct settings *set, const char *prober)
+{
+	for (size_t i = 0; i < set->blackbox.n; i++) {
+		AUTO_WORKER_ADDRESS a;
+		worker_address_init(&a, set->blackbox.at[i], set->blackbox_listen);
+		if (!*prober || strcmp(a.host, prober) == 0)
+			return xasprintf("%s://%s%s", a.scheme, a.host, a.path);
+	}
+	return xasprintf("http://%s", set->blackbox_listen);
 }
 
 static void step_probed(struct explain *e, const struct desired_service *s, const json_t *answer)
@@ -306,13 +325,12 @@ static void step_probed(struct explain *e, const struct desired_service *s, cons
 	AUTO_ARENA a = ARENA_INIT;
 	for (size_t i = 0; i < s->wants.n_probes; i++) {
 		const struct want_probe *w = &s->wants.probes[i];
-		const char *result = probe_result(answer, w->url);
-		AUTO_FREE char *target = http_encode(w->target);
+		const char *prober, *result = probe_result(answer, w, &prober);
+		AUTO_FREE char *target = http_encode(w->target), *exporter = exporter_url(e->api->set, prober);
 		if (!result)
 			add(e, "scraped", false, "Ask again once the probe interval is over.", "%s has not been probed yet", w->url);
 		else if (strcmp(result, "1") != 0)
-			add(e, "scraped", false,
-				arena_printf(&a, "Ask blackbox_exporter why: curl 'http://%s/probe?debug=true&module=%s&target=%s'", e->api->set->blackbox_listen, w->module, target),
+			add(e, "scraped", false, arena_printf(&a, "Ask blackbox_exporter why: curl '%s/probe?debug=true&module=%s&target=%s'", exporter, w->module, target),
 				"the probe of %s fails", w->url);
 		if (!result || strcmp(result, "1") != 0)
 			return;

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import harness                                                              # noqa: E402
 import sites                                                                # noqa: E402
 from harness import TempDir, alive, request, stays, wait_for                # noqa: E402
-from sites import Authority, DnsSite, GrpcSite, RedirectLoop, SiteList, TcpSite, Websites, WebSite, replace_file     # noqa: E402
+from sites import Authority, DnsSite, GrpcSite, RedirectLoop, SiteList, TcpSite, Webhook, Websites, WebSite, replace_file     # noqa: E402
 
 SSH = b"SSH-2.0-OpenSSH_9.2\r\n"
 
@@ -39,7 +39,7 @@ def df(**settings):
 class World(unittest.TestCase):
     """One Watchbill for all cases of the class. `start` gives what is watched, `write` changes it."""
 
-    settings = {}
+    settings, wb = {}, None
 
     @classmethod
     def setUpClass(cls):
@@ -48,8 +48,20 @@ class World(unittest.TestCase):
         cls.file = cls.dir / "sites.yml"
         cls.groups = cls.start()
         cls.write(cls.groups)
-        cls.wb = Websites(cls.dir.path, **dict({"sites": cls.file}, **cls.settings))
+        cls.run_watchbill()
+
+    @classmethod
+    def run_watchbill(cls, **options):
+        """The first one, or one after it with what that left."""
+        cls.wb = Websites(cls.dir.path, before=cls.wb, **dict({"sites": cls.file}, **cls.settings, **options))
         cls.addClassCleanup(cls.wb.close)
+        return cls.wb
+
+    def stop(self):
+        """Everything ends, and well."""
+        pids = self.wb.children()
+        self.assertEqual(self.wb.stop(), 0, self.wb.log()[-2000:])
+        self.assertEqual([p for p in pids if alive(p)], [])
 
     @classmethod
     def start(cls):
@@ -597,6 +609,315 @@ class Modules(World):
         self.write([self.quick("one", "fine"), self.quick("two", "tcp_connect")])
         wait_for(lambda: sorted(self.wb.modules()) == ["fine"], 15, lambda: self.wb.modules())
         self.assertIn("is a URL of the web", self.diag("URL", self.web.url + "two")["message"])
+
+
+class Receivers(World):
+    """Alertmanager runs the user's own file and receivers with what Watchbill adds, or what was good last."""
+
+    @classmethod
+    def start(cls):
+        cls.database, cls.pager, cls.rest = (cls.site(Webhook) for _ in range(3))
+        cls.web, cls.up = cls.site(WebSite), cls.site(WebSite)
+        cls.base_file, cls.receivers_file = cls.dir / "base.yml", cls.dir / "receivers.yml"
+        cls.settings = {"alertmanager_config": cls.base_file, "alert_receivers": cls.receivers_file}
+        cls.base(cls.base_tree())
+        cls.receivers(cls.hook("pager", cls.pager))
+        return [group(cls.up.url)]
+
+    @staticmethod
+    def hook(name, site, **more):
+        return {"name": name, "webhook_configs": [dict({"url": site.url, "send_resolved": True}, **more)]}
+
+    @classmethod
+    def base_tree(cls):
+        return {"route": {"receiver": "rest", "routes": [{"matchers": ['team="db"'], "receiver": "database"}]},
+                "receivers": [cls.hook("rest", cls.rest), cls.hook("database", cls.database)],
+                "inhibit_rules": [{"source_matchers": ["a=b"], "target_matchers": ["c=d"], "equal": ["e"]}]}
+
+    @classmethod
+    def base(cls, tree):
+        replace_file(cls.base_file, tree if isinstance(tree, str) else yaml.safe_dump(tree))
+
+    @classmethod
+    def receivers(cls, *trees):
+        replace_file(cls.receivers_file, yaml.safe_dump(list(trees)))
+
+    def setUp(self):
+        self.web.up()
+        self.base(self.base_tree())
+        self.receivers(self.hook("pager", self.pager))
+        self.write(self.groups)
+        self.runs("rest", "database", "pager", "watchbill-log")
+        wait_for(lambda: not self.wb.diags(), 15, lambda: self.wb.diags())
+
+    def running(self):
+        return yaml.safe_load(self.wb.alertmanager("/api/v2/status").json()["config"]["original"])
+
+    def runs(self, *names):
+        wait_for(lambda: sorted(r["name"] for r in self.running()["receivers"]) == sorted(names), 20, lambda: "%s; diags %s" % (self.running(), self.wb.diags()))
+
+    def diag(self, words):
+        return wait_for(lambda: [d for d in self.wb.diags() if words in d["message"]], 15, lambda: "%s among the diags %s" % (words, self.wb.diags()))[0]
+
+    def test_each_alert_reaches_whom_it_should(self):
+        url = self.web.url
+        self.write([group(self.up.url), group(url + "label", **df(alertReceiver="pager")), group(url + "plain", receiver="pager"), group(url + "db", team="db"),
+                    group(url + "rest")])
+        for name in ("label", "plain", "db", "rest"):
+            self.wb.wait_probe(url + name, "probe_success", 1)
+        self.web.down()
+        for status in ("firing", "resolved"):
+            if status == "resolved":
+                self.web.up()
+            for name in ("label", "plain", "db", "rest"):
+                self.wb.wait_logged("SiteDown", status, instance=url + name)
+            for site, names in ((self.pager, ["label", "plain"]), (self.database, ["db"]), (self.rest, ["rest"])):
+                with self.subTest(names, status=status):
+                    wait_for(lambda: {a["labels"]["instance"] for a in site.alerts(alertname="SiteDown") if a["status"] == status} == {url + n for n in names}, 20,
+                             lambda: "%s: %s" % (names, site.alerts()))
+
+    def test_routes(self):
+        for labels, receivers in (({"alertname": "SiteDown"}, "rest"), ({"team": "db"}, "database"), ({"receiver": "pager"}, "pager"),
+                                  ({"team": "db", "receiver": "pager"}, "database"), ({"receiver": "nobody"}, "rest"), ({"receiver": "watchbill-log"}, "rest")):
+            with self.subTest(labels):
+                done = subprocess.run(["amtool", "config", "routes", "test", "--config.file=" + self.wb.store("current", "alertmanager.yml"),
+                                       *("%s=%s" % pair for pair in labels.items())], capture_output=True, text=True, timeout=30, check=True)
+                self.assertEqual(done.stdout.strip(), "watchbill-log," + receivers)
+
+    def test_what_the_user_wrote_is_kept(self):
+        stored = self.wb.alertmanager_config()
+        self.assertEqual(stored["inhibit_rules"][0], self.base_tree()["inhibit_rules"][0])
+        self.assertEqual(len(stored["inhibit_rules"]), 3)
+        self.assertEqual(stored["route"]["routes"][1], self.base_tree()["route"]["routes"][0])
+        self.assertEqual(self.running()["route"]["group_by"], ["namespace", "service", "instance"])
+
+    def test_a_base_file_that_alertmanager_refuses(self):
+        for text, words in (("route: {receiver: nobody}\nreceivers: [{name: somebody}]\n", "undefined receiver"), ("route: [", "the file cannot be read"), ("[]", "no mapping"),
+                            ("nonsense: true\n", "nonsense"), ("route: {receiver: r, group_wait: soon}\nreceivers: [{name: r}]\n", "Alertmanager would refuse it")):
+            with self.subTest(text):
+                self.base(text)
+                found = self.diag(words)
+                self.assertEqual((found["severity"], found["label"]), ("error", "alertmanager-config"))
+                self.wb.settled()
+                self.runs("rest", "database", "pager", "watchbill-log")
+
+    def test_a_base_file_that_is_broken_over_a_restart(self):
+        self.base("route: [")
+        self.diag("the file cannot be read")
+        self.stop()
+        self.run_watchbill()
+        self.diag("the file cannot be read")
+        self.runs("rest", "database", "pager", "watchbill-log")
+        stays(lambda: len(self.wb.alertmanager_config()["receivers"]) == 4, 0.5, "what was good")
+        self.base(self.base_tree())
+        wait_for(lambda: not self.wb.diags(), 15, lambda: self.wb.diags())
+
+    def test_a_base_file_that_is_gone(self):
+        os.unlink(self.base_file)
+        self.assertEqual(self.diag("base.yml")["label"], "alertmanager-config")
+        self.wb.settled()
+        self.runs("rest", "database", "pager", "watchbill-log")
+
+    def test_receivers_that_are_left_out(self):
+        """One with a secret in it, one that Alertmanager refuses, one without a name, one that is there twice."""
+        self.receivers({"name": "leaky", "slack_configs": [{"api_url": "https://hooks.test/SECRET", "channel": "#a"}]}, self.hook("good", self.pager),
+                       self.hook("odd", self.pager, nonsense=True), {"webhook_configs": []}, self.hook("good", self.rest))
+        self.runs("rest", "database", "good", "watchbill-log")
+        for words in ("receiver leaky is left out: it holds a secret in `api_url`", "receiver odd is left out", "without a name", "several receivers called good"):
+            self.assertEqual(self.diag(words)["label"], "alert-receivers")
+        self.assertNotIn("SECRET", json.dumps(self.wb.diags()) + self.wb.files()["alertmanager.yml"].decode() + self.wb.log())
+
+    def test_a_receiver_nobody_defined(self):
+        self.write([group(self.up.url, **df(alertReceiver="nobody"))])
+        found = self.diag("nobody")
+        self.assertEqual(found["service"], self.up.url)
+        self.assertTrue(found["remedy"])
+        self.receivers(self.hook("nobody", self.pager))
+        self.runs("rest", "database", "nobody", "watchbill-log")
+        wait_for(lambda: not self.wb.diags(), 15, lambda: self.wb.diags())
+
+
+class Workers(World):
+    """The programs that Watchbill looks after."""
+
+    PROGRAMS = ("blackbox-exporter", "alertmanager", "prometheus")
+
+    @classmethod
+    def start(cls):
+        cls.web, cls.down = cls.site(WebSite), cls.site(WebSite)
+        cls.down.down()
+        return [group(cls.web.url, cls.down.url)]
+
+    def setUp(self):
+        self.write(self.groups)
+        wait_for(lambda: self.wb.service_names() == sorted((self.web.url, self.down.url)), 10)
+        self.wb.settled()
+
+    def killed(self, program, kind):
+        pid, restarts = self.wb.worker_pid(program), self.wb.metric("watchbill_worker_restarts_total", worker=kind)
+        self.assertTrue(pid)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: self.wb.worker_pid(program) not in (None, pid) and self.wb.worker(kind)["state"] == "ready", 30, lambda: self.wb.status())
+        self.assertEqual(self.wb.metric("watchbill_worker_restarts_total", worker=kind), restarts + 1)
+        self.wb.settled()
+
+    def test_blackbox_exporter_that_is_killed(self):
+        self.killed("blackbox-exporter", "blackbox")
+        self.write([group("tcp://" + self.web.address)])
+        self.wb.wait_probe("tcp://" + self.web.address, "probe_success", 1)
+
+    def test_alertmanager_that_is_killed(self):
+        self.killed("alertmanager", "alertmanager")
+        self.wb.wait_logged("SiteDown", instance=self.down.url)
+        wait_for(lambda: self.wb.alertmanager("/-/ready").status == 200, 10, "alertmanager")
+
+    def test_what_somebody_else_reloads_is_put_right(self):
+        path, drifts = self.wb.store("current", "blackbox.yml"), self.wb.metric("watchbill_drifts_total", kind="worker")
+        wanted = yaml.safe_load(self.wb.blackbox("/config").text())["modules"]
+        replace_file(path, "modules: {mine: {prober: icmp}}\n")
+        self.assertEqual(self.wb.blackbox("/-/reload", method="POST", body=b"").status, 200)
+        self.assertEqual(list(yaml.safe_load(self.wb.blackbox("/config").text())["modules"]), ["mine"])
+        wait_for(lambda: self.wb.metric("watchbill_drifts_total", kind="worker") > drifts, 20, "drift seen")
+        wait_for(lambda: list(yaml.safe_load(self.wb.blackbox("/config").text())["modules"]) == list(wanted), 30, lambda: "put right: %s" % self.wb.blackbox("/config").text())
+
+    def test_a_restart_with_a_list_that_cannot_be_read(self):
+        self.stop()
+        replace_file(self.file, "- targets: [")
+        self.run_watchbill(wait=False)
+        wait_for(lambda: self.wb.source("file")["problem"], 20, "a problem")
+        self.wb.wait_probe(self.web.url, "probe_success", 1)
+        self.assertEqual(self.wb.probed(), sorted((self.web.url, self.down.url)))
+        self.wb.wait_ready()
+        self.write(self.groups)
+        wait_for(lambda: self.wb.source("file")["state"] == "synced", 10, lambda: self.wb.source("file"))
+
+    def test_everything_ends_together(self):
+        pids = [self.wb.worker_pid(p) for p in self.PROGRAMS]
+        self.assertNotIn(None, pids)
+        self.stop()
+        self.assertEqual([p for p in pids if alive(p)], [])
+        self.run_watchbill()
+
+    def test_they_end_with_watchbill_whatever_became_of_it(self):
+        pids = [self.wb.worker_pid(p) for p in self.PROGRAMS]
+        self.wb.kill()
+        wait_for(lambda: not any(alive(p) for p in pids), 15, "all have ended")
+        self.run_watchbill()
+
+    def test_explain(self):
+        """Which step fails, and how to ask why."""
+        self.wb.wait_probe(self.down.url, "probe_success", 0)
+        done = subprocess.run([harness.binary(), "explain", self.down.url, "--address", self.wb.url], capture_output=True, text=True, timeout=30, check=False)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("the probe of %s fails" % self.down.url, done.stdout)
+        asked = subprocess.run(["sh", "-c", done.stdout[done.stdout.index("curl "):].splitlines()[0]], capture_output=True, text=True, timeout=30, check=True)
+        self.assertIn("connection refused", asked.stdout)
+        done = subprocess.run([harness.binary(), "explain", self.web.url, "--address", self.wb.url], capture_output=True, text=True, timeout=30, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_explain_says_which_list_is_broken(self):
+        replace_file(self.file, "- targets: [")
+        wait_for(lambda: self.wb.source("file")["state"] == "stale", 10)
+        step = self.wb.steps(self.web.url)["label"]
+        self.assertIn(self.file + ": line ", step["detail"])
+        self.assertIn("Correct it", step["remedy"])
+
+    def test_explain_of_one_that_is_left_out(self):
+        self.write([group("tcp://no-port.test")])
+        wait_for(lambda: self.wb.service_names() == ["tcp://no-port.test"], 10)
+        wait_for(lambda: not self.wb.steps("tcp://no-port.test")["parsed"]["ok"], 10)
+        self.assertIn("has no port", self.wb.steps("tcp://no-port.test")["parsed"]["detail"])
+
+
+class Remote(World):
+    """blackbox_exporter and Alertmanager that somebody else runs, on the files that Watchbill stores."""
+
+    @classmethod
+    def start(cls):
+        cls.webs = [cls.site(WebSite) for _ in range(3)]
+        cls.listen = {kind: "127.0.0.1:%d" % harness.free_port() for kind in ("blackbox", "alertmanager")}
+        cls.settings = {kind: "http://" + listen for kind, listen in cls.listen.items()}
+        return [group(*(w.url for w in cls.webs))]
+
+    @classmethod
+    def run_watchbill(cls, **options):
+        super().run_watchbill(wait=False, **options)
+        wait_for(lambda: os.path.exists(cls.wb.store("current", "alertmanager.yml")) and os.path.exists(cls.wb.store("current", "blackbox.yml")), 20, "files are stored")
+        cls.wb.blackbox_listen, cls.wb.alertmanager_listen = cls.listen["blackbox"], cls.listen["alertmanager"]
+        cls.start_blackbox()
+        cls.alertmanager = harness.Process(["prometheus-alertmanager", "--config.file=" + cls.wb.store("current", "alertmanager.yml"), "--web.listen-address=" + cls.listen["alertmanager"],
+                                            "--storage.path=" + cls.dir / "alertmanager", "--cluster.listen-address="], cls.dir / "alertmanager.log")
+        cls.addClassCleanup(cls.alertmanager.close)
+        cls.wb.wait_ready()
+
+    @classmethod
+    def start_blackbox(cls):
+        cls.exporter = harness.Process(["prometheus-blackbox-exporter", "--config.file=" + cls.wb.store("current", "blackbox.yml"), "--web.listen-address=" + cls.listen["blackbox"]],
+                                       cls.dir / "blackbox.log")
+        cls.addClassCleanup(cls.exporter.close)
+
+    def setUp(self):
+        for web in self.webs:
+            web.up()
+        for web in self.webs:
+            self.wb.wait_probe(web.url, "probe_success", 1)
+
+    def test_all_sites_at_once_are_one_alert(self):
+        for web in self.webs:
+            web.down()
+        line = self.wb.wait_logged("ConnectionDown")
+        self.assertEqual(line["labels"]["severity"], "critical")
+        for web in self.webs:
+            web.up()
+        self.wb.wait_logged("ConnectionDown", "resolved")
+        self.assertEqual(self.wb.logged("SiteDown"), [])
+
+    def test_an_exporter_that_ends(self):
+        self.exporter.stop()
+        self.wb.wait_logged("BlackboxExporterDown", instance=self.listen["blackbox"])
+        wait_for(lambda: not self.wb.ready(), 10, "not ready")
+        self.start_blackbox()
+        self.wb.wait_logged("BlackboxExporterDown", "resolved", instance=self.listen["blackbox"])
+        wait_for(self.wb.ready, 10, "ready again")
+
+    def test_they_are_told_of_changes(self):
+        self.write([group(*(w.url for w in self.webs)), group("tcp://" + self.webs[0].address)])
+        self.wb.wait_probe("tcp://" + self.webs[0].address, "probe_success", 1)
+        self.wb.settled()
+        self.write(self.groups)
+        wait_for(lambda: "tcp_connect" not in self.wb.blackbox("/config").text(), 20, "the module has gone")
+
+    def test_explain_names_the_one_that_is_asked(self):
+        url = "http://no-such-host.invalid/"
+        self.write([group(*(w.url for w in self.webs)), group(url)])
+        self.wb.wait_probe(url, "probe_success", 0)
+        self.assertIn("curl 'http://%s/probe?" % self.listen["blackbox"], self.wb.steps(url)["scraped"]["remedy"])
+        self.write(self.groups)
+        wait_for(lambda: url not in self.wb.probed(), 20)
+
+
+class Cluster(unittest.TestCase):
+    def test_two_alertmanagers_tell_once(self):
+        directory = TempDir()
+        self.addCleanup(directory.cleanup)
+        hook, web, other = sites.Webhook(), WebSite(), WebSite()
+        for site in (hook, web, other):
+            self.addCleanup(site.close)
+        replace_file(directory / "sites.yml", yaml.safe_dump([group(web.url, other.url)]))
+        replace_file(directory / "base.yml", yaml.safe_dump({"route": {"receiver": "hook"}, "receivers": [{"name": "hook", "webhook_configs": [{"url": hook.url}]}]}))
+        gossip, both = ["127.0.0.1:%d" % harness.free_port() for _ in range(2)], []
+        for i in range(2):
+            both.append(Websites(directory.path, directory / "sites.yml", name="data%d" % i, alertmanager_cluster_listen=gossip[i], alertmanager_peers=gossip[1 - i],
+                                 alertmanager_config=directory / "base.yml"))
+            self.addCleanup(both[i].close)
+        for wb in both:
+            wait_for(lambda wb=wb: len(wb.alertmanager("/api/v2/status").json()["cluster"]["peers"]) == 2, 30, lambda wb=wb: wb.alertmanager("/api/v2/status").text())
+            wb.wait_probe(web.url, "probe_success", 1)
+        web.down()
+        for wb in both:     # each has looked into the other's log of notifications: for the alert log and for the webhook
+            wait_for(lambda wb=wb: harness.Metrics(wb.alertmanager("/metrics").text()).value("alertmanager_nflog_queries_total") >= 2, 60, "asked", every=0.2)
+        self.assertEqual([n["status"] for n in hook.notifications], ["firing"])
+        self.assertEqual(len([line for wb in both for line in wb.logged("SiteDown", "firing", instance=web.url)]), 1)
 
 
 if __name__ == "__main__":

@@ -371,14 +371,17 @@ QUICK = {"probe-interval": "1s", "evaluation-interval": "1s", "scrape-interval":
 class Websites(Watchbill):
     """`watchbill run` for websites, with settings that a test need not wait for; more of them by name, None takes one out."""
 
-    def __init__(self, directory, sites=None, name="data", wait=True, env=None, **settings):
-        self.blackbox_listen, self.alertmanager_listen = ("127.0.0.1:%d" % free_port() for _ in range(2))
+    def __init__(self, directory, sites=None, name="data", wait=True, env=None, before=None, **settings):
+        """`before` is one whose addresses are taken over."""
+        self.blackbox_listen, self.alertmanager_listen = ((before.blackbox_listen, before.alertmanager_listen) if before else
+                                                          ("127.0.0.1:%d" % free_port() for _ in range(2)))
         given = dict(QUICK, **{"blackbox-listen": self.blackbox_listen, "alertmanager-listen": self.alertmanager_listen})
         if sites:
             given.update(sources="file", sites=sites)
         given.update({k.replace("_", "-"): v for k, v in settings.items()})
         prometheus = given.pop("prometheus", "child")
-        super().__init__(os.path.join(directory, name), None, prometheus, args=[x for k, v in given.items() if v is not None for x in ("--" + k, v)], wait=wait, env=env)
+        super().__init__(os.path.join(directory, name), None, prometheus, args=[x for k, v in given.items() if v is not None for x in ("--" + k, v)], wait=wait, env=env,
+                         listen=before and before.listen, prometheus_listen=before and before.prometheus_listen)
 
     # workers
 
