@@ -33,10 +33,13 @@ only_missing() {
 }
 
 # A Docker Engine of another make serves as well, and Debian's would drive it off the machine. Go is for building Kubernetes' programs, once.
+# npm may have come with another Node.js, which Debian's would not go with.
 provided_otherwise() {
     case $1 in
     docker.io) have docker && have dockerd ;;
     golang-go) have go || [ -n "${KUBEBUILDER_ASSETS:-}" ] ;;
+    npm) have npm ;;
+    chromium-headless-shell) have chromium-headless-shell || [ -n "${CHROMIUM:-}" ] ;;
     *) false ;;
     esac
 }

@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum {
-	ANSWER_MAX_BYTES = 64 * 1024 * 1024,
+	ANSWER_MAX_BYTES = 32 * 1024 * 1024,
 	ASK_TIMEOUT_MS = 8000,
 	GOOD_STATE_MS = 15000, /* how old what is shown may be, if somebody has looked all the time */
 	GOOD_HISTORY_MS = 180000,
@@ -45,7 +45,7 @@ struct feed {
 	uint64_t answered_ms;			/* the state, last */
 	struct ask asks[N_QUESTIONS];
 	size_t n_asks, n_open;
-	bool asks_sites, asks_history; /* the round under way is about `batch`; about its history */
+	bool asks_now, asks_history; /* the round under way is about `batch`: how it is now, its history; neither: about all */
 	struct site *batch[FEED_BATCH];
 	size_t n_batch;
 	int64_t batch_time_s;
@@ -201,7 +201,7 @@ static void fail(struct feed *f, const char *why)
 
 static void start_state(struct feed *f, const struct http_endpoint *to, uint64_t now)
 {
-	f->asks_sites = false;
+	f->asks_now = f->asks_history = false;
 	f->n_batch = 0;
 	for (int q = 0; q < N_QUESTIONS; q++)
 		if (!question_is_of_sites((enum question)q) && is_due(f, (enum question)q, now)) {
@@ -210,18 +210,23 @@ static void start_state(struct feed *f, const struct http_endpoint *to, uint64_t
 		}
 }
 
-/* The batch is about what is now, or about the history: those that are shown for the first time need both. */
-static void start_sites(struct feed *f, const struct http_endpoint *to, bool history, uint64_t now)
+static bool is_history(enum question q)
 {
-	f->asks_sites = true;
+	return question_max_age_ms(q) > question_max_age_ms(ASK_NOW);
+}
+
+static void start_sites(struct feed *f, const struct http_endpoint *to, bool now, bool history, uint64_t now_ms)
+{
+	f->asks_now = now;
 	f->asks_history = history;
 	f->batch_time_s = f->sites->time_s;
 	for (size_t i = 0; i < f->n_batch; i++) {
 		struct site_detail *d = site_detail_of(f->batch[i]);
-		*(history ? &d->history_ms : &d->now_ms) = now;
+		d->now_ms = now ? now_ms : d->now_ms;
+		d->history_ms = history ? now_ms : d->history_ms;
 	}
 	for (int q = 0; q < N_QUESTIONS; q++)
-		if (question_is_of_sites((enum question)q) && (question_max_age_ms((enum question)q) > question_max_age_ms(ASK_NOW)) == history)
+		if (question_is_of_sites((enum question)q) && (is_history((enum question)q) ? history : now))
 			ask(f, (enum question)q, to);
 }
 
@@ -276,13 +281,15 @@ static void take_sites(struct feed *f)
 	for (size_t i = 0; i < f->n_asks; i++)
 		if (f->asks[i].answer)
 			question_take(f->asks[i].q, f->asks[i].answer, f->sites, f->batch, f->n_batch, f->batch_time_s);
-	for (size_t i = 0; i < f->n_batch; i++)
-		*(f->asks_history ? &f->batch[i]->detail->history_tried : &f->batch[i]->detail->now_tried) = true;
+	for (size_t i = 0; i < f->n_batch; i++) {
+		f->batch[i]->detail->now_tried |= f->asks_now;
+		f->batch[i]->detail->history_tried |= f->asks_history;
+	}
 }
 
 static void end_round(struct feed *f)
 {
-	if (f->asks_sites)
+	if (f->asks_now || f->asks_history)
 		take_sites(f);
 	else
 		take_state(f);
@@ -305,6 +312,29 @@ static void on_answer(void *ctx, struct http_result *r)
 
 /* -- the conductor -- */
 
+static bool is_new(const struct site *s, uint64_t now)
+{
+	(void)now;
+	return !s->detail;
+}
+
+/* New ones first and all of it at once: somebody waits for them. */
+static bool start_sites_due(struct feed *f, const struct http_endpoint *to, uint64_t now)
+{
+	static const struct {
+		bool (*due)(const struct site *s, uint64_t now);
+		bool now, history;
+	} rows[] = {{is_new, true, true}, {site_now_due, true, false}, {site_history_due, false, true}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		gather_all(f, rows[i].due, now);
+		if (f->n_batch) {
+			start_sites(f, to, rows[i].now, rows[i].history, now);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Starts what is due. Returns whether anything was. */
 static bool start_round(struct feed *f, uint64_t now)
 {
@@ -321,15 +351,7 @@ static bool start_round(struct feed *f, uint64_t now)
 	}
 	if (!to || !f->sites || *f->problem)
 		return false;
-	gather_all(f, site_now_due, now);
-	if (f->n_batch) {
-		start_sites(f, to, false, now);
-		return true;
-	}
-	gather_all(f, site_history_due, now);
-	if (f->n_batch)
-		start_sites(f, to, true, now);
-	return f->n_batch;
+	return start_sites_due(f, to, now);
 }
 
 static void step(struct feed *f)

@@ -1,7 +1,7 @@
 /* Keeps what the status page shows: asks a Prometheus while somebody looks, and not more often than the answers change. IO layer.
  *
  * Somebody looks while there is a viewer, and for FEED_LINGER_MS after the last one. One round is under way at a time: first what concerns all sites (every
- * five seconds), then what concerns those that somebody looks at (the same, and their history every minute), FEED_BATCH of them at once. An answer that
+ * five seconds), then what concerns those that somebody looks at (the same, and their history every minute), FEED_BATCH of them at once, new ones first. An answer that
  * does not come leaves the former one in use, and problem and time say so. */
 #ifndef WB_PAGE_FEED_H
 #define WB_PAGE_FEED_H

@@ -75,6 +75,13 @@ static const char *label(struct arena *a, const json_t *labels, const char *name
 	return *v ? arena_strdup(a, v) : "";
 }
 
+static void make_small(char *text)
+{
+	for (; *text; text++)
+		if (*text >= 'A' && *text <= 'Z')
+			*text = (char)(*text - 'A' + 'a');
+}
+
 /* -- the list -- */
 
 static double sample_value(const json_t *pair, int64_t *time_s)
@@ -90,7 +97,7 @@ static struct site read_site(struct sites *s, const json_t *series)
 	const json_t *labels = json_object_get(series, "metric");
 	double value = sample_value(json_object_get(series, "value"), &s->time_s);
 	struct arena *a = &s->arena;
-	return (struct site){
+	struct site one = {
 		.key = key_of(labels),
 		.instance = label(a, labels, "instance"),
 		.service = label(a, labels, "service"),
@@ -99,6 +106,10 @@ static struct site read_site(struct sites *s, const json_t *series)
 		.labels = other_labels(a, labels),
 		.state = value > 0 ? SITE_UP : value < 0 ? SITE_UNKNOWN : SITE_DOWN,
 	};
+	char *searched = arena_printf(a, "%s\n%s\n%s\n%s\n%s", one.instance, one.service, one.probe, one.module, one.labels);
+	make_small(searched);
+	one.searched = searched;
+	return one;
 }
 
 static int by_key(const void *a, const void *b)
@@ -186,43 +197,53 @@ struct site_detail *site_detail_of(struct site *s)
 
 /* -- what is looked at -- */
 
-static bool holds(const char *text, const char *word, size_t len)
+/* The words of a query, each ended by a NUL, an empty one behind the last. */
+struct words {
+	char text[QUERY_MAX_BYTES + 2];
+};
+
+static void split_words(const char *q, struct words *out)
 {
-	for (; *text; text++)
-		if (strncasecmp(text, word, len) == 0)
-			return true;
-	return false;
+	char *to = out->text;
+	for (q += strspn(q, " "); *q; q += strspn(q, " ")) {
+		size_t n = strcspn(q, " ");
+		memcpy(to, q, n);
+		to[n] = '\0';
+		make_small(to);
+		to += n + 1;
+		q += n;
+	}
+	*to = '\0';
 }
 
-static bool matches(const struct site *s, const char *q)
+static bool matches(const struct site *s, const struct words *w)
 {
-	const char *const texts[] = {s->instance, s->service, s->probe, s->module, s->labels};
-	for (q += strspn(q, " "); *q; q += strspn(q, " ")) {
-		size_t len = strcspn(q, " ");
-		bool found = false;
-		for (size_t i = 0; i < sizeof texts / sizeof *texts && !found; i++)
-			found = holds(texts[i], q, len);
-		if (!found)
+	for (const char *word = w->text; *word; word += strlen(word) + 1)
+		if (!strstr(s->searched, word))
 			return false;
-		q += len;
-	}
 	return true;
 }
 
+/* In one pass, because it is made for each viewer and each round: what may be on the page is kept, and thrown away when the page turns out to be a later one. */
 void page_select(const struct sites *s, const struct page_query *q, struct page_selection *out)
 {
+	size_t wanted = q->page < 1 ? 1 : q->page;
+	struct words words;
 	*out = (struct page_selection){.n_pages = 1, .page = 1};
-	for (size_t i = 0; s && i < s->n; i++)
-		out->n_match += matches(s->order[i], q->q);
+	split_words(q->q, &words);
+	for (size_t i = 0; s && i < s->n; i++) {
+		if (!matches(s->order[i], &words))
+			continue;
+		size_t page = out->n_match++ / SITES_PER_PAGE + 1;
+		if (page > wanted)
+			continue;
+		if (page != out->page)
+			out->n_shown = 0;
+		out->page = page;
+		out->shown[out->n_shown++] = s->order[i];
+	}
 	if (out->n_match)
 		out->n_pages = (out->n_match + SITES_PER_PAGE - 1) / SITES_PER_PAGE;
-	out->page = q->page < 1 ? 1 : q->page < out->n_pages ? q->page : out->n_pages;
-	size_t skip = (out->page - 1) * SITES_PER_PAGE;
-	for (size_t i = 0; s && i < s->n && out->n_shown < SITES_PER_PAGE; i++)
-		if (matches(s->order[i], q->q) && skip-- < 1) {
-			out->shown[out->n_shown++] = s->order[i];
-			skip = 0;
-		}
 }
 
 /* -- alerts -- */

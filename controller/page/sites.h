@@ -39,6 +39,7 @@ struct site {
 	struct digest key;
 	const char *instance, *service, *probe, *module; /* "" where there is none */
 	const char *labels;								 /* the others: "env=prod team=web" */
+	const char *searched;							 /* all of these in one, ASCII letters small */
 	enum site_state state;
 	struct site_detail *detail; /* owned; NULL: never asked */
 };

@@ -23,7 +23,7 @@ from swarm import Swarm                                                     # no
 
 MONITOR, LISTENER = "/v1/docker-flow-monitor", "/v1/docker-flow-swarm-listener"
 ALWAYS_OPEN = ("/-/healthy", "/-/ready", MONITOR + "/ping", MONITOR + "/", LISTENER + "/ping")
-READS = ("/", "/metrics", "/api/v1/status", "/api/v1/services", "/api/v1/services/web/explain", LISTENER + "/get-services", LISTENER + "/get-nodes")
+READS = ("/", "/assets/page.css", "/metrics", "/api/v1/status", "/api/v1/services", "/api/v1/services/web/explain", LISTENER + "/get-services", LISTENER + "/get-nodes")
 WRITES = (MONITOR + "/reconfigure?serviceName=web&scrapePort=80", MONITOR + "/remove?serviceName=web", MONITOR + "/node/reconfigure?id=n1",
           MONITOR + "/node/remove?id=n1", LISTENER + "/notify-services")
 WRITER, SECOND, READER = "writer-5f1d0c3ab9", "second-77ab01cc2e", "reader-0a9b8c7d6e"
