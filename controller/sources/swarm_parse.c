@@ -28,38 +28,58 @@ static void add_labels(struct arena *a, const json_t *labels, const json_t *but,
 			out[(*n)++] = (struct obs_label){arena_strdup(a, key), json_str_mend(a, value, mended)};
 }
 
-static void read_labels(struct arena *a, const json_t *labels, struct swarm_service *out)
+/* -- services and tasks: there are many, so they are read where they stand -- */
+
+/* "" where there is no such text. */
+static const char *text_of(struct arena *a, struct json_span string, bool *mended)
 {
-	out->labels = ARENA_ARRAY(a, struct obs_label, json_object_size(labels) + 1);
-	add_labels(a, labels, NULL, out->labels, &out->n_labels, &out->mended);
+	const char *text = json_span_text(a, string, mended);
+	return text ? text : "";
 }
 
-static void read_networks(struct arena *a, const json_t *spec, struct swarm_service *out)
+static int broken(const char *what, struct err *e)
 {
-	const json_t *list = json_walk(spec, "TaskTemplate.Networks");
-	size_t i;
-	json_t *n;
-	if (!json_array_size(list))
-		list = json_object_get(spec, "Networks"); /* where older services have them */
-	out->networks = ARENA_ARRAY(a, const char *, json_array_size(list) + 1);
-	json_array_foreach((json_t *)list, i, n)
-		if (*json_get_str(n, "Target", ""))
-			out->networks[out->n_networks++] = copy_str(a, n, "Target");
+	return err_set(e, ERR_INPUT, "%s is not valid JSON", what);
 }
 
-/* A digest of what decides about tasks: their template and how many there should be. */
-static struct digest tasks_spec_digest(const json_t *spec)
+static int read_labels(struct arena *a, struct json_span labels, struct swarm_service *out, struct err *e)
+{
+	struct json_items i = json_items_of(labels);
+	out->labels = ARENA_ARRAY(a, struct obs_label, json_items_count(labels) + 1);
+	while (json_items_next(&i)) {
+		const char *value = i.object ? json_span_text(a, i.value, &out->mended) : NULL;
+		if (value)
+			out->labels[out->n_labels++] = (struct obs_label){text_of(a, i.key, &out->mended), value};
+	}
+	return i.broken ? broken("Spec.Labels", e) : 0;
+}
+
+static void read_networks(struct arena *a, struct json_span list, struct swarm_service *out)
+{
+	struct json_items i = json_items_of(list);
+	out->networks = ARENA_ARRAY(a, const char *, json_items_count(list) + 1);
+	while (json_items_next(&i)) {
+		const char *target = text_of(a, json_span_of(i.value, "Target"), &out->mended);
+		if (*target)
+			out->networks[out->n_networks++] = target;
+	}
+}
+
+/* A digest of what decides about tasks: their template and how many there should be. The Engine writes what is equal in equal bytes. */
+static struct digest tasks_spec_digest(struct json_span template, struct json_span mode)
 {
 	struct digest_ctx c;
 	digest_init(&c);
-	static const char *const parts[] = {"TaskTemplate", "Mode"};
-	for (size_t i = 0; i < 2; i++) {
-		const json_t *part = json_object_get(spec, parts[i]);
-		char *text = part ? json_dumps(part, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-		digest_add_str(&c, text ? text : "");
-		free(text);
-	}
+	digest_add(&c, template.at, template.len);
+	digest_add(&c, "", 1);
+	digest_add(&c, mode.at, mode.len);
 	return digest_final(&c);
+}
+
+static int64_t replicas_of(struct json_span mode)
+{
+	bool is_global = json_span_of(mode, "Global").at || json_span_of(mode, "GlobalJob").at;
+	return is_global ? -1 : json_span_int(json_span_of(json_span_of(mode, "Replicated"), "Replicas"), 1);
 }
 
 static enum obs_update update_of(const char *state)
@@ -74,35 +94,40 @@ static enum obs_update update_of(const char *state)
 	return OBS_UPDATE_NONE;
 }
 
-static void read_update(struct arena *a, const json_t *status, struct swarm_service *out)
+static void read_update(struct arena *a, struct json_span status, struct swarm_service *out)
 {
-	out->update_state = copy_str(a, status, "State");
-	out->update_message = copy_str(a, status, "Message");
+	out->update_state = text_of(a, json_span_of(status, "State"), &out->mended);
+	out->update_message = text_of(a, json_span_of(status, "Message"), &out->mended);
 	out->update = update_of(out->update_state);
+}
+
+static int read_spec(struct arena *a, struct json_span spec, struct swarm_service *out, struct err *e)
+{
+	enum { NAME, LABELS, TEMPLATE, MODE, NETWORKS, N };
+	static const char *const names[N] = {[NAME] = "Name", [LABELS] = "Labels", [TEMPLATE] = "TaskTemplate", [MODE] = "Mode", [NETWORKS] = "Networks"};
+	struct json_span m[N];
+	if (json_span_members(spec, names, N, m) < 0)
+		return broken("Spec", e);
+	out->name = text_of(a, m[NAME], &out->mended);
+	out->replicas = replicas_of(m[MODE]);
+	out->tasks_spec = tasks_spec_digest(m[TEMPLATE], m[MODE]);
+	struct json_span networks = json_span_of(m[TEMPLATE], "Networks");
+	read_networks(a, json_items_count(networks) ? networks : m[NETWORKS], out); /* where older services have them */
+	return read_labels(a, m[LABELS], out, e) < 0 ? -1 : need(out->name, "Spec.Name", e);
 }
 
 int swarm_parse_service(struct arena *a, const char *bytes, size_t len, struct swarm_service *out, struct err *e)
 {
-	struct err mended = {0};
-	AUTO_JSON *j = json_parse(bytes, len, &mended);
-	const json_t *spec = json_object_get(j, "Spec"), *mode = json_object_get(spec, "Mode");
-	if (!j) {
-		*e = mended;
-		return -1;
-	}
-	*out = (struct swarm_service){
-		.id = copy_str(a, j, "ID"),
-		.name = copy_str(a, spec, "Name"),
-		.version = (uint64_t)json_get_int(json_object_get(j, "Version"), "Index", 0),
-		.created_ms = text_parse_time_ms(json_get_str(j, "CreatedAt", "")),
-		.replicas = json_object_get(mode, "Global") || json_object_get(mode, "GlobalJob") ? -1 : json_get_int(json_object_get(mode, "Replicated"), "Replicas", 1),
-		.tasks_spec = tasks_spec_digest(spec),
-		.mended = mended.kind != ERR_NONE,
-	};
-	read_update(a, json_object_get(j, "UpdateStatus"), out);
-	read_labels(a, json_object_get(spec, "Labels"), out);
-	read_networks(a, spec, out);
-	return need(out->id, "ID", e) < 0 ? -1 : need(out->name, "Spec.Name", e);
+	enum { ID, VERSION, CREATED, SPEC, STATUS, N };
+	static const char *const names[N] = {[ID] = "ID", [VERSION] = "Version", [CREATED] = "CreatedAt", [SPEC] = "Spec", [STATUS] = "UpdateStatus"};
+	struct json_span m[N];
+	if (json_span_members((struct json_span){bytes, len}, names, N, m) < 0)
+		return broken("a service", e);
+	*out = (struct swarm_service){.version = (uint64_t)json_span_int(json_span_of(m[VERSION], "Index"), 0)};
+	out->id = text_of(a, m[ID], &out->mended);
+	out->created_ms = text_parse_time_ms(text_of(a, m[CREATED], &out->mended));
+	read_update(a, m[STATUS], out);
+	return need(out->id, "ID", e) < 0 ? -1 : read_spec(a, m[SPEC], out, e);
 }
 
 /* "10.0.1.26/24" → "10.0.1.26"; "" when it holds what no address holds. */
@@ -112,36 +137,47 @@ static const char *bare_address(struct arena *a, const char *cidr)
 	return strspn(cidr, "0123456789abcdefABCDEF.:") >= n ? arena_strndup(a, cidr, n) : "";
 }
 
-static void read_attachments(struct arena *a, const json_t *list, struct swarm_task *out)
+static struct json_span first_of(struct json_span array)
 {
-	size_t i;
-	json_t *at;
-	out->addresses = ARENA_ARRAY(a, struct swarm_address, json_array_size(list) + 1);
-	json_array_foreach((json_t *)list, i, at) {
-		const json_t *spec = json_walk(at, "Network.Spec"), *first = json_array_get(json_object_get(at, "Addresses"), 0);
-		const char *name = json_get_str(spec, "Name", "");
-		const char *address = json_is_string(first) ? bare_address(a, json_string_value(first)) : "";
-		if (*name && *address && !json_is_true(json_object_get(spec, "Ingress")))
-			out->addresses[out->n_addresses++] = (struct swarm_address){arena_strdup(a, name), address};
+	struct json_items i = json_items_of(array);
+	return !i.object && json_items_next(&i) ? i.value : (struct json_span){0};
+}
+
+static int read_attachments(struct arena *a, struct json_span list, struct swarm_task *out, struct err *e)
+{
+	bool mended = false; /* of no consequence, as below */
+	struct json_items i = json_items_of(list);
+	out->addresses = ARENA_ARRAY(a, struct swarm_address, json_items_count(list) + 1);
+	while (json_items_next(&i)) {
+		struct json_span spec = json_span_of(json_span_of(i.value, "Network"), "Spec");
+		const char *name = text_of(a, json_span_of(spec, "Name"), &mended);
+		const char *address = bare_address(a, text_of(a, first_of(json_span_of(i.value, "Addresses")), &mended));
+		if (*name && *address && !json_span_is_true(json_span_of(spec, "Ingress")))
+			out->addresses[out->n_addresses++] = (struct swarm_address){name, address};
 	}
+	return i.broken ? broken("NetworksAttachments", e) : 0;
 }
 
 int swarm_parse_task(struct arena *a, const char *bytes, size_t len, struct swarm_task *out, struct err *e)
 {
-	AUTO_JSON *j = json_parse(bytes, len, e);
-	if (!j)
-		return -1;
-	int64_t slot = json_get_int(j, "Slot", 0);
+	enum { ID, SERVICE, NODE, SLOT, STATUS, DESIRED, ATTACHMENTS, N };
+	static const char *const names[N] = {[ID] = "ID", [SERVICE] = "ServiceID", [NODE] = "NodeID", [SLOT] = "Slot", [STATUS] = "Status", [DESIRED] = "DesiredState",
+		[ATTACHMENTS] = "NetworksAttachments"};
+	struct json_span m[N];
+	bool mended = false; /* of no consequence: nothing of a task is text that somebody wrote */
+	if (json_span_members((struct json_span){bytes, len}, names, N, m) < 0)
+		return broken("a task", e);
 	*out = (struct swarm_task){
-		.id = copy_str(a, j, "ID"),
-		.service_id = copy_str(a, j, "ServiceID"),
-		.node_id = copy_str(a, j, "NodeID"),
-		.slot = slot > 0 ? arena_printf(a, "%lld", (long long)slot) : "",
-		.running = strcmp(json_get_str(json_object_get(j, "Status"), "State", ""), "running") == 0 && strcmp(json_get_str(j, "DesiredState", ""), "running") == 0,
+		.id = text_of(a, m[ID], &mended),
+		.service_id = text_of(a, m[SERVICE], &mended),
+		.node_id = text_of(a, m[NODE], &mended),
+		.slot = json_span_int(m[SLOT], 0) > 0 ? arena_strndup(a, m[SLOT].at, m[SLOT].len) : "",
+		.running = json_span_is(json_span_of(m[STATUS], "State"), "running") && json_span_is(m[DESIRED], "running"),
 	};
-	read_attachments(a, json_object_get(j, "NetworksAttachments"), out);
-	return need(out->id, "ID", e);
+	return read_attachments(a, m[ATTACHMENTS], out, e) < 0 ? -1 : need(out->id, "ID", e);
 }
+
+/* -- the rest -- */
 
 /* Labels of the engine that the node itself does not have come behind the node's own. */
 static void read_node_labels(struct obs_node *n, const json_t *own, const json_t *engine)

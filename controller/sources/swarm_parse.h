@@ -1,7 +1,8 @@
 /* What the Docker Engine API says about a Swarm, read into plain structs. Pure.
  *
  * Source: Docker Engine API v1.41 reference and recorded answers. Nothing is taken for granted: a member that is missing or of another type
- * reads as absent; an object without its ID is an error. Strings are copied into the arena that is handed in. */
+ * reads as absent; an object without its ID is an error, and so is one that does not hold together where it is read. Strings are copied into the arena that is
+ * handed in. */
 #ifndef WB_SOURCES_SWARM_PARSE_H
 #define WB_SOURCES_SWARM_PARSE_H
 

@@ -384,20 +384,27 @@ int json_splitter_end(const struct json_splitter *s, struct err *e)
 	return 0;
 }
 
+/* Bytes that are no UTF-8 are read as '?'; `n_mended` says how many there were. */
+static json_t *load_mended(const char *bytes, size_t len, size_t flags, size_t *n_mended, json_error_t *je)
+{
+	json_t *j = json_loadb(bytes, len, flags | JSON_ALLOW_NUL, je);
+	if (j || text_is_utf8(bytes, len))
+		return j;
+	AUTO_FREE char *copy = xmalloc(len + 1);
+	memcpy(copy, bytes, len);
+	*n_mended = text_mend_utf8(copy, len);
+	return json_loadb(copy, len, flags | JSON_ALLOW_NUL, je);
+}
+
 json_t *json_parse(const char *bytes, size_t len, struct err *e)
 {
 	json_error_t je;
-	json_t *j = json_loadb(bytes, len, JSON_ALLOW_NUL, &je);
-	if (!j && !text_is_utf8(bytes, len)) {
-		AUTO_FREE char *copy = xmalloc(len + 1);
-		memcpy(copy, bytes, len);
-		size_t mended = text_mend_utf8(copy, len);
-		j = json_loadb(copy, len, JSON_ALLOW_NUL, &je);
-		if (j)
-			err_set(e, ERR_INPUT, "%zu bytes are not UTF-8", mended);
-	}
+	size_t n_mended = 0;
+	json_t *j = load_mended(bytes, len, 0, &n_mended, &je);
 	if (!j)
 		err_set(e, ERR_INPUT, "not valid JSON at byte %d: %.200s", je.position, je.text);
+	else if (n_mended)
+		err_set(e, ERR_INPUT, "%zu bytes are not UTF-8", n_mended);
 	return j;
 }
 
@@ -489,28 +496,100 @@ static const char *past_spaces(const char *at, const char *end)
 	return at;
 }
 
+struct json_items json_items_of(struct json_span container)
+{
+	struct json_items i = {0};
+	if (!container.at)
+		return i;
+	i.end = container.at + container.len;
+	i.next = past_spaces(container.at, i.end);
+	i.object = i.next < i.end && *i.next == '{';
+	if (!i.object && (i.next == i.end || *i.next != '[')) {
+		i.next = i.end;
+		return i;
+	}
+	i.next = past_spaces(i.next + 1, i.end);
+	i.broken = i.next == i.end;
+	if (!i.broken && *i.next == (i.object ? '}' : ']'))
+		i.next = i.end;
+	return i;
+}
+
+static bool read_key(struct json_items *i)
+{
+	const char *at = i->next, *until = value_end(at, i->end);
+	i->key = (struct json_span){at, (size_t)(until - at)};
+	i->next = past_spaces(until, i->end);
+	if (*at != '"' || i->next == i->end || *i->next != ':')
+		return false;
+	i->next = past_spaces(i->next + 1, i->end);
+	return true;
+}
+
+/* Behind a value: to the next one, or to the end. */
+static void pass_comma(struct json_items *i)
+{
+	const char *at = past_spaces(i->next, i->end);
+	bool more = at < i->end && *at == ',';
+	bool closed = at < i->end && *at == (i->object ? '}' : ']');
+	i->next = more ? past_spaces(at + 1, i->end) : i->end;
+	i->broken |= more ? i->next == i->end : !closed;
+}
+
+bool json_items_next(struct json_items *i)
+{
+	if (i->next == i->end)
+		return false;
+	if (i->object && !read_key(i)) {
+		i->broken = true;
+		i->next = i->end;
+		return false;
+	}
+	const char *until = value_end(i->next, i->end);
+	i->value = (struct json_span){i->next, (size_t)(until - i->next)};
+	i->broken = until == i->next;
+	i->next = until;
+	pass_comma(i);
+	return true;
+}
+
+size_t json_items_count(struct json_span container)
+{
+	size_t n = 0;
+	for (struct json_items i = json_items_of(container); json_items_next(&i);)
+		n++;
+	return n;
+}
+
 struct json_span json_span_of(struct json_span object, const char *name)
 {
-	const struct json_span none = {0};
-	size_t n = strlen(name);
-	if (!object.at)
-		return none;
-	const char *end = object.at + object.len, *at = past_spaces(object.at, end);
-	if (at == end || *at != '{')
-		return none;
-	for (at = past_spaces(at + 1, end); at < end && *at == '"'; at = past_spaces(at + 1, end)) {
-		const char *key = at, *key_end = value_end(at, end);
-		at = past_spaces(key_end, end);
-		if (at == end || *at != ':')
-			return none;
-		const char *value = past_spaces(at + 1, end), *until = value_end(value, end);
-		if ((size_t)(key_end - key) == n + 2 && memcmp(key + 1, name, n) == 0)
-			return (struct json_span){value, (size_t)(until - value)};
-		at = past_spaces(until, end);
-		if (at == end || *at != ',')
-			return none;
+	for (struct json_items i = json_items_of(object); json_items_next(&i);)
+		if (i.object && json_span_is(i.key, name))
+			return i.value;
+	return (struct json_span){0};
+}
+
+/* Where `key` is in `names`, sought from `from` on, since members mostly come in the order in which they are asked for; `n` where it is not. */
+static size_t find_name(struct json_span key, const char *const *names, size_t n, size_t from)
+{
+	for (size_t i = 0; i < n; i++)
+		if (json_span_is(key, names[(from + i) % n]))
+			return (from + i) % n;
+	return n;
+}
+
+int json_span_members(struct json_span object, const char *const *names, size_t n, struct json_span *out)
+{
+	size_t from = 0;
+	struct json_items i = json_items_of(object);
+	memset(out, 0, n * sizeof *out);
+	while (json_items_next(&i)) {
+		size_t at = find_name(i.key, names, n, from);
+		if (at < n && !out[at].at)
+			out[at] = i.value;
+		from = at < n ? at + 1 : from;
 	}
-	return none;
+	return i.broken ? -1 : 0;
 }
 
 bool json_span_is(struct json_span string, const char *text)
@@ -519,10 +598,47 @@ bool json_span_is(struct json_span string, const char *text)
 	return string.at && string.len == n + 2 && string.at[0] == '"' && memcmp(string.at + 1, text, n) == 0;
 }
 
-char *json_span_str(struct json_span string)
+/* Whether all between the quotes stands for itself. */
+static bool is_plain(struct json_span string)
+{
+	for (size_t i = 1; i + 1 < string.len; i++)
+		if ((unsigned char)string.at[i] < ' ' || (unsigned char)string.at[i] >= 0x80 || string.at[i] == '\\' || string.at[i] == '"')
+			return false;
+	return string.at[string.len - 1] == '"';
+}
+
+const char *json_span_text(struct arena *a, struct json_span string, bool *mended)
 {
 	if (!string.at || string.len < 2 || *string.at != '"')
 		return NULL;
-	AUTO_JSON *j = json_loadb(string.at, string.len, JSON_DECODE_ANY, NULL);
-	return json_is_string(j) ? xstrdup(json_string_value(j)) : NULL;
+	if (is_plain(string))
+		return arena_strndup(a, string.at + 1, string.len - 2);
+	json_error_t je;
+	size_t n_mended = 0;
+	AUTO_JSON *j = load_mended(string.at, string.len, JSON_DECODE_ANY, &n_mended, &je);
+	*mended |= n_mended > 0;
+	return json_is_string(j) ? json_str_mend(a, j, mended) : NULL;
+}
+
+char *json_span_str(struct json_span string)
+{
+	AUTO_ARENA a = ARENA_INIT;
+	bool mended = false;
+	const char *text = json_span_text(&a, string, &mended);
+	return text && !mended ? xstrdup(text) : NULL;
+}
+
+bool json_span_is_true(struct json_span value)
+{
+	return value.len == 4 && memcmp(value.at, "true", 4) == 0;
+}
+
+int64_t json_span_int(struct json_span number, int64_t otherwise)
+{
+	char text[24] = "";
+	int64_t out;
+	if (number.len >= sizeof text)
+		return otherwise;
+	memcpy(text, number.at ? number.at : "", number.len);
+	return text_parse_int(text, INT64_MIN, INT64_MAX, &out) ? out : otherwise;
 }

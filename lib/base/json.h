@@ -94,12 +94,31 @@ struct json_span {
 	const char *at; /* NULL: there is none */
 	size_t len;
 };
+/* The members of an object or the elements of an array, in their order, found without parsing:
+ *     for (struct json_items i = json_items_of(span); json_items_next(&i);)
+ * Nothing comes of what is neither. `broken` says afterwards that what came was not all there should be; what stands inside of the values is not looked at. */
+struct json_items {
+	struct json_span key, value; /* the key with its quotes; arrays have none */
+	const char *next, *end;
+	bool object, broken;
+};
+struct json_items json_items_of(struct json_span container);
+bool json_items_next(struct json_items *i);
+/* How many will come. */
+size_t json_items_count(struct json_span container);
+
 /* The member `name` (the first of that name, written without escapes) of the object that the text is, found without parsing. What else stands in
  * the text need not be valid. */
 struct json_span json_span_of(struct json_span object, const char *name);
+/* Several members in one go: `out[i]` is that of `names[i]`, or none. -1 when the object is broken. */
+int json_span_members(struct json_span object, const char *const *names, size_t n, struct json_span *out);
 /* Whether the span is exactly this string, written without escapes. */
 bool json_span_is(struct json_span string, const char *text);
 /* The string that the span is; NULL when it is none. The caller frees. */
 char *json_span_str(struct json_span string);
+/* The same in `a`, with '?' for each NUL and for what is no UTF-8; `mended` becomes true when there was any. */
+const char *json_span_text(struct arena *a, struct json_span string, bool *mended);
+bool json_span_is_true(struct json_span value);
+int64_t json_span_int(struct json_span number, int64_t otherwise);
 
 #endif

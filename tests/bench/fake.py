@@ -5,6 +5,7 @@ Prometheus is a stand-in that accepts every reload (fifty thousand targets that 
 
 import gc
 import os
+import shutil
 import statistics
 import sys
 import threading
@@ -32,8 +33,8 @@ def written(pid):
 
 
 class Bench:
-    def __init__(self, quick, services=None, tasks_each=5, extra=()):
-        self.quick, self.extra, self.tasks_each = quick, extra, tasks_each
+    def __init__(self, quick, services=None, tasks_each=5, extra=(), restores=0):
+        self.quick, self.extra, self.tasks_each, self.restores = quick, extra, tasks_each, restores
         self.n = services or (1000 if quick else 10000)
         self.serial = 0
 
@@ -55,6 +56,9 @@ class Bench:
         self.stand_in = StandIn(os.path.join(self.dir / "data", "store", "current"))
         self.wb = None
         try:
+            if self.restores:
+                self.only_restores()
+                return
             self.restore()
             self.idle()
             self.one_change()
@@ -84,6 +88,18 @@ class Bench:
             for name in names:
                 out[name.rsplit(".", 1)[0]] = os.path.join(directory, name)
         return out
+
+    def only_restores(self):
+        """Again and again into an empty directory: to compare binaries."""
+        took = []
+        for _ in range(self.restores):
+            self.wb = self.start()
+            wait_for(self.is_complete, 240, "all rules stored", every=0.1)
+            took.append(harness.cpu_seconds(self.wb.pid))
+            self.wb.stop(30)
+            shutil.rmtree(self.dir / "data")
+        self.add("full restore, controller CPU", statistics.median(took), "s", target=2,
+                 note="median of %d, least %.2f, most %.2f" % (self.restores, min(took), max(took)))
 
     def restore(self):
         began = time.monotonic()

@@ -28,6 +28,7 @@ def main():
     parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--sizes", default="", help="other services on the real Swarm, default 0,100,1000")
     parser.add_argument("--services", type=int, help="services on the fake Engine, default 10000")
+    parser.add_argument("--restores", type=int, default=0, help="on the fake Engine nothing but so many full restores")
     parser.add_argument("--changes", type=int, help="label changes measured for each size, default 20")
     parser.add_argument("--out", default=os.path.join(harness.ROOT, "build", "bench.json"))
     parser.add_argument("--strict", action="store_true", help="exit 1 where a target is missed")
@@ -56,7 +57,7 @@ def main():
                     bench = fake_kubernetes.Bench(options.quick, options.services, extra=options.extra)
                 else:
                     import fake
-                    bench = fake.Bench(options.quick, options.services, extra=options.extra)
+                    bench = fake.Bench(options.quick, options.services, extra=options.extra, restores=options.restores)
                 bench.run(results)
             except unittest.SkipTest as e:
                 print("%s: skipped: %s" % (part, e), file=sys.stderr)

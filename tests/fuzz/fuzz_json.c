@@ -139,6 +139,33 @@ static void assert_spans(const uint8_t *data, size_t size)
 	FUZZ_CHECK(!json_is_string(member) || !string == (strlen(json_string_value(member)) != json_string_length(member)));
 }
 
+/* What is read without parsing is what parsing reads. */
+static void assert_same(struct json_span text, const json_t *j)
+{
+	AUTO_ARENA a = ARENA_INIT;
+	bool mended = false, mended_tree = false;
+	const char *string = json_span_text(&a, text, &mended);
+	FUZZ_CHECK(!string == !json_is_string(j));
+	FUZZ_CHECK(!string || strcmp(string, json_str_mend(&a, j, &mended_tree)) == 0);
+	FUZZ_CHECK(json_span_is_true(text) == json_is_true(j));
+	FUZZ_CHECK(!json_is_integer(j) || json_span_int(text, 0) == json_integer_value(j));
+}
+
+static void assert_array(const uint8_t *data, size_t size)
+{
+	struct json_items i = json_items_of((struct json_span){(const char *)data, size});
+	AUTO_JSON *whole = json_parse((const char *)data, size, NULL);
+	size_t n = 0;
+	while (json_items_next(&i)) {
+		FUZZ_CHECK(i.value.at >= (const char *)data && i.value.at + i.value.len <= (const char *)data + size);
+		if (json_is_array(whole))
+			assert_same(i.value, json_array_get(whole, n));
+		n++;
+	}
+	FUZZ_CHECK(!whole || !i.broken);
+	FUZZ_CHECK(!json_is_array(whole) || n == json_array_size(whole));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = {data, data + size};
@@ -152,6 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert_skipping(in.at, n, 1 + how / 2);
 	assert_items(in.at, n, 1 + how / 2);
 	assert_spans(in.at, n);
+	assert_array(in.at, n);
 	struct err e = {0};
 	AUTO_JSON *j = json_parse((const char *)in.at, n, &e);
 	if (!j) {

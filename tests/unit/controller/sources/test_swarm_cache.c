@@ -335,6 +335,109 @@ static void every_update_status_is_understood(void **state)
 	}
 }
 
+static void what_is_missing_or_of_another_type_reads_as_absent(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *error; /* NULL: it is read */
+	} rows[] = {
+		{"{\"ID\":\"a\",\"Spec\":{\"Name\":\"a\"}}", NULL},
+		{"{\"ID\":\"a\",\"Version\":[],\"CreatedAt\":7,\"UpdateStatus\":[{}],\"Spec\":{\"Name\":\"a\",\"Labels\":[\"x\"],\"TaskTemplate\":7,\"Mode\":\"x\",\"Networks\":{\"a\":1}}}", NULL},
+		{"{\"ID\":\"a\",\"Spec\":{\"Name\":\"a\",\"Labels\":{\"k\":7,\"l\":null},\"Mode\":{\"Replicated\":{\"Replicas\":1e99}},\"Networks\":[7,{\"Target\":7}]}}", NULL},
+		{"{\"Spec\":{\"Name\":\"a\"}}", "an object without ID"},
+		{"{\"ID\":\"a\"}", "an object without Spec.Name"},
+		{"{\"ID\":\"a\",\"Spec\":[]}", "an object without Spec.Name"},
+		{"[]", "an object without ID"},
+		{"{\"ID\":\"a\" \"Spec\":{}}", "a service is not valid JSON"},
+		{"{\"ID\":\"a\",\"Spec\":{\"Name\":\"a\",}}", "Spec is not valid JSON"},
+		{"{\"ID\":\"a\",\"Spec\":{\"Name\":\"a\",\"Labels\":{\"k\"}}}", "Spec.Labels is not valid JSON"},
+	};
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_ARENA a = ARENA_INIT;
+		struct err e = {0};
+		struct swarm_service s;
+		ROW_INT(rows[i].text, swarm_parse_service(&a, rows[i].text, strlen(rows[i].text), &s, &e), rows[i].error ? -1 : 0);
+		ROW_STR(rows[i].text, e.msg, rows[i].error ? rows[i].error : "");
+		ROW_INT(rows[i].text, !rows[i].error && (s.n_labels || s.n_networks || s.version || s.replicas != 1 || s.mended), 0);
+	}
+}
+
+static void labels_are_read_with_what_is_no_text_mended(void **state)
+{
+	(void)state;
+	static const char text[] = "{\"ID\":\"a\",\"Spec\":{\"Name\":\"a\",\"Labels\":{\"plain\":\"x\",\"escaped\":\"a \\u003e \\\"b\\\"\",\"caf\xe9\":\"a\\u0000b\"}}}";
+	AUTO_ARENA a = ARENA_INIT;
+	struct err e = {0};
+	struct swarm_service s;
+	assert_int_equal(swarm_parse_service(&a, text, sizeof text - 1, &s, &e), 0);
+	assert_int_equal(s.n_labels, 3);
+	assert_string_equal(s.labels[0].value, "x");
+	assert_string_equal(s.labels[1].value, "a > \"b\"");
+	assert_string_equal(s.labels[2].key, "caf?");
+	assert_string_equal(s.labels[2].value, "a?b");
+	assert_true(s.mended);
+}
+
+static void tasks_are_read_whatever_they_hold(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *rest, *want; /* slot, running, addresses; or the error */
+	} rows[] = {
+		{"", " 0"},
+		{",\"Slot\":3,\"Status\":{\"State\":\"running\"},\"DesiredState\":\"running\"", "3 1"},
+		{",\"Slot\":-3,\"Status\":{\"State\":\"running\"},\"DesiredState\":\"shutdown\"", " 0"},
+		{",\"Slot\":\"3\",\"Status\":\"running\",\"DesiredState\":\"running\"", " 0"},
+		{",\"NetworksAttachments\":null", " 0"},
+		{",\"NetworksAttachments\":[{\"Network\":{\"Spec\":{\"Name\":\"m\"}},\"Addresses\":[\"10.0.0.1/24\",\"10.0.0.2/24\"]}]", " 0 m=10.0.0.1"},
+		{",\"NetworksAttachments\":[{\"Network\":{\"Spec\":{\"Name\":\"m\",\"Ingress\":true}},\"Addresses\":[\"10.0.0.1/24\"]}]", " 0"},
+		{",\"NetworksAttachments\":[{\"Network\":{\"Spec\":{\"Name\":\"m\"}},\"Addresses\":[\"10.0.0.1;x/24\"]}]", " 0"},
+		{",\"NetworksAttachments\":[{\"Network\":{\"Spec\":{\"Name\":\"m\"}},\"Addresses\":[]},7,{\"Addresses\":[\"::1\"]}]", " 0"},
+		{",\"NetworksAttachments\":[{]", "a task is not valid JSON"},
+		{",\"NetworksAttachments\":[7 8]", "NetworksAttachments is not valid JSON"},
+		{",", "a task is not valid JSON"},
+	};
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_ARENA a = ARENA_INIT;
+		AUTO_BUF got = BUF_INIT(1000);
+		struct err e = {0};
+		struct swarm_task t;
+		AUTO_FREE char *text = xasprintf("{\"ID\":\"a\"%s}", rows[i].rest);
+		if (swarm_parse_task(&a, text, strlen(text), &t, &e) < 0)
+			buf_add_str(&got, e.msg);
+		else
+			buf_printf(&got, "%s %d", t.slot, t.running);
+		for (size_t k = 0; !e.kind && k < t.n_addresses; k++)
+			buf_printf(&got, " %s=%s", t.addresses[k].network, t.addresses[k].address);
+		ROW_STR(rows[i].rest, got.data, rows[i].want);
+	}
+}
+
+static void a_service_rolls_when_its_template_or_mode_differs(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *spec;
+		bool same;
+	} rows[] = {
+		{"\"TaskTemplate\":{\"a\":\"1\"},\"Mode\":{\"Global\":{}}", true},
+		{"\"Labels\":{\"a\":\"b\"},\"TaskTemplate\":{\"a\":\"1\"},\"Mode\":{\"Global\":{}}", true},
+		{"\"TaskTemplate\":{\"a\":\"2\"},\"Mode\":{\"Global\":{}}", false},
+		{"\"TaskTemplate\":{\"a\":\"1\"},\"Mode\":{\"GlobalJob\":{}}", false},
+		{"\"TaskTemplate\":{\"a\":\"1\"}", false},
+	};
+	struct digest first;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_ARENA a = ARENA_INIT;
+		struct err e = {0};
+		struct swarm_service s;
+		AUTO_FREE char *text = xasprintf("{\"ID\":\"a\",\"Spec\":{\"Name\":\"a\",%s}}", rows[i].spec);
+		ROW_INT(rows[i].spec, swarm_parse_service(&a, text, strlen(text), &s, &e), 0);
+		first = i ? first : s.tasks_spec;
+		ROW_INT(rows[i].spec, digest_equal(&first, &s.tasks_spec), rows[i].same);
+	}
+}
+
 static const struct obs_label waits[] = {{"com.df.notify", "true"}, {"com.df.scrapeNetwork", "monitor"}};
 
 static struct obs_part *put_update(struct swarm_cache *c, struct swarm_service *s, enum obs_update update, const char *word, const char *message)
@@ -501,6 +604,10 @@ int main(void)
 		cmocka_unit_test(recorded_service_and_task_are_understood),
 		cmocka_unit_test(recorded_updates_are_understood),
 		cmocka_unit_test(every_update_status_is_understood),
+		cmocka_unit_test(what_is_missing_or_of_another_type_reads_as_absent),
+		cmocka_unit_test(labels_are_read_with_what_is_no_text_mended),
+		cmocka_unit_test(tasks_are_read_whatever_they_hold),
+		cmocka_unit_test(a_service_rolls_when_its_template_or_mode_differs),
 		cmocka_unit_test(an_update_is_another_value_only_where_it_is_waited_for),
 		cmocka_unit_test(a_paused_update_is_reported_until_it_is_over),
 		cmocka_unit_test(versions_are_compared_as_numbers),

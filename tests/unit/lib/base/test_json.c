@@ -283,6 +283,114 @@ static void members_are_found_without_parsing(void **state)
 	assert_null(json_span_of((struct json_span){0}, "a").at);
 }
 
+static void items_come_one_by_one(void **state)
+{
+	static const struct {
+		const char *text, *want; /* with ! where it is broken */
+	} rows[] = {
+		{"{}", ""},
+		{"[]", ""},
+		{" [ ] ", ""},
+		{"{\"a\":1,\"b\":{\"c\":[2]}}", "\"a\"=1 \"b\"={\"c\":[2]} "},
+		{" { \"a\" : \"}\" , \"a\" : null } ", "\"a\"=\"}\" \"a\"=null "},
+		{"[1, \"]\" ,{\"a\":[]}]", "=1 =\"]\" ={\"a\":[]} "},
+		{"7", ""},
+		{"", ""},
+		{"\"[1]\"", ""},
+		{"{", "!"},
+		{"[", "!"},
+		{"[1", "=1 !"},
+		{"[1,", "=1 !"},
+		{"[1,]", "=1 = !"},
+		{"[1}", "=1 !"},
+		{"[1 2]", "=1 !"},
+		{"{\"a\"}", "!"},
+		{"{\"a\":}", "\"a\"= !"},
+		{"{\"a\":1]", "\"a\"=1 !"},
+		{"{\"a\":1,}", "\"a\"=1 !"},
+		{"{\"a\":\"x", "\"a\"=\"x !"},
+		{"{a:1}", "!"},
+		{"{\"a", "!"},
+	};
+	(void)state;
+	for (size_t k = 0; k < N_OF(rows); k++) {
+		AUTO_BUF got = BUF_INIT(1000);
+		struct json_span text = {rows[k].text, strlen(rows[k].text)};
+		struct json_items i = json_items_of(text);
+		while (json_items_next(&i))
+			buf_printf(&got, "%.*s=%.*s ", (int)i.key.len, i.key.len ? i.key.at : "", (int)i.value.len, i.value.at);
+		buf_add_str(&got, i.broken ? "!" : "");
+		ROW_STR(rows[k].text, got.data, rows[k].want);
+		assert_int_equal(json_span_members(text, (const char *[]){"a"}, 1, &text), i.broken ? -1 : 0);
+	}
+	assert_int_equal(json_items_count((struct json_span){0}), 0);
+	assert_int_equal(json_items_count((struct json_span){"[1,[2,3]]", 9}), 2);
+}
+
+static void several_members_are_found_at_once(void **state)
+{
+	static const char *const names[] = {"a", "b", "c"};
+	static const char text[] = "{\"c\":3,\"x\":0,\"a\":1,\"a\":2}";
+	struct json_span out[3];
+	(void)state;
+	assert_int_equal(json_span_members((struct json_span){text, sizeof text - 1}, names, 3, out), 0);
+	assert_int_equal(json_span_int(out[0], 0), 1);
+	assert_null(out[1].at);
+	assert_int_equal(json_span_int(out[2], 0), 3);
+}
+
+static void strings_are_read_where_they_stand(void **state)
+{
+	static const struct {
+		const char *string, *want; /* NULL: it is none */
+		size_t len;
+		bool mended;
+	} rows[] = {
+		{"\"\"", "", 2, false},
+		{"\"plain\"", "plain", 7, false},
+		{"\"a\\\"b\\u003e\"", "a\"b>", 12, false},
+		{"\"\xc3\xa4\"", "\xc3\xa4", 4, false},
+		{"\"a\xe9\"", "a?", 4, true},
+		{"\"a\\u0000b\"", "a?b", 10, true},
+		{"\"a\0b\"", "a?b", 5, true},
+		{"\"a\nb\"", NULL, 5, false},
+		{"\"\\ud800\"", NULL, 8, false},
+		{"\"\\\"", NULL, 3, false},
+		{"\"a", NULL, 2, false},
+		{"\"", NULL, 1, false},
+		{"\"a\"b\"", NULL, 5, false},
+		{"12", NULL, 2, false},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_ARENA a = ARENA_INIT;
+		bool mended = false;
+		struct json_span string = {rows[i].string, rows[i].len};
+		AUTO_FREE char *whole = json_span_str(string);
+		ROW_STR(rows[i].string, json_span_text(&a, string, &mended), rows[i].want);
+		ROW_INT(rows[i].string, mended, rows[i].mended);
+		ROW_STR(rows[i].string, whole, mended ? NULL : rows[i].want);
+	}
+}
+
+static void numbers_are_read_where_they_stand(void **state)
+{
+	static const struct {
+		const char *number;
+		int64_t want;
+	} rows[] = {
+		{"0", 0}, {"-12", -12}, {"9223372036854775807", INT64_MAX}, {"9223372036854775808", 7}, {"1.5", 7}, {"1e3", 7}, {"\"1\"", 7}, {"", 7}, {"null", 7},
+		{"100000000000000000000000000000", 7},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++)
+		ROW_INT(rows[i].number, json_span_int((struct json_span){rows[i].number, strlen(rows[i].number)}, 7), rows[i].want);
+	assert_int_equal(json_span_int((struct json_span){0}, 7), 7);
+	assert_true(json_span_is_true((struct json_span){"true", 4}));
+	assert_false(json_span_is_true((struct json_span){"null", 4}));
+	assert_false(json_span_is_true((struct json_span){0}));
+}
+
 static void a_nul_between_values_breaks_the_stream(void **state)
 {
 	AUTO_BUF out = BUF_INIT(100);
@@ -368,6 +476,10 @@ int main(void)
 		cmocka_unit_test(items_come_out_of_the_object_around_them),
 		cmocka_unit_test(what_either_wants_is_wanted),
 		cmocka_unit_test(members_are_found_without_parsing),
+		cmocka_unit_test(items_come_one_by_one),
+		cmocka_unit_test(several_members_are_found_at_once),
+		cmocka_unit_test(strings_are_read_where_they_stand),
+		cmocka_unit_test(numbers_are_read_where_they_stand),
 		cmocka_unit_test(a_nul_between_values_breaks_the_stream),
 		cmocka_unit_test(values_are_parsed_or_refused),
 		cmocka_unit_test(deep_nesting_is_refused_not_followed),
