@@ -56,8 +56,9 @@ char *probe_check_words(const char *output)
 	at = at ? at + strlen(mark) : output;
 	at = text_starts(at, parsing) ? at + strlen(parsing) : at;
 	for (; *at && *at != '"' && *at != '\n' && words.len < WORDS_MAX_BYTES; at++) {
-		at += *at == '\\' && at[1];
-		buf_add_char(&words, at[-1] == '\\' && *at == 'n' ? ' ' : *at);
+		bool escaped = *at == '\\' && at[1];
+		at += escaped;
+		buf_add_char(&words, escaped && *at == 'n' ? ' ' : *at);
 	}
 	if (!words.len)
 		buf_add_str(&words, "refused without a word");

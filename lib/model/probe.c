@@ -10,6 +10,7 @@
 #include <strings.h>
 
 enum {
+	REMEMBERED_MS = 5 * 60 * 1000, /* so long Prometheus goes on with a value: its flag --query.lookback-delta */
 	URL_MAX_BYTES = 2000,
 	HEADERS_MAX = 50,
 	STATUSES_MAX = 100,
@@ -87,12 +88,12 @@ static const char *module_of_scheme(const struct probe_reading *r, const char *s
 	return *scheme ? NULL : "http_2xx";
 }
 
-/* "host", "host:80", "[::1]:80". */
+/* "host", "host:80", "[::1]:80"; "::1" has none. */
 static bool has_port(const char *host)
 {
 	const char *end = strrchr(host, ']'), *colon = strrchr(end ? end : host, ':');
 	int64_t port;
-	return colon && colon != host && text_parse_int(colon + 1, 1, 65535, &port);
+	return colon && colon != host && strchr(end ? end : host, ':') == colon && text_parse_int(colon + 1, 1, 65535, &port);
 }
 
 static bool is_host(const char *host)
@@ -320,7 +321,7 @@ static bool set_timeout(const struct probe_reading *r, json_t *module)
 	int64_t ms;
 	if (!text_parse_duration_ms(r->text[PROBE_TIMEOUT], &ms) || ms <= 0)
 		return refuse(r, PROBE_TIMEOUT, "Write a duration such as 5s.", "is no duration above zero");
-	json_object_set_new(module, "timeout", json_string(r->text[PROBE_TIMEOUT]));
+	json_object_set_new(module, "timeout", json_sprintf("%lld%s", (long long)(ms % 1000 ? ms : ms / 1000), ms % 1000 ? "ms" : "s")); /* the exporter knows no days */
 	return true;
 }
 
@@ -378,6 +379,8 @@ static bool read_times(const struct probe_reading *r, struct want_probe *out)
 	char text[64];
 	if (given(r, PROBE_INTERVAL) && (!text_parse_duration_ms(r->text[PROBE_INTERVAL], &interval) || interval <= 0))
 		return refuse(r, PROBE_INTERVAL, "Write a duration such as 30s.", "is no duration above zero");
+	if (given(r, PROBE_INTERVAL) && interval > REMEMBERED_MS)
+		warn(r, PROBE_INTERVAL, "Write 5m or less.", "is longer than Prometheus remembers a probe, so that alerts about it come and go");
 	if (given(r, PROBE_TIMEOUT))
 		text_parse_duration_ms(r->text[PROBE_TIMEOUT], &timeout);
 	if (given(r, PROBE_TIMEOUT) && timeout > interval)

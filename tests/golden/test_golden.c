@@ -1,5 +1,6 @@
-/* Golden cases: observed.json (with settings.yml, alertif-own.yml as custom shortcuts, env.txt with a variable a line, scrape_* files) through the
- * whole pure pipeline, compared byte by byte with the tree in expected/.
+/* Golden cases: observed.json (with settings.yml, alertif-own.yml as custom shortcuts, modules.yml as the user's modules of probes, receivers.yml as
+ * those of Alertmanager, env.txt with a variable a line, scrape_* files) through the whole pure pipeline, compared byte by byte with the tree in
+ * expected/.
  *
  *	test_golden CASE_DIR...      GOLDEN_UPDATE=1 writes expected/ instead: read the difference before it is kept.
  *
@@ -8,6 +9,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "base/yaml.h"
+#include "model/alerting.h"
 #include "model/desired.h"
 #include "model/environment.h"
 #include "model/scrape_file.h"
@@ -243,6 +245,27 @@ static struct base_config *read_base(const char *dir, char *const *env)
 	return base_config_new(&items, NULL);
 }
 
+static struct modules *read_modules(const char *dir)
+{
+	AUTO_FREE char *path = xasprintf("%s/modules.yml", dir);
+	AUTO_BUF text = BUF_INIT(FILE_MAX);
+	bool has_own = read_file(path, &text);
+	return modules_new(has_own ? &(struct named_text){"modules.yml", text.data, text.len, NULL} : NULL);
+}
+
+static struct alerting *read_alerting(const char *dir, const struct settings *set)
+{
+	AUTO_FREE char *path = xasprintf("%s/receivers.yml", dir);
+	AUTO_BUF text = BUF_INIT(FILE_MAX);
+	struct alerting_given given = {0};
+	if (read_file(path, &text))
+		alerting_read_receivers(&given, text.data, text.len);
+	AUTO_JSON *tree = settings_has(&set->alertmanager) ? alerting_tree(set, &given, NULL) : NULL;
+	struct alerting *a = alerting_new(tree, &given.diags);
+	alerting_given_deinit(&given);
+	return a;
+}
+
 static void run_case(const char *dir)
 {
 	AUTO_FREE char *observed_path = xasprintf("%s/observed.json", dir), *settings_path = xasprintf("%s/settings.yml", dir);
@@ -263,12 +286,14 @@ static void run_case(const char *dir)
 	}
 	read_env(env_path, &env_text, env, ENV_MAX);
 	must(settings_from_env(&set, env, &e) == 0, env_path, e.msg);
+	settings_finish(&set);
 	bool has_own = read_file(own_path, &own_text);
 	struct named_text own = {"alertif-own.yml", own_text.data, own_text.len, NULL};
 	struct shortcuts *lib = shortcuts_new(&own, has_own);
 	struct base_config *base = read_base(dir, env);
-	struct build_ctx c = {
-		.set = &set, .networks = &set.networks, .library = {.shortcuts = lib}, .base = base, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
+	struct modules *modules = read_modules(dir);
+	struct alerting *alerting = read_alerting(dir, &set);
+	struct build_ctx c = {.set = &set, .networks = &set.networks, .library = {lib, modules}, .alerting = alerting, .base = base, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
 	struct result first = build(&c, observed, NULL, NULL);
 	if (getenv("GOLDEN_UPDATE"))
 		update(expected, &first);
@@ -288,6 +313,8 @@ static void run_case(const char *dir)
 	}
 	result_deinit(&first);
 	base_config_unref(base);
+	alerting_free(alerting);
+	modules_free(modules);
 	shortcuts_free(lib);
 	settings_deinit(&set);
 }

@@ -64,6 +64,11 @@ class World(unittest.TestCase):
         self.assertEqual([p for p in pids if alive(p)], [])
 
     @classmethod
+    def tearDownClass(cls):
+        if cls.wb.running() and cls.wb.stop() != 0:
+            raise AssertionError("it did not end well: " + cls.wb.log()[-2000:])
+
+    @classmethod
     def start(cls):
         return []
 
@@ -807,12 +812,14 @@ class Workers(World):
     def test_explain(self):
         """Which step fails, and how to ask why."""
         self.wb.wait_probe(self.down.url, "probe_success", 0)
-        done = subprocess.run([harness.binary(), "explain", self.down.url, "--address", self.wb.url], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run([harness.binary(), "explain", self.down.url, "--address", self.wb.url], env=harness.clean_environment(), capture_output=True, text=True,
+                              timeout=30, check=False)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn("the probe of %s fails" % self.down.url, done.stdout)
         asked = subprocess.run(["sh", "-c", done.stdout[done.stdout.index("curl "):].splitlines()[0]], capture_output=True, text=True, timeout=30, check=True)
         self.assertIn("connection refused", asked.stdout)
-        done = subprocess.run([harness.binary(), "explain", self.web.url, "--address", self.wb.url], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run([harness.binary(), "explain", self.web.url, "--address", self.wb.url], env=harness.clean_environment(), capture_output=True, text=True,
+                              timeout=30, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_explain_says_which_list_is_broken(self):
