@@ -49,20 +49,34 @@ static const struct {
 	{"flapping_window", add_duration, offsetof(struct settings, site_flapping_window_ms)},
 };
 
+/* All fail at once, and not one has answered at all. */
+static void add_connection(struct buf *out, int64_t sites)
+{
+	buf_printf(out, "max by (prober) (probe_success{job=\"blackbox\"}) == 0 and on (prober) count by (prober) (probe_success{job=\"blackbox\"}) >= %lld "
+					"unless on (prober) max by (prober) (probe_http_status_code{job=\"blackbox\"}) > 0", (long long)sites);
+}
+
+/* ConnectionDown says so instead, once. */
+static void add_unless_connection(const struct settings *set, struct buf *out)
+{
+	if (!has_alert(set, "connection"))
+		return;
+	buf_add_str(out, " unless on (prober) (");
+	add_connection(out, set->connection_sites);
+	buf_add_str(out, ")");
+}
+
 static void add_place(const struct settings *set, const char *name, size_t n, struct buf *out)
 {
-	/* Where all sites fail at once ConnectionDown says so, once. */
-	static const char unless[] = " unless on (prober) (max by (prober) (probe_success{job=\"blackbox\"}) == 0 and on (prober) "
-								 "count by (prober) (probe_success{job=\"blackbox\"}) >= %lld)";
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
 		if (strlen(places[i].name) == n && strncmp(places[i].name, name, n) == 0)
 			places[i].add(out, *(const int64_t *)((const char *)set + places[i].offset));
 	if (strncmp(name, "flapping_changes", n) == 0)
 		buf_printf(out, "%lld", (long long)set->site_flapping_changes);
-	if (strncmp(name, "connection_sites", n) == 0)
-		buf_printf(out, "%lld", (long long)set->connection_sites);
-	if (strncmp(name, "unless_connection", n) == 0 && has_alert(set, "connection"))
-		buf_printf(out, unless, (long long)set->connection_sites);
+	if (strncmp(name, "connection", n) == 0)
+		add_connection(out, set->connection_sites);
+	if (strncmp(name, "unless_connection", n) == 0)
+		add_unless_connection(set, out);
 }
 
 static void fill_in(const struct settings *set, const char *from, struct buf *out)
