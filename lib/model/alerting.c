@@ -129,10 +129,18 @@ static void set_times(json_t *route, int64_t wait_ms, int64_t interval_ms, int64
 			json_object_set_new(route, names[i], duration(times[i]));
 }
 
+/* Alertmanagers of a cluster tell each receiver once, by its name; each log is to be whole. The caller frees. */
+static char *log_name(const struct settings *set)
+{
+	const char *own = set->alertmanager_cluster_listen;
+	return xasprintf(ALERTING_LOG_RECEIVER "%s%s", *own ? " " : "", own);
+}
+
 /* Told of everything, and soon: it wakes nobody. What it is told of goes on to the other routes. */
 static json_t *log_route(const struct settings *set)
 {
-	json_t *route = json_pack("{s:s, s:[s, s, s], s:b}", "receiver", ALERTING_LOG_RECEIVER, "group_by", "namespace", "service", "instance", "continue", true);
+	AUTO_FREE char *name = log_name(set);
+	json_t *route = json_pack("{s:s, s:[s, s, s], s:b}", "receiver", name, "group_by", "namespace", "service", "instance", "continue", true);
 	set_times(route, LOG_WAIT_MS, LOG_INTERVAL_MS, set->alert_repeat_interval_ms);
 	return route;
 }
@@ -156,15 +164,16 @@ static json_t *log_access(const struct settings *set)
 static json_t *log_receiver(const struct settings *set)
 {
 	bool own = *set->alert_log_listen && !text_starts(set->alert_log_listen, "unix:");
+	AUTO_FREE char *name = log_name(set);
 	AUTO_FREE char *self = own ? settings_local_address(set->alert_log_listen) : settings_self_target(set);
 	AUTO_FREE char *url = xasprintf("%s://%s/v1/alerts/log", *set->tls_cert_file ? "https" : "http", self);
 	if (strcmp(set->alert_log, "none") == 0)
-		return json_pack("{s:s}", "name", ALERTING_LOG_RECEIVER); /* tells nobody */
+		return json_pack("{s:s}", "name", name); /* tells nobody */
 	json_t *hook = json_pack("{s:s, s:b, s:i}", "url", url, "send_resolved", true, "max_alerts", 0);
 	AUTO_JSON *http = log_access(set);
 	if (json_object_size(http))
 		json_object_set(hook, "http_config", http);
-	return json_pack("{s:s, s:[o]}", "name", ALERTING_LOG_RECEIVER, "webhook_configs", hook);
+	return json_pack("{s:s, s:[o]}", "name", name, "webhook_configs", hook);
 }
 
 static json_t *all_receivers(const struct settings *set, const struct alerting_given *g, const bool *take)
@@ -174,7 +183,8 @@ static json_t *all_receivers(const struct settings *set, const struct alerting_g
 	json_array_foreach(g->receivers, i, r)
 		if ((!take || take[i]) && !is_known(own, json_get_str(r, "name", "")))
 			json_array_append(list, r);
-	if (!is_known(list, ALERTING_LOG_RECEIVER))
+	AUTO_FREE char *log = log_name(set);
+	if (!is_known(list, log))
 		json_array_append_new(list, log_receiver(set));
 	return list;
 }
@@ -195,13 +205,14 @@ static json_t *root_route(const struct settings *set, const struct alerting_give
 	json_t *own = json_object_get(g->config, "route"), *root = json_is_object(own) ? json_copy(own) : json_object();
 	json_t *routes = json_array(), *r;
 	size_t i;
+	AUTO_FREE char *log = log_name(set);
 	const char *name = json_get_str(root, "receiver", "");
-	bool has_default = *name && strcmp(name, ALERTING_LOG_RECEIVER) != 0;
+	bool has_default = *name && strcmp(name, log) != 0;
 	json_array_append_new(routes, log_route(set));
 	json_array_extend(routes, json_object_get(root, "routes"));
 	json_array_foreach((json_t *)receivers, i, r) {
 		const char *to = json_get_str(r, "name", "");
-		if (strcmp(to, ALERTING_LOG_RECEIVER) == 0)
+		if (strcmp(to, log) == 0)
 			continue;
 		json_t *route = receiver_route(to);
 		json_object_set_new(route, "receiver", json_string(to));
@@ -210,7 +221,7 @@ static json_t *root_route(const struct settings *set, const struct alerting_give
 	if (has_default)
 		json_array_append_new(routes, json_pack("{s:s}", "receiver", name));
 	else
-		json_object_set_new(root, "receiver", json_string(ALERTING_LOG_RECEIVER));
+		json_object_set_new(root, "receiver", json_string(log));
 	if (!json_object_get(root, "group_by"))
 		json_object_set_new(root, "group_by", json_pack("[s, s, s]", "namespace", "service", "instance"));
 	set_times(root, set->alert_group_wait_ms, set->alert_group_interval_ms, set->alert_repeat_interval_ms);

@@ -13,7 +13,7 @@
 #include <jansson.h>
 
 #define ALERTING_FILE "alertmanager.yml"
-#define ALERTING_LOG_RECEIVER "watchbill-log"
+#define ALERTING_LOG_RECEIVER "watchbill-log" /* with its address behind it where an Alertmanager has peers */
 
 /* What the user gave, as trees. */
 struct alerting_given {

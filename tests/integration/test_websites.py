@@ -940,8 +940,9 @@ class Cluster(unittest.TestCase):
         web.down()
         for wb in both:     # each has looked into the other's log of notifications: for the alert log and for the webhook
             wait_for(lambda wb=wb: harness.Metrics(wb.alertmanager("/metrics").text()).value("alertmanager_nflog_queries_total") >= 2, 60, "asked", every=0.2)
+        for wb in both:     # each alert log is whole
+            wait_for(lambda wb=wb: wb.logged("SiteDown", "firing", instance=web.url), 60, "a line in each log")
         self.assertEqual([n["status"] for n in hook.notifications], ["firing"])
-        self.assertEqual(len([line for wb in both for line in wb.logged("SiteDown", "firing", instance=web.url)]), 1)
 
 
 if __name__ == "__main__":
