@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Prometheus sees most changes at once. Of many files that go at the same time it may miss one until then. */
+#define PROBES_REREAD "15s"
+
 /* As we would be asked ourselves; the certificate of the process beside it is not doubted. */
 static void set_access(const struct settings *set, json_t *job)
 {
@@ -65,7 +68,7 @@ static void append_probe_job(const struct desired *d, json_t *configs)
 	text_format_duration_ms(d->set->probe_interval_ms, interval);
 	text_format_duration_ms(probe_scrape_timeout_ms(d->set->probe_timeout_ms, d->set->probe_interval_ms), timeout);
 	json_array_append_new(configs, json_pack("{s:s, s:s, s:s, s:s, s:[{s:[s], s:s}]}", "job_name", name, "scrape_interval", interval, "scrape_timeout", timeout, "metrics_path", "/probe",
-									   "file_sd_configs", "files", "targets/probes-*.yml", "refresh_interval", "1m"));
+									   "file_sd_configs", "files", "targets/probes-*.yml", "refresh_interval", PROBES_REREAD));
 }
 
 /* A worker's own metrics. */

@@ -822,6 +822,7 @@ class Workers(World):
         self.assertIn("the probe of %s fails" % self.down.url, done.stdout)
         asked = subprocess.run(["sh", "-c", done.stdout[done.stdout.index("curl "):].splitlines()[0]], capture_output=True, text=True, timeout=30, check=True)
         self.assertIn("connection refused", asked.stdout)
+        self.wb.wait_probe(self.web.url, "probe_success", 1)
         done = subprocess.run([harness.binary(), "explain", self.web.url, "--address", self.wb.url], env=harness.clean_environment(), capture_output=True, text=True,
                               timeout=30, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
