@@ -76,8 +76,15 @@ static void drop_call(struct kube_watch *w)
 	json_splitter_deinit(&w->splitter);
 }
 
+static void check_later(struct kube_watch *w)
+{
+	timer_set(w->check_timer, kube_sync_between(w->spec.check_ms / 2, w->spec.check_ms * 3 / 2, chance()));
+}
+
 static void act_on_end(struct kube_watch *w, const struct kube_sync_end *end)
 {
+	if (w->what == KUBE_SYNC_LIST && w->was_check)
+		check_later(w); /* this one has failed */
 	struct kube_sync_turn turn = kube_sync_ended(&w->sync, &w->sync_spec, w->what, end, chance());
 	w->ended = false;
 	if (end->fate == KUBE_GONE)
@@ -139,7 +146,7 @@ static void on_complete(struct kube_watch *w)
 		if (differences)
 			log_warn("kube check_found_differences path=%s n=%zu", w->spec.path, differences);
 	}
-	timer_set(w->check_timer, kube_sync_between(w->spec.check_ms / 2, w->spec.check_ms * 3 / 2, chance()));
+	check_later(w);
 	set_state(w, KUBE_WATCH_SYNCED, "");
 }
 

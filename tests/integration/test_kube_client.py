@@ -438,6 +438,25 @@ class Losing(Case):
         self.assertEqual([e["state"] for e in f.of("state")], ["synced"])
         self.assert_clean_end(f)
 
+    def test_a_check_that_fails_is_followed_by_others(self):
+        front, config = self.front()
+        failed = []
+
+        def hook(request):
+            if "resourceVersionMatch=Exact" in request.path and not failed:
+                failed.append(request.path)
+                request.status(500, "InternalError", "not now")
+                return True
+            return None
+        front.hook = hook
+        f = self.follow("--check-ms", "400", self.maps, config=config)
+        f.wait_state("synced")
+        wait_for(lambda: failed, 10, "a check that fails")
+        wait_for(lambda: f.counts()["checks"] >= 2, 20, lambda: f.counts())
+        self.put("a")
+        f.wait_keys(self.names())
+        self.assert_clean_end(f)
+
     def test_too_many_requests(self):
         front, config = self.front()
         refusals = []
