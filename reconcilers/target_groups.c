@@ -1,6 +1,7 @@
 /* Target groups: see target_groups.h. */
 #include "reconcilers/target_groups.h"
 
+#include "base/json.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -16,12 +17,6 @@ void target_groups_set_label(json_t *labels, const char *name, const char *value
 	free(label);
 }
 
-static int add_bytes(const char *bytes, size_t n, void *text)
-{
-	buf_add(text, bytes, n);
-	return 0;
-}
-
 /* "{...},\n{...}": the service's part of a target file. */
 void target_groups_render(const json_t *groups, struct rendered *r)
 {
@@ -30,7 +25,7 @@ void target_groups_render(const json_t *groups, struct rendered *r)
 	json_t *g;
 	json_array_foreach((json_t *)groups, i, g) {
 		buf_add_str(&text, i ? ",\n" : "");
-		json_dump_callback(g, add_bytes, &text, JSON_COMPACT);
+		json_emit(g, &text);
 	}
 	r->len = text.len;
 	r->text = text.len ? buf_take(&text) : NULL;

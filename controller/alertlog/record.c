@@ -82,15 +82,9 @@ static json_t *begin_line(const struct record_post *p, uint64_t seq, const char 
 	return json_pack("{s:I, s:s, s:s}", "seq", (json_int_t)seq, "time", time, "receiver", receiver);
 }
 
-static int add_bytes(const char *bytes, size_t len, void *out)
-{
-	buf_add(out, bytes, len);
-	return 0;
-}
-
 static void end_line(json_t *line, struct buf *out)
 {
-	json_dump_callback(line, add_bytes, out, JSON_COMPACT);
+	json_emit(line, out);
 	buf_add_char(out, '\n');
 }
 

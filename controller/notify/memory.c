@@ -19,12 +19,6 @@ static void emit_one(void *ctx, struct notice *remove)
 		json_object_set_new(m->notices, hex, json_pack("{s:s, s:o}", "name", remove->name, "params", notice_params_json(remove)));
 }
 
-static int add_bytes(const char *bytes, size_t len, void *out)
-{
-	buf_add(out, bytes, len);
-	return 0;
-}
-
 void memory_emit(const struct memory_entry *entries, size_t n, struct buf *out)
 {
 	json_t *notices = json_object(), *receivers = json_array();
@@ -35,7 +29,7 @@ void memory_emit(const struct memory_entry *entries, size_t n, struct buf *out)
 			json_pack("{s:s, s:s, s:o}", "name", entries[i].receiver, "kind", entries[i].nodes ? "nodes" : "services", "knows", m.knows));
 	}
 	AUTO_JSON *all = json_pack("{s:i, s:o, s:o}", "version", 1, "notices", notices, "receivers", receivers);
-	json_dump_callback(all, add_bytes, out, JSON_COMPACT);
+	json_emit(all, out);
 	buf_add_char(out, '\n');
 }
 

@@ -33,7 +33,7 @@ struct cached_service {
 	char *wanted_name;		  /* as its labels would have it be known; owned */
 	const char *known_as;	  /* that, or, where another service has it, `plain_name` */
 	char *plain_name;		  /* the orchestrator's name with the prefix; owned */
-	struct tasks incoming;	  /* of the list that is being read */
+	struct tasks incoming;	  /* of the list that is being read; in the cache's arena */
 	struct tasks fresh;		  /* not observed yet; otherwise the tasks are in `obs` alone */
 	bool has_fresh;
 	struct digest tasks;	  /* of the tasks last known */
@@ -69,9 +69,11 @@ struct swarm_cache {
 	struct cached_service *watched;
 	struct cached_node *nodes;
 	struct cached_network *networks;
-	bool only_rolling, nodes_changed, networks_changed, changed;
+	bool is_listing, only_rolling; /* tasks */
+	bool nodes_changed, networks_changed, changed;
 	bool tells_updates;
 	size_t n_changes;
+	struct arena incoming; /* most lists say what is known: in one piece they leave no holes in memory behind */
 	struct cached_service **order; /* by name; NULL when services came or went since */
 };
 
@@ -210,12 +212,13 @@ static const char *copy_into(char **at, const char *text)
 	return copy;
 }
 
-static struct cached_task copy_task(const struct swarm_task *t)
+/* In the arena, or, without one, in a block of its own. */
+static struct cached_task copy_task(struct arena *a, const struct swarm_task *t)
 {
 	size_t bytes = t->n_addresses * sizeof(struct swarm_address) + strlen(t->id) + strlen(t->node_id) + strlen(t->slot) + 3;
 	for (size_t i = 0; i < t->n_addresses; i++)
 		bytes += strlen(t->addresses[i].network) + strlen(t->addresses[i].address) + 2;
-	struct cached_task out = {.addresses = xmalloc(bytes), .n_addresses = t->n_addresses};
+	struct cached_task out = {.addresses = a ? arena_alloc(a, bytes) : xmalloc(bytes), .n_addresses = t->n_addresses};
 	char *text = (char *)(out.addresses + t->n_addresses);
 	for (size_t i = 0; i < t->n_addresses; i++)
 		out.addresses[i] = (struct swarm_address){copy_into(&text, t->addresses[i].network), copy_into(&text, t->addresses[i].address)};
@@ -264,13 +267,30 @@ static bool is_rolling(const struct cached_service *s)
 	return s->rolling_until_ms || s->glance || s->listed;
 }
 
+static void forget_incoming(struct cached_service *s)
+{
+	s->listed = false;
+	s->n_incoming_wanted = 0;
+	VEC_DEINIT(&s->incoming.v);
+}
+
+/* What came of a list that did not end. */
+static void abandon_tasks(struct swarm_cache *c)
+{
+	for (struct cached_service *s = c->services; s; s = s->hh.next)
+		forget_incoming(s);
+	arena_deinit(&c->incoming);
+}
+
 void swarm_cache_tasks_begin(struct swarm_cache *c, bool only_rolling)
 {
+	if (c->is_listing)
+		abandon_tasks(c);
+	c->is_listing = true;
 	c->only_rolling = only_rolling;
 	for (struct cached_service *s = first_listed(c); s; s = next_listed(c, s)) {
 		s->listed = s->opted_in && (!only_rolling || s->rolling_until_ms || s->glance);
 		s->glance = s->glance && !s->listed;
-		tasks_deinit(&s->incoming);
 	}
 }
 
@@ -283,14 +303,24 @@ void swarm_cache_put_task(struct swarm_cache *c, const struct swarm_task *t)
 	s->n_incoming_wanted++;
 	if (!t->running)
 		return;
-	VEC_PUSH(&s->incoming.v, copy_task(t));
+	VEC_PUSH(&s->incoming.v, copy_task(&c->incoming, t));
 }
 
-static void take_fresh(struct swarm_cache *c, struct cached_service *s, struct tasks *from, struct digest digest)
+/* The same tasks, in blocks of their own. */
+static struct tasks own_tasks(const struct tasks *from)
+{
+	struct tasks out = {0};
+	for (size_t i = 0; i < from->v.n; i++) {
+		const struct cached_task *k = &from->v.at[i];
+		VEC_PUSH(&out.v, copy_task(NULL, &(struct swarm_task){.id = k->id, .node_id = k->node_id, .slot = k->slot, .addresses = k->addresses, .n_addresses = k->n_addresses}));
+	}
+	return out;
+}
+
+static void take_fresh(struct swarm_cache *c, struct cached_service *s, struct tasks fresh_take, struct digest digest)
 {
 	tasks_deinit(&s->fresh);
-	s->fresh = *from;
-	*from = (struct tasks){0};
+	s->fresh = fresh_take;
 	s->n_tasks = s->fresh.v.n;
 	s->tasks = digest;
 	s->has_fresh = s->dirty = c->changed = true;
@@ -312,13 +342,13 @@ void swarm_cache_tasks_end(struct swarm_cache *c, bool keep_missing)
 				qsort(s->incoming.v.at, s->incoming.v.n, sizeof *s->incoming.v.at, task_cmp);
 			struct digest digest = tasks_digest(&s->incoming);
 			if (!digest_equal(&digest, &s->tasks))
-				take_fresh(c, s, &s->incoming, digest);
+				take_fresh(c, s, own_tasks(&s->incoming), digest);
 			note_wanted(c, s);
 		}
-		s->listed = false;
-		s->n_incoming_wanted = 0;
-		tasks_deinit(&s->incoming);
+		forget_incoming(s);
 	}
+	arena_deinit(&c->incoming);
+	c->is_listing = false;
 }
 
 /* The tasks of the observed value without one of them. False when that one is not among them. */
@@ -334,7 +364,7 @@ static bool without_task(const struct obs_service *o, const char *task_id, struc
 		if (strcmp(t->id, task_id) == 0)
 			known = true;
 		else
-			VEC_PUSH(&out->v, copy_task(&(struct swarm_task){.id = t->id, .node_id = t->node->id, .slot = t->slot, .addresses = addresses, .n_addresses = n}));
+			VEC_PUSH(&out->v, copy_task(NULL, &(struct swarm_task){.id = t->id, .node_id = t->node->id, .slot = t->slot, .addresses = addresses, .n_addresses = n}));
 	}
 	return known;
 }
@@ -356,7 +386,7 @@ bool swarm_cache_drop_task(struct swarm_cache *c, const char *service_id, const 
 		tasks_deinit(&rest);
 		return false;
 	}
-	take_fresh(c, s, &rest, (struct digest){0}); /* the next list is compared in full */
+	take_fresh(c, s, rest, (struct digest){0}); /* the next list is compared in full */
 	return true;
 }
 
@@ -398,7 +428,7 @@ static void service_free(struct swarm_cache *c, struct cached_service *s)
 	forget_order(c);
 	unwatch(c, s);
 	tasks_deinit(&s->fresh);
-	tasks_deinit(&s->incoming);
+	VEC_DEINIT(&s->incoming.v);
 	obs_service_unref(s->obs);
 	arena_deinit(&s->arena);
 	free(s->wanted_name);
@@ -416,6 +446,7 @@ void swarm_cache_free(struct swarm_cache *c)
 	sweep_nodes(c, true);
 	sweep_networks(c, true);
 	forget_order(c);
+	arena_deinit(&c->incoming);
 	free(c->notify_label);
 	free(c->name_prefix);
 	free(c);

@@ -30,13 +30,6 @@ static void add_labels(struct arena *a, const json_t *labels, const json_t *but,
 
 /* -- services and tasks: there are many, so they are read where they stand -- */
 
-/* "" where there is no such text. */
-static const char *text_of(struct arena *a, struct json_span string, bool *mended)
-{
-	const char *text = json_span_text(a, string, mended);
-	return text ? text : "";
-}
-
 static int broken(const char *what, struct err *e)
 {
 	return err_set(e, ERR_INPUT, "%s is not valid JSON", what);
@@ -47,9 +40,9 @@ static int read_labels(struct arena *a, struct json_span labels, struct swarm_se
 	struct json_items i = json_items_of(labels);
 	out->labels = ARENA_ARRAY(a, struct obs_label, json_items_count(labels) + 1);
 	while (json_items_next(&i)) {
-		const char *value = i.object ? json_span_text(a, i.value, &out->mended) : NULL;
+		const char *value = i.object ? json_span_text(a, i.value, NULL, &out->mended) : NULL;
 		if (value)
-			out->labels[out->n_labels++] = (struct obs_label){text_of(a, i.key, &out->mended), value};
+			out->labels[out->n_labels++] = (struct obs_label){json_span_text(a, i.key, "", &out->mended), value};
 	}
 	return i.broken ? broken("Spec.Labels", e) : 0;
 }
@@ -59,7 +52,7 @@ static void read_networks(struct arena *a, struct json_span list, struct swarm_s
 	struct json_items i = json_items_of(list);
 	out->networks = ARENA_ARRAY(a, const char *, json_items_count(list) + 1);
 	while (json_items_next(&i)) {
-		const char *target = text_of(a, json_span_of(i.value, "Target"), &out->mended);
+		const char *target = json_span_text(a, json_span_of(i.value, "Target"), "", &out->mended);
 		if (*target)
 			out->networks[out->n_networks++] = target;
 	}
@@ -96,8 +89,8 @@ static enum obs_update update_of(const char *state)
 
 static void read_update(struct arena *a, struct json_span status, struct swarm_service *out)
 {
-	out->update_state = text_of(a, json_span_of(status, "State"), &out->mended);
-	out->update_message = text_of(a, json_span_of(status, "Message"), &out->mended);
+	out->update_state = json_span_text(a, json_span_of(status, "State"), "", &out->mended);
+	out->update_message = json_span_text(a, json_span_of(status, "Message"), "", &out->mended);
 	out->update = update_of(out->update_state);
 }
 
@@ -108,7 +101,7 @@ static int read_spec(struct arena *a, struct json_span spec, struct swarm_servic
 	struct json_span m[N];
 	if (json_span_members(spec, names, N, m) < 0)
 		return broken("Spec", e);
-	out->name = text_of(a, m[NAME], &out->mended);
+	out->name = json_span_text(a, m[NAME], "", &out->mended);
 	out->replicas = replicas_of(m[MODE]);
 	out->tasks_spec = tasks_spec_digest(m[TEMPLATE], m[MODE]);
 	struct json_span networks = json_span_of(m[TEMPLATE], "Networks");
@@ -124,8 +117,8 @@ int swarm_parse_service(struct arena *a, const char *bytes, size_t len, struct s
 	if (json_span_members((struct json_span){bytes, len}, names, N, m) < 0)
 		return broken("a service", e);
 	*out = (struct swarm_service){.version = (uint64_t)json_span_int(json_span_of(m[VERSION], "Index"), 0)};
-	out->id = text_of(a, m[ID], &out->mended);
-	out->created_ms = text_parse_time_ms(text_of(a, m[CREATED], &out->mended));
+	out->id = json_span_text(a, m[ID], "", &out->mended);
+	out->created_ms = text_parse_time_ms(json_span_text(a, m[CREATED], "", &out->mended));
 	read_update(a, m[STATUS], out);
 	return need(out->id, "ID", e) < 0 ? -1 : read_spec(a, m[SPEC], out, e);
 }
@@ -145,13 +138,12 @@ static struct json_span first_of(struct json_span array)
 
 static int read_attachments(struct arena *a, struct json_span list, struct swarm_task *out, struct err *e)
 {
-	bool mended = false; /* of no consequence, as below */
 	struct json_items i = json_items_of(list);
 	out->addresses = ARENA_ARRAY(a, struct swarm_address, json_items_count(list) + 1);
 	while (json_items_next(&i)) {
 		struct json_span spec = json_span_of(json_span_of(i.value, "Network"), "Spec");
-		const char *name = text_of(a, json_span_of(spec, "Name"), &mended);
-		const char *address = bare_address(a, text_of(a, first_of(json_span_of(i.value, "Addresses")), &mended));
+		const char *name = json_span_text(a, json_span_of(spec, "Name"), "", NULL);
+		const char *address = bare_address(a, json_span_text(a, first_of(json_span_of(i.value, "Addresses")), "", NULL));
 		if (*name && *address && !json_span_is_true(json_span_of(spec, "Ingress")))
 			out->addresses[out->n_addresses++] = (struct swarm_address){name, address};
 	}
@@ -164,13 +156,12 @@ int swarm_parse_task(struct arena *a, const char *bytes, size_t len, struct swar
 	static const char *const names[N] = {[ID] = "ID", [SERVICE] = "ServiceID", [NODE] = "NodeID", [SLOT] = "Slot", [STATUS] = "Status", [DESIRED] = "DesiredState",
 		[ATTACHMENTS] = "NetworksAttachments"};
 	struct json_span m[N];
-	bool mended = false; /* of no consequence: nothing of a task is text that somebody wrote */
 	if (json_span_members((struct json_span){bytes, len}, names, N, m) < 0)
 		return broken("a task", e);
 	*out = (struct swarm_task){
-		.id = text_of(a, m[ID], &mended),
-		.service_id = text_of(a, m[SERVICE], &mended),
-		.node_id = text_of(a, m[NODE], &mended),
+		.id = json_span_text(a, m[ID], "", NULL),
+		.service_id = json_span_text(a, m[SERVICE], "", NULL),
+		.node_id = json_span_text(a, m[NODE], "", NULL),
 		.slot = json_span_int(m[SLOT], 0) > 0 ? arena_strndup(a, m[SLOT].at, m[SLOT].len) : "",
 		.running = json_span_is(json_span_of(m[STATUS], "State"), "running") && json_span_is(m[DESIRED], "running"),
 	};

@@ -214,8 +214,9 @@ static int write_batch(struct checker *c, struct range r, struct err *e)
 	for (size_t i = 0; i < r.n; i++) {
 		const struct rule_check *check = c->batch.v.at[r.from + i];
 		AUTO_JSON *tree = rule_tree(check->name, check->alert);
-		AUTO_FREE char *rule = json_dumps(tree, JSON_COMPACT);
-		buf_printf(&b, "%s{\"name\":\"w%zu\",\"rules\":[%s]}", i ? ",\n" : "", i, rule);
+		buf_printf(&b, "%s{\"name\":\"w%zu\",\"rules\":[", i ? ",\n" : "", i);
+		json_emit(tree, &b);
+		buf_add_str(&b, "]}");
 	}
 	buf_add_str(&b, "]}\n");
 	return fs_write(c->file, &(struct iovec){b.data, b.len}, 1, e);

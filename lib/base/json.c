@@ -196,6 +196,16 @@ static size_t plain_run(const char *bytes, size_t len)
 	return escape ? (size_t)(escape - bytes) : len;
 }
 
+static void add_sum(struct json_splitter *s)
+{
+	static const char hex[] = "0123456789abcdef";
+	char text[18] = "\"";
+	for (int i = 0; i < 16; i++)
+		text[1 + i] = hex[s->sum >> (60 - 4 * i) & 15];
+	text[17] = '"';
+	buf_add(&s->value, text, sizeof text);
+}
+
 static void add_up(struct json_splitter *s, const char *bytes, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -236,7 +246,7 @@ static size_t skip_member(struct json_splitter *s, const char *bytes, size_t len
 	if (n == len)
 		return n;
 	if (s->summed)
-		buf_printf(&s->value, "\"%016llx\"", (unsigned long long)s->sum);
+		add_sum(s);
 	s->skip_depth = 0;
 	return n;
 }
@@ -434,18 +444,11 @@ int64_t json_get_int(const json_t *j, const char *key, int64_t otherwise)
 	return json_is_integer(v) ? json_integer_value(v) : otherwise;
 }
 
-static int add_to_digest(const char *bytes, size_t n, void *digest)
-{
-	digest_add(digest, bytes, n);
-	return 0;
-}
-
 struct digest json_digest(const json_t *j)
 {
-	struct digest_ctx c;
-	digest_init(&c);
-	json_dump_callback(j, add_to_digest, &c, JSON_COMPACT | JSON_ENCODE_ANY);
-	return digest_final(&c);
+	AUTO_BUF text = BUF_INIT(SIZE_MAX / 2);
+	json_emit(j, &text);
+	return digest_of(text.data, text.len);
 }
 
 json_t *json_walk(const json_t *j, const char *path)
@@ -465,6 +468,20 @@ json_t *json_walk(const json_t *j, const char *path)
 	return (json_t *)j;
 }
 
+/* Behind the string of which `at` is the first character; `end` when it does not end. */
+static const char *string_end(const char *at, const char *end)
+{
+	const char *quote;
+	for (const char *from = at; (quote = memchr(from, '"', (size_t)(end - from))); from = quote + 1) {
+		const char *c = quote;
+		while (c > from && c[-1] == '\\')
+			c--;
+		if ((quote - c) % 2 == 0)
+			return quote + 1;
+	}
+	return end;
+}
+
 /* Where the value that begins at `at` ends; `end` when it does not. */
 static const char *value_end(const char *at, const char *end)
 {
@@ -472,9 +489,7 @@ static const char *value_end(const char *at, const char *end)
 	while (at < end) {
 		char c = *at;
 		if (c == '"') {
-			for (at++; at < end && *at != '"'; at += *at == '\\' && at + 1 < end ? 2 : 1)
-				;
-			at += at < end;
+			at = string_end(at + 1, end);
 			if (depth == 0)
 				return at;
 			continue;
@@ -607,24 +622,27 @@ static bool is_plain(struct json_span string)
 	return string.at[string.len - 1] == '"';
 }
 
-const char *json_span_text(struct arena *a, struct json_span string, bool *mended)
+const char *json_span_text(struct arena *a, struct json_span string, const char *otherwise, bool *mended)
 {
 	if (!string.at || string.len < 2 || *string.at != '"')
-		return NULL;
+		return otherwise;
 	if (is_plain(string))
 		return arena_strndup(a, string.at + 1, string.len - 2);
 	json_error_t je;
 	size_t n_mended = 0;
 	AUTO_JSON *j = load_mended(string.at, string.len, JSON_DECODE_ANY, &n_mended, &je);
-	*mended |= n_mended > 0;
-	return json_is_string(j) ? json_str_mend(a, j, mended) : NULL;
+	bool changed = n_mended > 0;
+	const char *text = json_is_string(j) ? json_str_mend(a, j, &changed) : otherwise;
+	if (mended)
+		*mended |= changed;
+	return text;
 }
 
 char *json_span_str(struct json_span string)
 {
 	AUTO_ARENA a = ARENA_INIT;
 	bool mended = false;
-	const char *text = json_span_text(&a, string, &mended);
+	const char *text = json_span_text(&a, string, NULL, &mended);
 	return text && !mended ? xstrdup(text) : NULL;
 }
 

@@ -84,7 +84,9 @@ const char *json_get_str(const json_t *j, const char *key, const char *otherwise
 int64_t json_get_int(const json_t *j, const char *key, int64_t otherwise);
 /* A copy of a string, with '?' for each NUL in it: what stands behind one must not get lost unseen. `mended` becomes true when there was any. */
 const char *json_str_mend(struct arena *a, const json_t *string, bool *mended);
-/* Of the text that the value would be emitted as. */
+/* Adds the value's text, compact; of equal bytes to what json_dumps says. The tree must not hold itself. */
+void json_emit(const json_t *j, struct buf *out);
+/* Of that text. */
 struct digest json_digest(const json_t *j);
 /* Walks "a.b.c"; NULL where a step is missing. */
 json_t *json_walk(const json_t *j, const char *path);
@@ -116,8 +118,8 @@ int json_span_members(struct json_span object, const char *const *names, size_t 
 bool json_span_is(struct json_span string, const char *text);
 /* The string that the span is; NULL when it is none. The caller frees. */
 char *json_span_str(struct json_span string);
-/* The same in `a`, with '?' for each NUL and for what is no UTF-8; `mended` becomes true when there was any. */
-const char *json_span_text(struct arena *a, struct json_span string, bool *mended);
+/* The same in `a`, with '?' for each NUL and for what is no UTF-8; `mended` (may be NULL) becomes true when there was any. */
+const char *json_span_text(struct arena *a, struct json_span string, const char *otherwise, bool *mended);
 bool json_span_is_true(struct json_span value);
 int64_t json_span_int(struct json_span number, int64_t otherwise);
 

@@ -69,17 +69,15 @@ void running_add_service(struct rule_sum *r, const struct desired_service *s, co
 static void on_group(void *ctx, const char *bytes, size_t len)
 {
 	struct running_rules *rr = ctx;
-	struct err e;
-	AUTO_JSON *j = json_parse(bytes, len, &e);
-	const char *path = own_path(json_get_str(j, "file", ""));
+	AUTO_ARENA a = ARENA_INIT;
+	struct json_span group = {bytes, len};
+	const char *path = own_path(json_span_text(&a, json_span_of(group, "file"), "", NULL));
 	struct group g;
-	size_t i;
-	json_t *rule;
 	if (!path)
 		return;
-	group_begin(&g, path, json_get_str(j, "name", ""));
-	json_array_foreach(json_object_get(j, "rules"), i, rule)
-		group_rule(&g, json_get_str(rule, "name", ""));
+	group_begin(&g, path, json_span_text(&a, json_span_of(group, "name"), "", NULL));
+	for (struct json_items i = json_items_of(json_span_of(group, "rules")); json_items_next(&i);)
+		group_rule(&g, json_span_text(&a, json_span_of(i.value, "name"), "", NULL));
 	group_end(&g, &rr->to->rules);
 }
 

@@ -226,8 +226,10 @@ static void add_dns_layout_targets(const struct desired_service *s, json_t *job,
 	r->path = xasprintf("targets/%s.json", name);
 	free(name);
 	json_object_set_new(job, "file_sd_configs", json_pack("[{s:[s]}]", "files", r->path));
-	r->text = json_dumps(groups, JSON_COMPACT);
-	r->len = strlen(r->text);
+	struct buf text = BUF_INIT(CONFIG_MAX_BYTES);
+	json_emit(groups, &text);
+	r->len = text.len;
+	r->text = buf_take(&text);
 	r->digest = digest_of(r->text, r->len);
 }
 

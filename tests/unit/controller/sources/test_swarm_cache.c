@@ -78,6 +78,35 @@ static void a_list_takes_away_what_it_does_not_hold_unless_it_was_unreadable(voi
 	}
 }
 
+static void a_list_of_tasks_that_did_not_end_leaves_nothing_behind(void **state)
+{
+	(void)state;
+	for (int only_rolling = 0; only_rolling < 2; only_rolling++) {
+		struct swarm_cache *c = swarm_cache_new("com.df.notify", "", false);
+		struct swarm_service a = service("a", 1, opted, 3), b = service("b", 1, opted, 3);
+		a.replicas = b.replicas = -1;
+		swarm_cache_put_service(c, &a);
+		swarm_cache_put_service(c, &b);
+		swarm_cache_tasks_begin(c, false);
+		put_task(c, "a", "t1", "10.0.0.1");
+		put_task(c, "b", "t2", "10.0.0.2");
+		swarm_cache_mark_rolling(c, "a", 1000);
+		swarm_cache_tasks_begin(c, only_rolling);
+		swarm_cache_mark_rolling(c, "b", 1000);
+		put_task(c, "a", "t3", "10.0.0.3");
+		put_task(c, "b", "t4", "10.0.0.4");
+		swarm_cache_tasks_end(c, false);
+		struct obs_part *p = publish(c);
+		assert_int_equal(p->services[0]->n_tasks, 1);
+		assert_string_equal(p->services[0]->tasks[0].address, "10.0.0.3");
+		assert_int_equal(p->services[0]->wanted_tasks, 1);
+		assert_int_equal(p->services[1]->n_tasks, !only_rolling);
+		assert_int_equal(p->services[1]->wanted_tasks, !only_rolling);
+		obs_part_unref(p);
+		swarm_cache_free(c);
+	}
+}
+
 static void tasks_come_and_go_with_lists(void **state)
 {
 	(void)state;
@@ -595,6 +624,7 @@ int main(void)
 		cmocka_unit_test(an_older_answer_changes_nothing),
 		cmocka_unit_test(a_list_takes_away_what_it_does_not_hold_unless_it_was_unreadable),
 		cmocka_unit_test(tasks_come_and_go_with_lists),
+		cmocka_unit_test(a_list_of_tasks_that_did_not_end_leaves_nothing_behind),
 		cmocka_unit_test(a_glance_is_a_list_of_its_service),
 		cmocka_unit_test(changed_node_reaches_its_tasks_only),
 		cmocka_unit_test(F075_short_names_are_kept_apart),

@@ -367,7 +367,7 @@ static void strings_are_read_where_they_stand(void **state)
 		bool mended = false;
 		struct json_span string = {rows[i].string, rows[i].len};
 		AUTO_FREE char *whole = json_span_str(string);
-		ROW_STR(rows[i].string, json_span_text(&a, string, &mended), rows[i].want);
+		ROW_STR(rows[i].string, json_span_text(&a, string, NULL, &mended), rows[i].want);
 		ROW_INT(rows[i].string, mended, rows[i].mended);
 		ROW_STR(rows[i].string, whole, mended ? NULL : rows[i].want);
 	}
@@ -389,6 +389,22 @@ static void numbers_are_read_where_they_stand(void **state)
 	assert_true(json_span_is_true((struct json_span){"true", 4}));
 	assert_false(json_span_is_true((struct json_span){"null", 4}));
 	assert_false(json_span_is_true((struct json_span){0}));
+}
+
+static void what_is_emitted_is_what_jansson_writes(void **state)
+{
+	static const char *const rows[] = {
+		"{}", "[]", "\"\"", "null", "[true,false,null,0,-7,1.5,1e300,9223372036854775807]", "{\"a\":{\"b\":[[],{},[1]]},\"c\":\"x\"}",
+		"\"quote \\\" slash / \\/ backslash \\\\ \\b\\f\\n\\r\\t \\u0000 \\u001f \\u007f \\u00e4 \\u2028 \\ud83d\\ude00\"", "{\"\\n\\\"k\":\"\\u0001\"}",
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_BUF out = BUF_INIT(1000);
+		AUTO_JSON *j = json_loads(rows[i], JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+		AUTO_FREE char *want = json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY);
+		json_emit(j, &out);
+		ROW_STR(rows[i], out.data, want);
+	}
 }
 
 static void a_nul_between_values_breaks_the_stream(void **state)
@@ -480,6 +496,7 @@ int main(void)
 		cmocka_unit_test(several_members_are_found_at_once),
 		cmocka_unit_test(strings_are_read_where_they_stand),
 		cmocka_unit_test(numbers_are_read_where_they_stand),
+		cmocka_unit_test(what_is_emitted_is_what_jansson_writes),
 		cmocka_unit_test(a_nul_between_values_breaks_the_stream),
 		cmocka_unit_test(values_are_parsed_or_refused),
 		cmocka_unit_test(deep_nesting_is_refused_not_followed),
