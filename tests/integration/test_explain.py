@@ -250,15 +250,18 @@ class Workers(Case):
 
     def test_reload_pending(self):
         self.service(alertName="x", alertIf="up == 0")
-        wb = self.watchbill("--reload-share", "0.05", prometheus="http://" + self.endpoint, wait=False)
+        wb = self.watchbill("--reload-share", "0.01", prometheus="http://" + self.endpoint, wait=False)
         self.prometheus()
         self.is_well(wb)
         numbers = itertools.count(2)
 
-        def pending():
-            self.cluster.update_labels("web", {"com.df.alertIf": "up == %d" % next(numbers)})
+        def is_pending():
             got = self.first_failure(wb)
             return got and got["step"] == "running" and "its reload is pending" in got["detail"] and got
+
+        def pending():      # the first change may be taken at once, the next has to wait
+            self.cluster.update_labels("web", {"com.df.alertIf": "up == %d" % next(numbers)})
+            return wait_for(is_pending, 1)
         self.assertIn("reload-share", wait_for(pending, 20, lambda: self.first_failure(wb))["remedy"])
         self.is_well(wb)
 
