@@ -95,6 +95,14 @@ static const char *key_of(struct arena *a, const struct label_set *set, const ch
 	return alias ? alias : label_name(a, name, set->index);
 }
 
+/* The label's own, or that without an index, which holds for all. NULL without either. */
+static const char *get_or_common(const struct parse *p, const struct label_set *set, const char *name)
+{
+	const char *own = get(set, name), *common = p->n_sets && !*p->sets[0].index ? get(&p->sets[0], name) : NULL;
+	const char *value = own ? own : common;
+	return value && *value ? value : NULL;
+}
+
 /* `at`: the byte of the value where it goes wrong. */
 static void bad_at(struct parse *p, const struct label_set *set, const char *name, size_t at, const char *remedy, const char *what)
 {
@@ -251,7 +259,6 @@ static bool read_scheme(struct parse *p, const struct label_set *set, struct wan
 static void read_scrape(struct parse *p, const struct label_set *set, struct wants *out)
 {
 	const char *port = get(set, "scrapePort"), *path = get(set, "metricsPath"), *type = get(set, "scrapeType");
-	const char *network = get(set, "scrapeNetwork");
 	struct want_scrape w = {.index = set->index, .path = path && *path ? path : "/metrics"};
 	if (!port) {
 		if (path && *set->index)
@@ -272,9 +279,7 @@ static void read_scrape(struct parse *p, const struct label_set *set, struct wan
 	w.by_name = type && strcmp(type, "static_configs") == 0;
 	if (type && *type && !w.by_name)
 		bad(p, set, "scrapeType", arena_printf(p->a, "Write static_configs, or leave the %s out.", obs_service_label_word(p->s)), obs_service_is_kubernetes(p->s) ? "is not known; each address is scraped" : "is not known; each task is scraped");
-	if (!network && p->n_sets && !*p->sets[0].index)
-		network = get(&p->sets[0], "scrapeNetwork");
-	w.network = network && *network ? network : NULL;
+	w.network = get_or_common(p, set, "scrapeNetwork");
 	out->scrapes[out->n_scrapes++] = w;
 }
 
@@ -361,14 +366,6 @@ static bool is_too_long(struct parse *p, const struct want_alert *w)
 	diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, "alertIf", w->index), "Shorten the alert, or raise the setting alert-max-bytes.",
 		"the alert has %zu bytes, more than alert-max-bytes allows (%d); it is left out", bytes, (int)p->set->alert_max_bytes);
 	return true;
-}
-
-/* The label's own, or that without an index, which holds for all. NULL without either. */
-static const char *get_or_common(const struct parse *p, const struct label_set *set, const char *name)
-{
-	const char *own = get(set, name), *common = p->n_sets && !*p->sets[0].index ? get(&p->sets[0], name) : NULL;
-	const char *value = own ? own : common;
-	return value && *value ? value : NULL;
 }
 
 /* Alertmanager's routes look for it. */
