@@ -169,7 +169,6 @@ void pipeline_build(struct pipeline *p, const struct settings *set)
 	p->base = inputs_read_once(set, p->env ? p->env : environ, *tmp ? tmp : "/nonexistent");
 	p->alerting = alerting_files_load(set, *tmp ? tmp : "/nonexistent");
 	build(p, set);
-	bundle_free(pipeline_bundle(p, set)); /* which also says what modules there are */
 	check_pieces(&c, *tmp ? tmp : "/nonexistent");
 	if (*tmp)
 		fs_remove(tmp, NULL);

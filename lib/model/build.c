@@ -514,6 +514,31 @@ static void settle_shares(const struct build_ctx *c, struct desired *d)
 		settle_collisions(c, d);
 }
 
+/* -- modules -- */
+
+static int module_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct module_check *)a)->name, ((const struct module_check *)b)->name);
+}
+
+/* All modules in use, each once. */
+static void collect_modules(struct desired *d)
+{
+	size_t n = 0;
+	if (!settings_has(&d->set->blackbox))
+		return;
+	d->modules = ARENA_ARRAY(&d->arena, struct module_check, d->n_probes + 1);
+	for (size_t i = 0; i < d->n; i++)
+		for (size_t k = 0; k < d->services[i]->wants.n_probes; k++) {
+			const struct want_probe *w = &d->services[i]->wants.probes[k];
+			d->modules[n++] = (struct module_check){w->digest, w->module, w->module_json};
+		}
+	qsort(d->modules, n, sizeof *d->modules, module_cmp);
+	for (size_t i = 0; i < n; i++)
+		if (!d->n_modules || module_cmp(&d->modules[d->n_modules - 1], &d->modules[i]) != 0)
+			d->modules[d->n_modules++] = d->modules[i];
+}
+
 static size_t n_filled(struct obs_part *const *parts, size_t n_parts)
 {
 	size_t n = 0;
@@ -617,6 +642,7 @@ struct desired *desired_build(const struct build_ctx *c, struct obs_part *const 
 	for (size_t p = 0; p < n_parts; p++)
 		if (parts[p])
 			diags_append(&d->diags, &parts[p]->diags);
+	collect_modules(d);
 	add_base(d, c->base);
 	return d;
 }

@@ -131,7 +131,7 @@ struct desired {
 	const struct alerting *alerting;  /* borrowed; NULL: none */
 	struct desired_service **services; /* sorted by key */
 	size_t n;
-	struct module_check *modules; /* those that probes use, each once, sorted by name */
+	struct module_check *modules; /* those that probes use, each once, sorted by name; none without a blackbox_exporter */
 	size_t n_modules;
 	size_t n_probes;
 	size_t n_built; /* how many were not carried over */

@@ -91,31 +91,9 @@ static void probes_render(const struct build_ctx *c, const struct desired *d, st
 
 /* -- modules -- */
 
-static int module_cmp(const void *a, const void *b)
-{
-	return strcmp(((const struct module_check *)a)->name, ((const struct module_check *)b)->name);
-}
-
 static void probes_assemble_shard(struct desired_service *const *services, size_t n, size_t slot, struct folder *out)
 {
 	target_groups_add_file(services, n, slot, "probes-", "yml", out);
-}
-
-/* All modules in use, each once. */
-static void collect_modules(struct desired *d)
-{
-	size_t n = 0;
-	d->modules = ARENA_ARRAY(&d->arena, struct module_check, d->n_probes + 1);
-	for (size_t i = 0; i < d->n; i++)
-		for (size_t k = 0; k < d->services[i]->wants.n_probes; k++) {
-			const struct want_probe *w = &d->services[i]->wants.probes[k];
-			d->modules[n++] = (struct module_check){w->digest, w->module, w->module_json};
-		}
-	qsort(d->modules, n, sizeof *d->modules, module_cmp);
-	d->n_modules = 0;
-	for (size_t i = 0; i < n; i++)
-		if (!d->n_modules || module_cmp(&d->modules[d->n_modules - 1], &d->modules[i]) != 0)
-			d->modules[d->n_modules++] = d->modules[i];
 }
 
 static struct digest modules_key(const struct desired *d)
@@ -163,7 +141,6 @@ static void probes_assemble(struct desired *d, size_t slot, struct bundle *b)
 	struct rendered *whole = &d->whole[slot];
 	if (!settings_has(&d->set->blackbox))
 		return;
-	collect_modules(d);
 	struct digest key = modules_key(d);
 	if (!whole->text || !digest_equal(&whole->digest, &key)) {
 		render_modules(d, whole);
