@@ -412,12 +412,9 @@ static void on_receiver_files(void *ctx, const struct dir_files *files)
 
 static void watch_modules(struct controller *c)
 {
-	const char *path = c->set->probe_modules, *slash = strrchr(path, '/');
-	AUTO_FREE char *dir = slash ? xstrndup(path, slash == path ? 1 : (size_t)(slash - path)) : xstrdup(".");
 	AUTO_DIR_FILES files = {0};
-	if (*path)
-		c->module_files =
-			dirwatch_new(&c->loop, &(struct dirwatch_spec){.dir = dir, .only = slash ? slash + 1 : path, .on_change = on_module_file, .ctx = c}, &files);
+	if (*c->set->probe_modules)
+		c->module_files = dirwatch_new(&c->loop, &(struct dirwatch_spec){.file = c->set->probe_modules, .on_change = on_module_file, .ctx = c}, &files);
 	c->modules = modules_of_file(&files, NULL);
 }
 

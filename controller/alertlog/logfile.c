@@ -35,10 +35,9 @@ static int fail(const struct logfile *f, const char *what, struct err *e)
 
 void logfile_init(struct logfile *f, const char *path, const struct segment_limits *limits)
 {
-	const char *slash = strrchr(path, '/');
 	*f = (struct logfile){.fd = -1, .limits = *limits, .path = xstrdup(path)};
-	f->dir = !slash ? xstrdup(".") : xstrndup(path, slash == path ? 1 : (size_t)(slash - path));
-	f->name = slash ? f->path + (slash - path) + 1 : f->path;
+	f->dir = fs_dir_of(path);
+	f->name = fs_name_of(f->path);
 }
 
 static void close_file(struct logfile *f)

@@ -176,13 +176,12 @@ static int read_aside(struct lookup *out, const struct lookup_want *want, const 
 /* The newest is opened first: when it is put aside meanwhile it is read as one of the others, and here once more without effect. */
 int lookup_read(struct lookup *out, const struct lookup_want *want, struct err *e)
 {
-	const char *slash = strrchr(want->path, '/');
-	AUTO_FREE char *dir = !slash ? xstrdup(".") : xstrndup(want->path, slash == want->path ? 1 : (size_t)(slash - want->path));
+	AUTO_FREE char *dir = fs_dir_of(want->path);
 	AUTO_CLOSE int newest = -1;
 	*out = (struct lookup){.next = want->since, .last = want->last, .lines = BUF_INIT(want->max_bytes + LINE_MAX_BYTES)};
 	if (want->since >= want->last)
 		return 0;
-	if (open_to_read(want->path, &newest, e) < 0 || read_aside(out, want, dir, slash ? slash + 1 : want->path, e) < 0)
+	if (open_to_read(want->path, &newest, e) < 0 || read_aside(out, want, dir, fs_name_of(want->path), e) < 0)
 		return -1;
 	if (newest >= 0 && !out->more)
 		read_file(out, want, newest);

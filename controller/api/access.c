@@ -196,10 +196,7 @@ static void on_change(void *ctx, const struct dir_files *files)
 
 static void watch(struct file *f, uv_loop_t *loop)
 {
-	const char *slash = strrchr(f->path, '/');
-	AUTO_FREE char *dir = !slash ? xstrdup(".") : xstrndup(f->path, slash == f->path ? 1 : (size_t)(slash - f->path));
-	f->watch = dirwatch_new(
-	    loop, &(struct dirwatch_spec){.dir = dir, .only = slash ? slash + 1 : f->path, .on_change = on_change, .ctx = f}, NULL);
+	f->watch = dirwatch_new(loop, &(struct dirwatch_spec){.file = f->path, .on_change = on_change, .ctx = f}, NULL);
 }
 
 /* Watched before it is read, so that no change falls in between. */

@@ -126,11 +126,7 @@ static struct alerting *wait_for_first(struct alerting_files *a)
 
 static struct dirwatch *watch(struct alerting_files *a, const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	AUTO_FREE char *dir = slash ? xstrndup(path, slash == path ? 1 : (size_t)(slash - path)) : xstrdup(".");
-	if (!*path)
-		return NULL;
-	return dirwatch_new(a->spec.loop, &(struct dirwatch_spec){.dir = dir, .only = slash ? slash + 1 : path, .on_change = on_files, .ctx = a}, NULL);
+	return *path ? dirwatch_new(a->spec.loop, &(struct dirwatch_spec){.file = path, .on_change = on_files, .ctx = a}, NULL) : NULL;
 }
 
 struct alerting_files *alerting_files_new(const struct alerting_files_spec *spec, struct alerting **first)

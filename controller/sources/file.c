@@ -277,14 +277,14 @@ static void on_files(void *ctx, const struct dir_files *files)
 
 static void watch_files(struct item *it)
 {
-	const char *slash = strrchr(it->name, '/');
-	AUTO_FREE char *dir = it->kind == ITEM_DIR ? xstrdup(it->name) : slash ? xstrndup(it->name, slash == it->name ? 1 : (size_t)(slash - it->name)) : xstrdup(".");
-	struct dirwatch_spec spec = {.dir = dir, .file_max_bytes = FILE_MAX_BYTES, .reread_ms = REREAD_MS, .on_change = on_files, .ctx = it};
+	struct dirwatch_spec spec = {.file_max_bytes = FILE_MAX_BYTES, .reread_ms = REREAD_MS, .on_change = on_files, .ctx = it};
 	AUTO_DIR_FILES files = {0};
-	if (it->kind == ITEM_DIR)
+	if (it->kind == ITEM_DIR) {
+		spec.dir = it->name;
 		spec.wanted = is_list_file;
-	else
-		spec.only = slash ? slash + 1 : it->name;
+	} else {
+		spec.file = it->name;
+	}
 	it->watch = dirwatch_new(it->s->loop, &spec, &files);
 	take_files(it, &files);
 }

@@ -142,8 +142,8 @@ struct dirwatch *dirwatch_new(uv_loop_t *loop, const struct dirwatch_spec *spec,
 	w->spec = *spec;
 	w->spec.reread_ms = spec->reread_ms ? spec->reread_ms : REREAD_MS;
 	w->spec.file_max_bytes = spec->file_max_bytes ? spec->file_max_bytes : FILE_MAX_BYTES;
-	w->dir = xstrdup(spec->dir);
-	w->only = spec->only ? xstrdup(spec->only) : NULL;
+	w->dir = spec->file ? fs_dir_of(spec->file) : xstrdup(spec->dir);
+	w->only = spec->file ? xstrdup(fs_name_of(spec->file)) : NULL;
 	uv_fs_event_init(loop, &w->event);
 	uv_timer_init(loop, &w->timer);
 	w->event.data = w->timer.data = w;

@@ -205,3 +205,15 @@ int fs_remove(const char *path, struct err *e)
 	}
 	return rmdir(path) < 0 ? fail(e, "remove", path) : 0;
 }
+
+char *fs_dir_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return !slash ? xstrdup(".") : xstrndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+const char *fs_name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}

@@ -43,4 +43,9 @@ int fs_list(const char *path, struct fs_names *out, struct err *e);
 void fs_names_deinit(struct fs_names *n);
 #define AUTO_NAMES CLEANUP(fs_names_deinit) struct fs_names
 
+/* The directory that the path's last part is in, "." where it has but one part. The caller frees. */
+char *fs_dir_of(const char *path);
+/* The last part, borrowed from the path. */
+const char *fs_name_of(const char *path);
+
 #endif

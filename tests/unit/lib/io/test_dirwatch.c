@@ -217,14 +217,13 @@ static void one_file_alone(void **state)
 	scene_init(&s, true);
 	put(s.in, "scrape_a", "1");
 	put(s.in, "token", "2");
-	s.watch = dirwatch_new(
-		&s.loop, &(struct dirwatch_spec){.dir = s.in, .only = "token", .reread_ms = PATIENCE_MS * 10, .on_change = on_change, .ctx = &s}, &first);
+	AUTO_FREE char *path = xasprintf("%s/token", s.in);
+	s.watch = dirwatch_new(&s.loop, &(struct dirwatch_spec){.file = path, .reread_ms = PATIENCE_MS * 10, .on_change = on_change, .ctx = &s}, &first);
 	show(&first, &s.seen);
 	ROW_STR("first", s.seen.data, "token=2");
 	put(s.in, "scrape_a", "3");
 	put(s.in, "token", "4");
 	wait_for_report(&s, "changed", "token=4");
-	AUTO_FREE char *path = xasprintf("%s/token", s.in);
 	fs_remove(path, NULL);
 	wait_for_report(&s, "removed", "token=it cannot be read");
 	ROW_INT("reports", s.reports, 2);
