@@ -132,6 +132,25 @@ void engine_link_fail(struct engine_link *l, const char *what, const struct http
 	engine_link_start_over(l, problem, false);
 }
 
+bool engine_link_guarded(struct engine_link *l, struct removal_guard *g, size_t known, size_t missing)
+{
+	struct source *port = l->port;
+	if (!port->complete && known < port->expected) {
+		missing = port->expected - known;
+		known = port->expected;
+	}
+	bool was_waiting = g->waiting;
+	if (guard_holds(g, known, missing)) {
+		AUTO_FREE char *problem = xasprintf("its list lacks %zu of %zu services that no event said were removed; the last known state stands until a second list says the same",
+			missing, known);
+		log_warn("source guarded name=%s missing=%zu known=%zu", port->name, missing, known);
+		engine_link_set_state(l, SOURCE_STALE, problem);
+	} else if (was_waiting && port->complete) {
+		engine_link_set_state(l, SOURCE_SYNCED, "");
+	}
+	return g->waiting;
+}
+
 void engine_link_recycle(struct engine_link *l, const char *reason)
 {
 	l->port->n_recycled++;

@@ -9,6 +9,7 @@
 #include "io/http.h"
 #include "io/timer.h"
 #include "model/settings.h"
+#include "sources/guard.h"
 #include "sources/source.h"
 
 enum { ENGINE_ELEMENT_MAX_BYTES = 8 * 1024 * 1024, ENGINE_LIST_TIMEOUT_MS = 60000 };
@@ -59,6 +60,10 @@ void engine_link_stop(struct engine_link *l);
 /* Replaces port->networks; strings are copied. */
 void engine_link_set_networks(struct engine_link *l, const char *const *names, size_t n);
 void engine_link_set_state(struct engine_link *l, enum source_state state, const char *problem);
+
+/* A list came in full and lacks `missing` of `known` services that no event said were removed: whether they stay until a second list says the same,
+ * which the state tells then. Before the first full answer what the store holds stands for what is known. */
+bool engine_link_guarded(struct engine_link *l, struct removal_guard *g, size_t known, size_t missing);
 
 /* GET of a path below the version. The caller owns the call; `on_done` as in http.h. `max_bytes` 0: as http.h has it. */
 struct http_call *engine_link_get(struct engine_link *l, const char *path, size_t max_bytes, void (*on_done)(void *ctx, struct http_result *r), void *ctx);

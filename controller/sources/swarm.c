@@ -15,7 +15,6 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "sources/engine_list.h"
-#include "sources/guard.h"
 #include "sources/swarm_cache.h"
 
 #include <stdlib.h>
@@ -170,24 +169,10 @@ static int on_element(void *ctx, struct engine_list *l, const char *bytes, size_
 
 static void schedule_resync(struct swarm *s);
 
-/* Before the first full answer what the store holds stands for what is known. */
 static bool is_guarded(struct swarm *s)
 {
 	size_t known, missing = swarm_cache_services_missing(s->cache, &known);
-	if (!s->port.complete && known < s->port.expected) {
-		missing = s->port.expected - known;
-		known = s->port.expected;
-	}
-	bool was_waiting = s->guard.waiting;
-	if (guard_holds(&s->guard, known, missing)) {
-		AUTO_FREE char *problem = xasprintf("its list lacks %zu of %zu services that no event said were removed; the last known state stands until a second list says the same",
-			missing, known);
-		log_warn("source guarded name=%s missing=%zu known=%zu", s->port.name, missing, known);
-		engine_link_set_state(&s->link, SOURCE_STALE, problem);
-	} else if (was_waiting && s->port.complete) {
-		engine_link_set_state(&s->link, SOURCE_SYNCED, "");
-	}
-	return s->guard.waiting;
+	return engine_link_guarded(&s->link, &s->guard, known, missing);
 }
 
 static void commit_services(struct swarm *s, struct engine_list *l)
