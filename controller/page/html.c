@@ -73,7 +73,7 @@ void html_seconds(struct buf *out, double s)
 	else if (s < 0.9995)
 		buf_printf(out, s < 0.00995 ? "%.1f ms" : "%.0f ms", s * 1000);
 	else
-		buf_printf(out, s < 9.995 ? "%.2f s" : "%.0f s", fmin(s, 1e6));
+		buf_printf(out, s < 9.995 ? "%.2f s" : "%.0f s", s < 1e6 ? s : 1e6);
 }
 
 void html_share(struct buf *out, double share)
@@ -83,7 +83,7 @@ void html_share(struct buf *out, double share)
 	else if (share >= 1)
 		buf_add_str(out, "100 %");
 	else
-		buf_printf(out, "%.2f %%", floor(fmax(share, 0) * 10000 + 1e-6) / 100);
+		buf_printf(out, "%.2f %%", floor((share > 0 ? share : 0) * 10000 + 1e-6) / 100);
 }
 
 void html_time(struct buf *out, int64_t unix_s)

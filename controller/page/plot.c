@@ -19,8 +19,8 @@ static float greatest(const float *points, size_t n)
 
 static int height_of(float value, float max)
 {
-	float share = max > 0 ? fmaxf(value, 0) / max : 0;
-	return HEIGHT - MARGIN - (int)lroundf(share * (HEIGHT - 2 * MARGIN));
+	float share = max > 0 ? (value > 0 ? value : 0) / max : 0;
+	return HEIGHT - MARGIN - (int)(share * (HEIGHT - 2 * MARGIN) + 0.5F);
 }
 
 void plot_line(struct buf *out, const float *points, size_t n)
@@ -55,7 +55,7 @@ static void add_level(struct buf *out, const float *shares, size_t n, enum level
 	for (size_t i = 0; i < n; i++) {
 		if (level_of(shares[i]) != level)
 			continue;
-		int h = level == LEVEL_NONE ? 1 : BAR_LEAST + (int)lroundf(shares[i] * (BAR_HEIGHT - BAR_LEAST));
+		int h = level == LEVEL_NONE ? 1 : BAR_LEAST + (int)(shares[i] * (BAR_HEIGHT - BAR_LEAST) + 0.5F);
 		if (!any)
 			buf_printf(out, "<path class=\"%s\" d=\"", classes[level]);
 		any = true;

@@ -112,7 +112,7 @@ static void take_points(float *out, const struct question_def *d, const json_t *
 		const json_t *pair = json_array_get(values, i);
 		double back = ((double)now_s - json_number_value(json_array_get(pair, 0))) / d->step_s;
 		if (back > -0.5 && back < d->n_points - 0.5)
-			out[d->n_points - 1 - (int)lround(back)] = (float)value_of(pair);
+			out[d->n_points - 1 - (int)(back + 0.5)] = (float)value_of(pair);
 	}
 }
 
