@@ -20,12 +20,6 @@ static void reply_text(struct api_exchange *x, int status, const char *text)
 	api_reply(x, status, "text/plain; charset=utf-8", text, strlen(text), NULL);
 }
 
-static json_t *digest_json(const struct digest *d)
-{
-	char hex[DIGEST_HEX + 1];
-	return json_string(digest_hex(d, hex));
-}
-
 /* -- status -- */
 
 static json_t *sources_json(const struct engine_parts *p)
@@ -47,7 +41,7 @@ static json_t *workers_json(const struct engine_parts *p)
 		const struct worker *w = p->workers[i];
 		json_t *one =
 			json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", w->name, "kind", w->ops->kind, "state", worker_state_name(w->state), "running_digest",
-				w->runs_known ? digest_json(&w->running) : json_null(), "reloads", (json_int_t)w->reloads, "refusals", (json_int_t)w->refusals, "problem", w->problem);
+				w->runs_known ? json_of_digest(&w->running) : json_null(), "reloads", (json_int_t)w->reloads, "refusals", (json_int_t)w->refusals, "problem", w->problem);
 		if (w->ops->describe)
 			w->ops->describe(w, one);
 		json_array_append_new(list, one);
@@ -62,7 +56,7 @@ static json_t *running_json(const struct engine_parts *p)
 	for (size_t i = 0; i < p->n_workers; i++)
 		if (!p->workers[i]->runs_known || !digest_equal(&p->workers[i]->running, &first->running))
 			return json_null();
-	return first ? digest_json(&first->running) : json_null();
+	return first ? json_of_digest(&first->running) : json_null();
 }
 
 static json_t *diags_json(const struct diags *d)
@@ -97,7 +91,7 @@ static void handle_status(const struct api *api, const char *rest, const struct 
 	static const char *const layouts[] = {"auto", "jobs", "pooled", "dns"};
 	api_reply_json(x, 200,
 		json_pack("{s:s, s:{s:I, s:o}, s:{s:o, s:o, s:o}, s:s, s:s, s:b, s:b, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "version", WATCHBILL_VERSION, "generation", "number", (json_int_t)g.number,
-			"digest", digest_json(&g.digest), "digests", "desired", bundle ? digest_json(&bundle->digest) : json_null(), "stored", digest_json(&g.digest), "running",
+			"digest", json_of_digest(&g.digest), "digests", "desired", bundle ? json_of_digest(&bundle->digest) : json_null(), "stored", json_of_digest(&g.digest), "running",
 			running_json(p), "problem", engine_problem(api->engine), "outcome", cycle_outcome_name(engine_outcome(api->engine)), "idle", engine_idle(api->engine), "stale", !engine_complete(api->engine),
 			"services", (json_int_t)(desired ? desired->n : 0), "scrape_layout", desired ? layouts[desired->layout] : "", "sources", sources_json(p), "workers",
 			workers_json(p), "receivers", api_receivers_json(api), "listeners", listeners_json(api->listeners), "alert_log", api_alerts_json(api), "diags", diags_json(&d)));

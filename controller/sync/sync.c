@@ -73,10 +73,9 @@ static void handle_shown(struct sync *s, struct api_exchange *x)
 	reply_text(x, ok ? 200 : 503, ok ? "There is a configuration.\n" : "There is no configuration yet: /api/v1/status says why.\n");
 }
 
-static json_t *digest_json(const struct digest *d)
+static json_t *digest_or_null(const struct digest *d)
 {
-	char hex[DIGEST_HEX + 1];
-	return digest_is_zero(d) ? json_null() : json_string(digest_hex(d, hex));
+	return digest_is_zero(d) ? json_null() : json_of_digest(d);
 }
 
 static json_t *workers_json(const struct sync *s)
@@ -85,7 +84,7 @@ static json_t *workers_json(const struct sync *s)
 	for (size_t i = 0; i < s->n_workers; i++) {
 		const struct worker *w = s->workers[i];
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", w->name, "kind", w->ops->kind, "state", worker_state_name(w->state),
-										"running_digest", w->runs_known ? digest_json(&w->running) : json_null(), "reloads", (json_int_t)w->reloads, "refusals",
+										"running_digest", w->runs_known ? digest_or_null(&w->running) : json_null(), "reloads", (json_int_t)w->reloads, "refusals",
 										(json_int_t)w->refusals, "problem", w->problem));
 	}
 	return list;
@@ -97,11 +96,11 @@ static void handle_status(struct sync *s, struct api_exchange *x)
 	struct follower_facts f = follower_facts(s->follower);
 	const struct worker *first = s->n_workers ? s->workers[0] : NULL;
 	static const struct digest none;
-	json_t *digests = json_pack("{s:o, s:o, s:o}", "desired", digest_json(f.head ? &f.head->digest : &none), "stored", digest_json(&f.shown.digest), "running",
-		digest_json(first && first->runs_known ? &first->running : &none));
+	json_t *digests = json_pack("{s:o, s:o, s:o}", "desired", digest_or_null(f.head ? &f.head->digest : &none), "stored", digest_or_null(&f.shown.digest), "running",
+		digest_or_null(first && first->runs_known ? &first->running : &none));
 	json_t *source = json_pack("{s:s, s:s, s:s}", "name", s->remote->name, "state", f.link ? "synced" : "stale", "problem", f.problem);
 	json_t *j = json_pack("{s:s, s:s, s:{s:I, s:o}, s:o, s:s, s:s, s:I, s:[o], s:o, s:[]}", "version", WATCHBILL_VERSION, "reader", s->name, "generation", "number",
-		(json_int_t)f.shown.number, "digest", digest_json(&f.shown.digest), "digests", digests, "outcome", confirm_outcome_name(f.said->outcome), "message",
+		(json_int_t)f.shown.number, "digest", digest_or_null(&f.shown.digest), "digests", digests, "outcome", confirm_outcome_name(f.said->outcome), "message",
 		f.said->message, "serial", (json_int_t)f.said->serial, "sources", source, "workers", workers_json(s), "diags");
 	AUTO_FREE char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 	json_decref(j);

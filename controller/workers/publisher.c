@@ -26,6 +26,8 @@
 #include "io/timer.h"
 #include "model/shards.h"
 #include "stores/shown.h"
+#include "workers/known_shards.h"
+#include "workers/readers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,12 +42,6 @@ enum {
 	FOLLOW_LOOK_MS = 1000,		 /* who writes now */
 };
 
-/* A shard that is in the store. */
-struct known {
-	struct remote_shard shard;
-	bool proven; /* put by us, or read and found to be what its name says, in this version */
-};
-
 struct upload {
 	struct digest name;
 	bool secret;
@@ -58,9 +54,6 @@ struct look {
 	struct publisher *p;
 	struct digest name;
 };
-
-/* What the readers make of the head. */
-enum heard { HEARD_NOBODY, HEARD_PENDING, HEARD_DONE, HEARD_REFUSED, HEARD_DIFFERS, HEARD_UNREACHABLE };
 
 struct publisher {
 	struct worker w;
@@ -89,15 +82,10 @@ struct publisher {
 	char *head_text;
 	struct shards_head tried; /* that is being written, or may have been: the answer was lost */
 	char *tried_text;
-	struct {
-		VEC(struct digest) v; /* sorted: of the head before this one, which a reader may still be reading */
-	} former;
 	char rival[128];
 
 	bool listed, list_due; /* once; again */
-	struct {
-		VEC(struct known) v; /* sorted by name */
-	} known;
+	struct known_shards known;
 	struct look *looking;
 	struct {
 		VEC(struct upload) v;
@@ -108,9 +96,7 @@ struct publisher {
 	bool ask_again; /* readers that refused are to try again */
 	struct shards_head next;
 
-	struct {
-		VEC(struct confirmation) v;
-	} readers;
+	struct readers readers;
 	enum heard heard; /* of when it was looked at last */
 
 	struct {
@@ -137,33 +123,14 @@ static void soon(struct publisher *p)
 
 /* -- what the readers say -- */
 
-static enum heard heard_of(const struct confirmation *c, const struct shards_head *head)
+static const struct shards_head *head_of(const struct publisher *p)
 {
-	static const enum heard of[N_CONFIRM_OUTCOMES] = {
-		[CONFIRM_WAITING] = HEARD_PENDING,
-		[CONFIRM_DONE] = HEARD_DONE,
-		[CONFIRM_REFUSED] = HEARD_REFUSED,
-		[CONFIRM_DIFFERS] = HEARD_DIFFERS,
-		[CONFIRM_UNREACHABLE] = HEARD_UNREACHABLE,
-		[CONFIRM_INCOMPLETE] = HEARD_PENDING,
-	};
-	return c->serial == head->serial && digest_equal(&c->digest, &head->digest) ? of[c->outcome] : HEARD_PENDING;
+	return p->has_head ? &p->head : NULL;
 }
 
-/* What all of them say together, and who says it. A refusal does not wait for the others. */
 static enum heard hear(const struct publisher *p, const struct confirmation **who)
 {
-	static const int gravity[] = {[HEARD_NOBODY] = 0, [HEARD_DONE] = 1, [HEARD_UNREACHABLE] = 2, [HEARD_DIFFERS] = 3, [HEARD_PENDING] = 4, [HEARD_REFUSED] = 5};
-	enum heard worst = HEARD_NOBODY;
-	*who = NULL;
-	for (size_t i = 0; i < p->readers.v.n; i++) {
-		enum heard v = p->has_head ? heard_of(&p->readers.v.at[i], &p->head) : HEARD_PENDING;
-		if (gravity[v] > gravity[worst]) {
-			worst = v;
-			*who = &p->readers.v.at[i];
-		}
-	}
-	return worst;
+	return readers_hear(&p->readers, head_of(p), who);
 }
 
 static void finish_reload(struct publisher *p, enum reload_outcome outcome, const char *message)
@@ -313,54 +280,11 @@ static void fail(struct publisher *p, const struct err *e)
 
 /* -- shards -- */
 
-static int known_cmp(const void *a, const void *b)
-{
-	return digest_compare(&((const struct known *)a)->shard.name, &((const struct known *)b)->shard.name);
-}
-
-static struct known *find_known(const struct publisher *p, const struct digest *name)
-{
-	struct known probe = {.shard = {.name = *name}};
-	return p->known.v.n ? bsearch(&probe, p->known.v.at, p->known.v.n, sizeof probe, known_cmp) : NULL;
-}
-
-static void note_known(struct publisher *p, const struct digest *name, const char *version, bool proven)
-{
-	struct known k = {.shard = {.name = *name}, .proven = proven}, *there = find_known(p, name);
-	snprintf(k.shard.version, sizeof k.shard.version, "%s", version);
-	if (there) {
-		*there = k;
-		return;
-	}
-	VEC_PUSH(&p->known.v, k);
-	qsort(p->known.v.at, p->known.v.n, sizeof k, known_cmp);
-}
-
-static void forget_known(struct publisher *p, const struct digest *name)
-{
-	struct known *k = find_known(p, name);
-	if (k)
-		VEC_REMOVE(&p->known.v, (size_t)(k - p->known.v.at));
-}
-
 static void forget_uploads(struct publisher *p)
 {
 	for (size_t i = 0; i < p->uploads.v.n; i++)
 		free(p->uploads.v.at[i].text);
 	VEC_DEINIT(&p->uploads.v);
-}
-
-static bool has_digest(const struct digest *sorted, size_t n, const struct digest *d)
-{
-	return n && bsearch(d, sorted, n, sizeof *d, digest_compare);
-}
-
-static bool head_names(const struct shards_head *h, const struct digest *name)
-{
-	for (size_t i = 0; i < h->shards.n; i++)
-		if (digest_equal(&h->shards.at[i], name))
-			return true;
-	return false;
 }
 
 /* -- the head -- */
@@ -373,12 +297,8 @@ static bool is_ours(const struct publisher *p, const struct shards_head *h)
 /* The head that was tried stands. */
 static void note_swapped(struct publisher *p, const char *version)
 {
-	if (p->has_head && !shards_head_same_files(&p->head, &p->tried)) {
-		VEC_DEINIT(&p->former.v);
-		for (size_t i = 0; i < p->head.shards.n; i++)
-			VEC_PUSH(&p->former.v, p->head.shards.at[i]);
-		qsort(p->former.v.at, p->former.v.n, sizeof *p->former.v.at, digest_compare);
-	}
+	if (p->has_head && !shards_head_same_files(&p->head, &p->tried))
+		known_shards_set_former(&p->known, &p->head);
 	shards_head_copy(&p->head, &p->tried);
 	free(p->head_text);
 	p->head_text = TAKE(p->tried_text);
@@ -502,7 +422,8 @@ static void claim(struct publisher *p)
 
 static bool has_shard(void *ctx, const struct digest *name)
 {
-	return find_known(ctx, name) != NULL;
+	const struct publisher *p = ctx;
+	return known_shards_has(&p->known, name);
 }
 
 static void take_shard(void *ctx, const struct digest *name, bool secret, char *text_take, size_t len)
@@ -565,7 +486,7 @@ static void on_put(void *ctx, const struct remote_result *r)
 		return;
 	}
 	/* One that is there already may be what an earlier call left. Or not: it is looked at later. */
-	note_known(p, &u->name, r->err.kind ? "" : r->text.version, !r->err.kind);
+	known_shards_note(&p->known, &u->name, r->err.kind ? "" : r->text.version, !r->err.kind);
 	free(u->text);
 	VEC_REMOVE(&p->uploads.v, 0);
 	soon(p);
@@ -576,44 +497,20 @@ static void on_put(void *ctx, const struct remote_result *r)
 static void on_list(void *ctx, const struct remote_result *r)
 {
 	struct publisher *p = ctx;
-	struct {
-		VEC(struct known) v;
-	} fresh = {0};
 	p->busy = false;
 	if (r->err.kind) {
 		fail(p, &r->err);
 		return;
 	}
-	for (size_t i = 0; i < r->n_shards; i++) {
-		const struct known *k = find_known(p, &r->shards[i].name);
-		VEC_PUSH(&fresh.v, ((struct known){r->shards[i], k && k->proven && strcmp(k->shard.version, r->shards[i].version) == 0}));
-	}
-	bool missing = false;
+	known_shards_list(&p->known, r->shards, r->n_shards);
 	char hex[DIGEST_HEX + 1];
-	VEC_DEINIT(&p->known.v);
-	memcpy(&p->known, &fresh, sizeof p->known);
-	for (size_t i = 0; p->has_head && i < p->head.shards.n && !missing; i++)
-		if (!find_known(p, &p->head.shards.at[i])) {
-			missing = true;
-			digest_hex(&p->head.shards.at[i], hex);
-		}
+	const struct digest *missing = known_shards_missing(&p->known, head_of(p));
 	if (missing && p->listed)
-		note_drift(p, "shard ", hex, "deleted");
+		note_drift(p, "shard ", digest_hex(missing, hex), "deleted");
 	p->dirty |= missing && (p->set->drift_repair || !p->listed);
 	p->listed = true;
 	p->list_due = false;
 	soon(p);
-}
-
-/* A shard that the head names and nobody has looked at. */
-static struct known *find_doubtful(const struct publisher *p)
-{
-	for (size_t i = 0; p->has_head && i < p->head.shards.n; i++) {
-		struct known *k = find_known(p, &p->head.shards.at[i]);
-		if (k && !k->proven)
-			return k;
-	}
-	return NULL;
 }
 
 /* It is made again, as one that is not there. */
@@ -628,7 +525,7 @@ static void on_removed_bad(void *ctx, const struct remote_result *r)
 	} else if (r->err.kind) {
 		fail(p, &r->err);
 	} else {
-		forget_known(p, &look->name);
+		known_shards_forget(&p->known, &look->name);
 		p->dirty = true;
 	}
 	soon(p);
@@ -647,12 +544,12 @@ static void on_looked(void *ctx, const struct remote_result *r)
 	}
 	struct digest d = digest_of(r->text.text ? r->text.text : "", r->text.len);
 	if (r->text.text && digest_equal(&d, &look->name)) {
-		note_known(p, &look->name, r->text.version, true);
+		known_shards_note(&p->known, &look->name, r->text.version, true);
 	} else if (!r->text.text) {
 		p->list_due = true;
 	} else {
 		note_drift(p, "shard ", digest_hex(&look->name, hex), "edited");
-		note_known(p, &look->name, r->text.version, true); /* told once */
+		known_shards_note(&p->known, &look->name, r->text.version, true); /* told once */
 		if (p->set->drift_repair) {
 			p->busy = true;
 			p->looking = TAKE(look);
@@ -662,23 +559,11 @@ static void on_looked(void *ctx, const struct remote_result *r)
 	soon(p);
 }
 
-static void look_at(struct publisher *p, const struct known *k)
+static void look_at(struct publisher *p, const struct digest *name)
 {
 	p->looking = xcalloc(1, sizeof *p->looking);
-	*p->looking = (struct look){p, k->shard.name};
+	*p->looking = (struct look){p, *name};
 	p->remote->ops->read_shard(p->remote, &p->looking->name, on_looked, p->looking);
-}
-
-/* Names of shards that neither this head nor the one before needs. */
-static size_t find_garbage(const struct publisher *p, struct digest out[REMOTE_DELETE_MAX])
-{
-	size_t n = 0;
-	for (size_t i = 0; p->has_head && i < p->known.v.n && n < REMOTE_DELETE_MAX; i++) {
-		const struct digest *name = &p->known.v.at[i].shard.name;
-		if (!head_names(&p->head, name) && !has_digest(p->former.v.at, p->former.v.n, name))
-			out[n++] = *name;
-	}
-	return n;
 }
 
 static void on_deleted(void *ctx, const struct remote_result *r)
@@ -691,9 +576,9 @@ static void on_deleted(void *ctx, const struct remote_result *r)
 	} else if (r->err.kind) {
 		fail(p, &r->err);
 	} else {
-		size_t n = find_garbage(p, names);
+		size_t n = known_shards_garbage(&p->known, head_of(p), names);
 		for (size_t i = 0; i < n; i++)
-			forget_known(p, &names[i]);
+			known_shards_forget(&p->known, &names[i]);
 	}
 	soon(p);
 }
@@ -719,7 +604,7 @@ static bool may_write(struct publisher *p)
 static bool begin_next(struct publisher *p, struct err *e)
 {
 	struct digest garbage[REMOTE_DELETE_MAX];
-	struct known *doubtful;
+	const struct digest *doubtful;
 	size_t n;
 	if (!p->head_known)
 		p->remote->ops->read_head(p->remote, on_head, p);
@@ -735,9 +620,9 @@ static bool begin_next(struct publisher *p, struct err *e)
 		swap(p, &p->next);
 	else if (p->foreign && p->set->drift_repair)
 		swap(p, &p->head);
-	else if ((doubtful = find_doubtful(p)))
+	else if ((doubtful = known_shards_doubtful(&p->known, head_of(p))))
 		look_at(p, doubtful);
-	else if ((n = find_garbage(p, garbage)))
+	else if ((n = known_shards_garbage(&p->known, head_of(p), garbage)))
 		p->remote->ops->delete_shards(p->remote, garbage, n, p->version, on_deleted, p);
 	else
 		return false;
@@ -811,14 +696,8 @@ static void on_state(void *ctx, const struct remote_state *s)
 {
 	struct publisher *p = ctx;
 	struct err e;
-	VEC_DEINIT(&p->readers.v);
-	for (size_t i = 0; i < s->n_confirmations; i++) {
-		struct confirmation c;
-		if (confirmation_parse(&c, s->confirmations[i].text, s->confirmations[i].len, &e) < 0)
-			continue; /* a stranger's */
-		VEC_PUSH(&p->readers.v, c);
-		p->audit_due |= p->has_head && c.serial == p->head.serial && c.outcome == CONFIRM_INCOMPLETE;
-	}
+	readers_take(&p->readers, s);
+	p->audit_due |= readers_lack_shards(&p->readers, head_of(p));
 	if (!p->busy && p->claimed && (s->head.text || p->head_text) && !is_text(&s->head, p->head_text))
 		p->head_known = false;
 	if (!p->leads)
@@ -834,8 +713,7 @@ static void forget_all(struct publisher *p)
 	p->remote->ops->cancel(p->remote);
 	free(TAKE(p->looking));
 	forget_uploads(p);
-	VEC_DEINIT(&p->known.v);
-	VEC_DEINIT(&p->former.v);
+	known_shards_deinit(&p->known);
 	free(TAKE(p->head_text));
 	free(TAKE(p->tried_text));
 	p->busy = p->head_known = p->claimed = p->deposed = p->foreign = p->listed = p->list_due = p->has_next = p->ask_again = false;
@@ -911,24 +789,11 @@ static void publisher_stop(struct worker *w, void (*done)(void *ctx), void *ctx)
 	done(ctx);
 }
 
-static json_t *digest_json(const struct digest *d)
-{
-	char hex[DIGEST_HEX + 1];
-	return json_string(digest_hex(d, hex));
-}
-
 static void publisher_describe(const struct worker *w, json_t *into)
 {
 	const struct publisher *p = self(w);
-	json_t *readers = json_array();
-	for (size_t i = 0; i < p->readers.v.n; i++) {
-		const struct confirmation *c = &p->readers.v.at[i];
-		bool current = p->has_head && c->serial == p->head.serial;
-		json_array_append_new(readers, json_pack("{s:s, s:o, s:s, s:b, s:s, s:I}", "name", c->reader, "digest", digest_json(&c->digest), "outcome",
-										   confirm_outcome_name(c->outcome), "current", current, "message", c->message, "at_ms", (json_int_t)c->at_ms));
-	}
-	json_object_set_new(into, "readers", readers);
-	json_object_set_new(into, "published", p->has_head ? json_pack("{s:I, s:o, s:I, s:I, s:I}", "number", (json_int_t)p->head.number, "digest", digest_json(&p->head.digest),
+	json_object_set_new(into, "readers", readers_json(&p->readers, head_of(p)));
+	json_object_set_new(into, "published", p->has_head ? json_pack("{s:I, s:o, s:I, s:I, s:I}", "number", (json_int_t)p->head.number, "digest", json_of_digest(&p->head.digest),
 		"serial", (json_int_t)p->head.serial, "term", (json_int_t)p->head.term, "shards", (json_int_t)p->head.shards.n) : json_null());
 }
 
@@ -945,9 +810,8 @@ static void publisher_free(struct worker *w)
 	shards_head_deinit(&p->head);
 	shards_head_deinit(&p->tried);
 	shards_head_deinit(&p->next);
-	VEC_DEINIT(&p->former.v);
-	VEC_DEINIT(&p->known.v);
-	VEC_DEINIT(&p->readers.v);
+	known_shards_deinit(&p->known);
+	readers_deinit(&p->readers);
 	free(p->looking);
 	free(p->head_text);
 	free(p->tried_text);

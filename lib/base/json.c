@@ -451,6 +451,12 @@ struct digest json_digest(const json_t *j)
 	return digest_of(text.data, text.len);
 }
 
+json_t *json_of_digest(const struct digest *d)
+{
+	char hex[DIGEST_HEX + 1];
+	return json_string(digest_hex(d, hex));
+}
+
 json_t *json_walk(const json_t *j, const char *path)
 {
 	char step[64];

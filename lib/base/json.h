@@ -88,6 +88,8 @@ const char *json_str_mend(struct arena *a, const json_t *string, bool *mended);
 void json_emit(const json_t *j, struct buf *out);
 /* Of that text. */
 struct digest json_digest(const json_t *j);
+/* A string of its hex digits. */
+json_t *json_of_digest(const struct digest *d);
 /* Walks "a.b.c"; NULL where a step is missing. */
 json_t *json_walk(const json_t *j, const char *path);
 

@@ -267,12 +267,6 @@ void gathering_deinit(struct gathering *g)
 
 /* -- small texts -- */
 
-static json_t *digest_json(const struct digest *d)
-{
-	char hex[DIGEST_HEX + 1];
-	return json_string(digest_hex(d, hex));
-}
-
 static bool get_digest(const json_t *j, const char *key, struct digest *out)
 {
 	return digest_parse(json_get_str(j, key, ""), out);
@@ -345,8 +339,8 @@ char *shards_head_text(const struct shards_head *h)
 {
 	json_t *shards = json_array();
 	for (size_t i = 0; i < h->shards.n; i++)
-		json_array_append_new(shards, digest_json(&h->shards.at[i]));
-	json_t *j = json_pack("{s:i, s:I, s:o, s:I, s:I, s:s, s:o}", "format", FORMAT, "number", (json_int_t)h->number, "digest", digest_json(&h->digest), "serial",
+		json_array_append_new(shards, json_of_digest(&h->shards.at[i]));
+	json_t *j = json_pack("{s:i, s:I, s:o, s:I, s:I, s:s, s:o}", "format", FORMAT, "number", (json_int_t)h->number, "digest", json_of_digest(&h->digest), "serial",
 		(json_int_t)h->serial, "term", (json_int_t)h->term, "writer", h->writer, "shards", shards);
 	if (h->compares)
 		json_object_set_new(j, "running", running_json(&h->running));
@@ -433,7 +427,7 @@ char *confirmation_text(const struct confirmation *c)
 	AUTO_FREE char *message = xstrdup(c->message);
 	text_mend_utf8(message, strlen(message));
 	return dump_take(json_pack("{s:i, s:s, s:I, s:o, s:s, s:s, s:I}", "format", FORMAT, "reader", c->reader, "serial", (json_int_t)c->serial, "digest",
-		digest_json(&c->digest), "outcome", outcomes[c->outcome], "message", message, "at_ms", (json_int_t)c->at_ms));
+		json_of_digest(&c->digest), "outcome", outcomes[c->outcome], "message", message, "at_ms", (json_int_t)c->at_ms));
 }
 
 int confirmation_parse(struct confirmation *c, const char *text, size_t len, struct err *e)
