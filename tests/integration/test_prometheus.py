@@ -853,6 +853,22 @@ class Remote(Case):
         self.proxies[0].faults.clear()
         self.has_rule(wb, "ax", "up == 2", 60)
 
+    def test_one_that_needs_long_to_answer_is_asked_less_often(self):
+        path = "/api/v1/status/runtimeinfo"
+        wb, _ = self._start(proxy=True)
+        wb.settled()
+        proxy = self.proxies[0]
+
+        def asked():
+            return proxy.counts.get(path, 0)
+        before = asked()
+        wait_for(lambda: asked() >= before + 2, 20, "a quick one is asked again and again")
+        proxy.delays[path] = 0.2
+        before = asked()
+        wait_for(lambda: asked() > before, 20, "asked once more")
+        stays(lambda: asked() == before + 1, 7, "it is left alone for a hundred times what it needed")
+        self.assertEqual(wb.status()["workers"][0]["state"], "ready")
+
     def test_half_a_reload_is_mended(self):
         """A rule that every check lets pass is refused by Prometheus itself, which runs the new scrape jobs and the old rules then. In the end both
         halves run one generation, and all of it but that rule."""

@@ -641,11 +641,12 @@ class Exporter:
 
 
 class ReloadProxy:
-    """Stands before a Prometheus and spoils what it is told to: faults is {path: (status, body)}, once the same for the next one only; counts requests by path."""
+    """Stands before a Prometheus and spoils what it is told to: faults is {path: (status, body)}, once the same for the next one only; delays is {path: seconds}; counts
+    requests by path."""
 
     def __init__(self, upstream):
         outer = self
-        self.faults, self.once, self.counts, self.upstream = {}, {}, {}, upstream
+        self.faults, self.once, self.delays, self.counts, self.upstream = {}, {}, {}, {}, upstream
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -665,6 +666,7 @@ class ReloadProxy:
                         status, data, kind = answer.status, answer.body, answer.headers.get("Content-Type", "text/plain")
                     except OSError as e:
                         status, data, kind = 502, str(e).encode(), "text/plain"
+                threading.Event().wait(outer.delays.get(path, 0))
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(data)))
