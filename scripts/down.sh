@@ -46,7 +46,17 @@ remove_stacks() {
         dk stack rm "$stack" >/dev/null
     done
     for stack in ${stacks[@]+"${stacks[@]}"}; do
-        wait_for 90 has_no_containers "$stack" || say "containers of the stack $stack are still there"
+        wait_for 20 has_no_containers "$stack" || remove_left_behind "$stack"
+        wait_for 70 has_no_containers "$stack" || say "containers of the stack $stack are still there"
+    done
+}
+
+# An Engine that ended while it was making a container has forgotten whose task that is.
+remove_left_behind() {
+    local id
+    for id in $(dk ps --all --quiet --filter "label=com.docker.stack.namespace=$1" --filter status=created --filter status=exited --filter status=dead); do
+        say "removing the container $id, which was left behind by the stack $1"
+        dk rm "$id" >/dev/null 2>&1 || : # the swarm may have been quicker
     done
 }
 
