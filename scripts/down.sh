@@ -82,7 +82,7 @@ remove_volumes() {
 
 remove_images() {
     local name
-    for name in $(dk image ls --filter "$MINE" --format '{{.Repository}}:{{.Tag}}' | sort); do
+    for name in $(dk image ls --filter "$MINE" --format '{{.Repository}}:{{.Tag}}:{{.ID}}' | sed 's/^<none>:<none>:// ; t; s/:[^:]*$//' | sort); do
         say "removing the image $name"
         dk image rm "$name" >/dev/null 2>&1 || say "a container of others uses the image; it stays"
     done
