@@ -16,9 +16,19 @@ build dev
 build asan
 build ubsan
 
+# All that the command says where it fails, else its last line.
+briefly() {
+    local log code=0
+    log=$(mktemp)
+    "$@" >"$log" 2>&1 || code=$?
+    if [ $code = 0 ]; then tail -n 1 "$log"; else cat "$log"; fi
+    rm -f "$log"
+    return $code
+}
+
 step "unit and golden tests under the sanitizers"
-ctest --preset asan --label-regex 'unit|golden|faults' --parallel "$(nproc)" --quiet
-ctest --preset ubsan --label-regex 'unit|golden' --parallel "$(nproc)" --quiet
+briefly ctest --preset asan --label-regex 'unit|golden|faults' --parallel "$(nproc)"
+briefly ctest --preset ubsan --label-regex 'unit|golden' --parallel "$(nproc)"
 
 step "the parsers against random input"
 tests/fuzz/run.sh 5

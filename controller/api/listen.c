@@ -86,6 +86,15 @@ static int open_tcp(const struct addrinfo *a, bool both_families)
 	return opened;
 }
 
+/* Of a name's addresses the first of IPv4, as Prometheus takes it: "localhost" often has ::1 before 127.0.0.1. */
+static const struct addrinfo *preferred(const struct addrinfo *found)
+{
+	for (const struct addrinfo *a = found; a; a = a->ai_next)
+		if (a->ai_family == AF_INET)
+			return a;
+	return found;
+}
+
 static int listen_at(const char *host, const char *port)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
@@ -93,7 +102,7 @@ static int listen_at(const char *host, const char *port)
 		errno = EADDRNOTAVAIL;
 		return -1;
 	}
-	int fd = open_tcp(found, !*host);
+	int fd = open_tcp(preferred(found), !*host);
 	int saved = errno;
 	freeaddrinfo(found);
 	errno = saved;
