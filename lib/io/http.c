@@ -23,6 +23,7 @@ enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_TIMEOUT_MS = 10000, CONNECT_TIME
 struct socket_watch {
 	uv_poll_t poll;
 	curl_socket_t fd;
+	int events; /* that libcurl waits for */
 	struct http_client *client;
 };
 
@@ -141,14 +142,16 @@ static void read_finished(struct http_client *client)
 	}
 }
 
+/* With an error uv stops to watch and does not say what else there is: an answer may have come whole before the peer hung up on the rest of a request.
+ * Without flags libcurl looks itself, reads what is there and then meets the error. */
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct socket_watch *w = poll->data;
 	struct http_client *client = w->client;
-	int flags = status < 0 ? CURL_CSELECT_ERR : 0, running;
-	flags |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
-	flags |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
+	int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0), running;
 	curl_multi_socket_action(client->multi, w->fd, flags, &running);
+	if (status < 0 && !uv_is_closing((uv_handle_t *)poll))
+		uv_poll_start(poll, w->events, on_poll);
 	read_finished(client);
 }
 
@@ -176,8 +179,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userp, void *
 		w->poll.data = w;
 		curl_multi_assign(client->multi, fd, w);
 	}
-	int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-	uv_poll_start(&w->poll, events, on_poll);
+	w->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+	uv_poll_start(&w->poll, w->events, on_poll);
 	return 0;
 }
 

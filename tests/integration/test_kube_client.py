@@ -474,6 +474,7 @@ class Losing(Case):
         self.assertGreaterEqual(times[1] - times[0], 2.99)
         self.assertGreaterEqual(times[2] - times[1], 2.99)
         self.assertIn("429 TooManyRequests: later", [e["problem"] for e in f.of("state")])
+        wait_for(lambda: len(front.requests(self.maps)) > 3, 10, "the watch, which is not to be refused")
         refusals.clear()
         answer = f.ask("get " + self.maps)
         self.assertEqual((answer["status"], answer["fate"], answer["retry_after_ms"], answer["line"]), (429, "transient", 3000, "429 TooManyRequests: later"))
