@@ -175,7 +175,7 @@ class Rules(Case):
         self.has_rule(one, "weby", "up == 2")
         self.outcome(wb)
         self.assertIn("hunter2", self.whole()["prometheus.yml"])
-        self.assertTrue([p for p in self.whole() if p.startswith("targets/")])
+        wait_for(lambda: [p for p in self.whole() if p.startswith("targets/")], 20, "its task has come, and was published")
         for name, o in self.store.all("configmaps", "shard").items():
             self.assertNotIn("prometheus.yml", o["data"]["shard"], name)
         secrets = self.store.all("secrets", "shard")
