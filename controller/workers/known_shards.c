@@ -50,7 +50,7 @@ void known_shards_list(struct known_shards *k, const struct remote_shard *shards
 	if (fresh.v.n)
 		qsort(fresh.v.at, fresh.v.n, sizeof *fresh.v.at, compare);
 	VEC_DEINIT(&k->v);
-	memcpy(&k->v, &fresh.v, sizeof k->v);
+	k->v = fresh.v;
 }
 
 static bool names(const struct shards_head *h, const struct digest *name)

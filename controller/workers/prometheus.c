@@ -41,7 +41,6 @@ struct prometheus {
 	struct child *child; /* NULL for a remote one */
 	struct timer *poll_timer;
 	struct http_call *poll, *call;
-	uint64_t asked_ns; /* when the poll began */
 	char identity[128]; /* start and load time of what `w.running` stands for */
 	struct {
 		bool active;
@@ -307,7 +306,7 @@ static void on_polled(void *ctx, struct http_result *r)
 	struct prometheus *p = ctx;
 	char identity[128];
 	bool taken;
-	uint64_t took_ms = (uv_hrtime() - p->asked_ns) / 1000000;
+	uint64_t took_ms = (uint64_t)(r->seconds * 1000);
 	p->poll = NULL;
 	if (!read_runtimeinfo(r, identity, &taken)) {
 		char problem[256];
@@ -332,7 +331,6 @@ static void poll_now(struct prometheus *p)
 {
 	if (p->poll || p->stopping)
 		return;
-	p->asked_ns = uv_hrtime();
 	/* Ready first: during its start Prometheus answers the API with 503. */
 	p->poll = http_start(p->http, &(struct http_request){.to = &p->ep, .path = "/api/v1/status/runtimeinfo", .timeout_ms = 5000, .on_done = on_polled, .ctx = p});
 }
