@@ -503,7 +503,7 @@ class OverHttp(Case):
         before = harness.cpu_seconds(wb.pid)
         stays(wb.running, 3, "running")
         self.assertLess(harness.cpu_seconds(wb.pid) - before, 0.3)
-        tls.sendall(b"\x88\x80\1\2\3\4")
+        tls.sendall(b"\x88\x82\1\2\3\4\2\xea")
         rest = b"".join(iter(lambda: file.read(1), b""))
         self.assertTrue(rest.endswith(b"\x88\x02\x03\xe8"), rest[-20:])
 

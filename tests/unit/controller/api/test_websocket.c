@@ -94,6 +94,101 @@ static int dial(void)
 	return fd;
 }
 
+/* Takes the head of the answer away. */
+static void skip_head(int fd)
+{
+	char head[1000] = "";
+	for (size_t n = 0; !strstr(head, "\r\n\r\n"); n++)
+		assert_true(n < sizeof head - 1 && recv(fd, head + n, 1, 0) == 1);
+}
+
+/* What the server sends, up to `n` bytes or its end: returns how many they are. */
+static size_t read_reply(int fd, char *bytes, size_t n)
+{
+	size_t n_got = 0;
+	for (uint64_t until = deadline(); n_got < n;) {
+		ssize_t got = recv(fd, bytes + n_got, n - n_got, MSG_DONTWAIT);
+		if (!got)
+			break;
+		assert_true(got > 0 || errno == EAGAIN);
+		n_got += got > 0 ? (size_t)got : 0;
+		turn(until);
+	}
+	return n_got;
+}
+
+#define MASK "\x37\xfa\x21\x3d"
+#define HELLO "\x7f\x9f\x4d\x51\x58" /* masked, section 5.7 */
+#define PING "\x89\x85" MASK HELLO
+#define PONG "\x8a\x05Hello"
+#define ENDS(status) "\x88\x02" status /* nothing follows, although a ping does */
+#define WRONG ENDS("\x03\xea")
+#define ENDS_SILENTLY "\x88\x00"
+
+static const struct row {
+	const char *name, *sent;
+	size_t n_sent;
+	const char *got; /* with a ping behind what is sent */
+	size_t n_got;
+} protocol[] = {
+#define ROW(name, sent, got) {name, sent, sizeof(sent) - 1, got, sizeof(got) - 1}
+	ROW("nothing", "", PONG),
+	ROW("text", "\x81\x85" MASK HELLO, PONG),
+	ROW("empty", "\x81\x80" MASK, PONG),
+	ROW("binary", "\x82\x85" MASK HELLO, PONG),
+	ROW("pieces", "\x01\x83" MASK "\x7f\x9f\x4d" "\x80\x82" MASK "\x5b\x95", PONG),
+	ROW("ping between pieces", "\x01\x83" MASK "\x7f\x9f\x4d" PING "\x80\x82" MASK "\x5b\x95", PONG PONG),
+	ROW("ping", PING, PONG PONG),
+	ROW("pong", "\x8a\x80" MASK, PONG),
+	ROW("close", "\x88\x82" MASK "\x34\x12", ENDS("\x03\xe8")),
+	ROW("close without a status", "\x88\x80" MASK, ENDS_SILENTLY),
+	ROW("close with half a status", "\x88\x81" MASK "\x34", ENDS_SILENTLY),
+	ROW("not masked", "\x81\x05Hello", WRONG),
+	ROW("reserved bit", "\xc1\x85" MASK HELLO, WRONG),
+	ROW("reserved opcode", "\x83\x85" MASK HELLO, WRONG),
+	ROW("reserved control", "\x8b\x80" MASK, WRONG),
+	ROW("control in pieces", "\x09\x80" MASK, ENDS_SILENTLY),
+	ROW("large control", "\x89\xfe\x00\x7e" MASK, ENDS_SILENTLY),
+	ROW("continues nothing", "\x80\x85" MASK HELLO, WRONG),
+	ROW("begins anew in the middle", "\x01\x85" MASK HELLO "\x81\x85" MASK HELLO, WRONG),
+	ROW("longer form than needed", "\x81\xfe\x00\x05" MASK HELLO, ENDS_SILENTLY),
+	ROW("longest form than needed", "\x81\xff\x00\x00\x00\x00\x00\x00\x01\x00" MASK, ENDS_SILENTLY),
+	ROW("too large", "\x81\xfe\x10\x01" MASK, ENDS("\x03\xf1")),
+	ROW("far too large", "\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff" MASK, ENDS("\x03\xf1")),
+	ROW("not UTF-8", "\x81\x81" MASK "\xc8", ENDS("\x03\xef")),
+};
+
+/* In two pieces, cut at `cut`. */
+static void speak(const struct row *r, size_t cut)
+{
+	AUTO_CLOSE int fd = dial();
+	char got[64] = {0}, rest;
+	skip_head(fd);
+	assert_int_equal(send(fd, r->sent, cut, 0), cut);
+	turn(deadline());
+	AUTO_FREE char *tail = xmalloc(r->n_sent + sizeof PING);
+	memcpy(tail, r->sent + cut, r->n_sent - cut);
+	memcpy(tail + r->n_sent - cut, PING, sizeof PING - 1);
+	assert_true(send(fd, tail, r->n_sent - cut + sizeof PING - 1, MSG_NOSIGNAL) > 0);
+	size_t n_got = read_reply(fd, got, r->n_got);
+	if (n_got != r->n_got || memcmp(got, r->got, n_got) != 0)
+		fail_msg("%s, cut at %zu: %zu bytes that begin with %02x %02x %02x %02x", r->name, cut, n_got, (uint8_t)got[0], (uint8_t)got[1], (uint8_t)got[2], (uint8_t)got[3]);
+	bool ends = r->got[0] == '\x88';
+	if (ends)
+		assert_int_equal(recv(fd, &rest, 1, 0), 0);
+	shutdown(fd, SHUT_RDWR);
+	for (uint64_t until = deadline(); f.socket;)
+		turn(until);
+}
+
+static void test_protocol(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_OF(protocol); i++)
+		for (size_t cut = 0; cut <= protocol[i].n_sent; cut += 1 + protocol[i].n_sent / 3)
+			speak(&protocol[i], cut);
+}
+
 static void test_who_does_not_read_is_hung_up_on(void **state)
 {
 	AUTO_CLOSE int fd = dial();
@@ -116,12 +211,11 @@ static void test_who_reads_gets_all(void **state)
 {
 	enum { N = 100 };
 	AUTO_CLOSE int fd = dial();
-	char *piece = xmalloc(PIECE_BYTES), head[1000] = "";
+	char *piece = xmalloc(PIECE_BYTES);
 	size_t got = 0, want = N * (PIECE_BYTES + 10);
 	(void)state;
 	memset(piece, 'x', PIECE_BYTES);
-	for (size_t n = 0; !strstr(head, "\r\n\r\n"); n++)
-		assert_true(n < sizeof head - 1 && recv(fd, head + n, 1, 0) == 1);
+	skip_head(fd);
 	for (int i = 0; i < N; i++) {
 		websocket_send(f.socket, piece, PIECE_BYTES);
 		assert_non_null(f.socket);
@@ -160,6 +254,7 @@ static void test_server_gone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_protocol, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_does_not_read_is_hung_up_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_reads_gets_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_client_gone, setup, teardown),
