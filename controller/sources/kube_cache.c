@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/digest.h"
 #include "base/vec.h"
+#include "sources/known_nodes.h"
 #include "sources/kube_join.h"
 
 #include <stdlib.h>
@@ -28,12 +29,6 @@ struct known_space {
 	struct digest digest;
 	struct kube_meta meta;
 	bool seen;
-	UT_hash_handle hh;
-};
-
-struct known_node {
-	struct obs_node *node;
-	bool seen, listed; /* else only some endpoint spoke of it */
 	UT_hash_handle hh;
 };
 
@@ -79,7 +74,7 @@ struct subject {
 struct kube_cache {
 	const struct settings *set;
 	struct known_space *spaces;
-	struct known_node *nodes;
+	struct known_nodes nodes;
 	struct known_slice *slices;
 	struct known_pod *pods;
 	struct subject *services, *workloads;
@@ -87,7 +82,7 @@ struct kube_cache {
 	bool services_listed; /* at least begun: some may have been passed over */
 	bool wants_services;
 	bool granting; /* what is put now was wished for: it may be older than what came since from the watch */
-	bool nodes_changed, changed;
+	bool changed;
 	struct {
 		VEC(struct kube_wish) v;
 	} wishes;
@@ -226,56 +221,15 @@ bool kube_cache_wants_services(struct kube_cache *c)
 
 /* -- nodes -- */
 
-static struct known_node *keep_node(struct kube_cache *c, struct obs_node *node_take)
-{
-	struct known_node *n;
-	HASH_FIND_STR(c->nodes, node_take->id, n);
-	if (n)
-		HASH_DEL(c->nodes, n); /* its key is in the value that is replaced */
-	else
-		n = xcalloc(1, sizeof *n);
-	obs_node_unref(n->node);
-	n->node = node_take;
-	HASH_ADD_KEYPTR(hh, c->nodes, node_take->id, strlen(node_take->id), n);
-	return n;
-}
-
 static struct obs_node *node_of(void *ctx, const char *name)
 {
-	struct kube_cache *c = ctx;
-	struct known_node *n;
-	HASH_FIND_STR(c->nodes, name, n);
-	if (!n)
-		n = keep_node(c, obs_node_new(name, name));
-	return obs_node_ref(n->node);
+	return known_nodes_get(&((struct kube_cache *)ctx)->nodes, name, name);
 }
 
 static int put_node(struct kube_cache *c, const char *bytes, size_t len, struct err *e)
 {
 	struct obs_node *node = kube_parse_node(bytes, len, e);
-	struct known_node *n;
-	if (!node)
-		return -1;
-	HASH_FIND_STR(c->nodes, node->id, n);
-	bool news = !n || !n->listed || !obs_node_equal(n->node, node);
-	if (news) {
-		/* Before the first list of Services nobody has spoken of a node. */
-		c->nodes_changed = c->changed = true;
-		n = keep_node(c, node);
-	} else {
-		obs_node_unref(node);
-	}
-	n->seen = n->listed = true;
-	return news;
-}
-
-static void drop_node(struct kube_cache *c, struct known_node *n)
-{
-	c->nodes_changed |= n->listed;
-	c->changed |= n->listed;
-	HASH_DEL(c->nodes, n);
-	obs_node_unref(n->node);
-	free(n);
+	return node ? known_nodes_put(&c->nodes, node) : -1;
 }
 
 /* -- namespaces -- */
@@ -628,8 +582,8 @@ void kube_cache_begin(struct kube_cache *c, enum kube_kind kind, const char *spa
 	c->services_listed |= kind == KUBE_SERVICES;
 	for (struct known_space *s = c->spaces; s && kind == KUBE_SPACES; s = s->hh.next)
 		s->seen = false;
-	for (struct known_node *n = c->nodes; n && kind == KUBE_NODES; n = n->hh.next)
-		n->seen = false;
+	if (kind == KUBE_NODES)
+		known_nodes_begin(&c->nodes);
 	for (struct subject *s = c->services; s && kind == KUBE_SERVICES; s = s->hh.next)
 		s->seen &= !is_in(s->key, space);
 	for (struct known_slice *s = c->slices; s && kind == KUBE_SLICES; s = s->hh.next)
@@ -638,7 +592,7 @@ void kube_cache_begin(struct kube_cache *c, enum kube_kind kind, const char *spa
 		p->seen &= !is_in(p->key, space);
 }
 
-/* What is of this list and was not seen. The keys of spaces and nodes are names: those are in no namespace. */
+/* What is of this list and was not seen. The keys of spaces are names: those are in no namespace. */
 #define SWEEP(type, head, in, drop)                                                                \
 	do {                                                                                           \
 		type *it, *next;                                                                           \
@@ -659,8 +613,7 @@ size_t kube_cache_end(struct kube_cache *c, enum kube_kind kind, const char *spa
 		SWEEP(struct known_space, c->spaces, true, drop_space);
 		break;
 	case KUBE_NODES:
-		SWEEP(struct known_node, c->nodes, it->listed, drop_node);
-		break;
+		return known_nodes_end(&c->nodes);
 	case KUBE_SERVICES:
 		SWEEP(struct subject, c->services, is_in(it->key, space), drop_subject);
 		break;
@@ -735,17 +688,16 @@ int kube_cache_delete(struct kube_cache *c, enum kube_kind kind, const char *byt
 	AUTO_ARENA a = ARENA_INIT;
 	struct kube_meta m;
 	struct known_space *space = NULL;
-	struct known_node *node = NULL;
 	struct subject *service = NULL;
 	struct known_slice *slice = NULL;
 	struct known_pod *pod = NULL;
 	if (kube_parse_name(&a, bytes, len, &m, e) < 0)
 		return -1;
+	if (kind == KUBE_NODES)
+		return known_nodes_remove(&c->nodes, m.name);
 	AUTO_FREE char *key = key_of(m.space, m.name);
 	if (kind == KUBE_SPACES)
 		HASH_FIND_STR(c->spaces, m.name, space);
-	else if (kind == KUBE_NODES)
-		HASH_FIND_STR(c->nodes, m.name, node);
 	else if (kind == KUBE_SERVICES)
 		HASH_FIND_STR(c->services, key, service);
 	else if (kind == KUBE_SLICES)
@@ -754,8 +706,6 @@ int kube_cache_delete(struct kube_cache *c, enum kube_kind kind, const char *byt
 		HASH_FIND_STR(c->pods, key, pod);
 	if (space)
 		drop_space(c, space);
-	if (node)
-		drop_node(c, node);
 	if (service)
 		drop_subject(c, service);
 	if (kind == KUBE_SLICES)
@@ -764,7 +714,7 @@ int kube_cache_delete(struct kube_cache *c, enum kube_kind kind, const char *byt
 		drop_slice(c, slice);
 	if (pod)
 		drop_pod(c, pod);
-	return space || node || service || slice || pod;
+	return space || service || slice || pod;
 }
 
 /* -- publishing -- */
@@ -852,12 +802,11 @@ void kube_cache_touch(struct kube_cache *c)
 
 struct obs_part *kube_cache_publish(struct kube_cache *c, const char *source, uint64_t revision)
 {
-	if (!c->changed)
+	if (!c->changed && !c->nodes.changed)
 		return NULL;
-	c->changed = false;
-	if (c->nodes_changed)
+	if (c->nodes.changed)
 		mark_all_dirty(c);
-	c->nodes_changed = c->changed = false;
+	c->nodes.changed = c->changed = false;
 	AUTO_DIAGS diags = {0};
 	size_t all = make_order(c), n = 0;
 	struct obs_service **list = xcalloc(all, sizeof *list);
@@ -882,12 +831,7 @@ struct obs_part *kube_cache_publish(struct kube_cache *c, const char *source, ui
 	}
 	struct obs_part *part = obs_part_new(source, revision, list, n);
 	diags_append(&part->diags, &diags);
-	struct obs_node **nodes = xcalloc(HASH_COUNT(c->nodes), sizeof *nodes);
-	size_t n_nodes = 0;
-	for (struct known_node *node = c->nodes; node; node = node->hh.next)
-		if (node->listed)
-			nodes[n_nodes++] = obs_node_ref(node->node);
-	obs_part_set_nodes(part, nodes, n_nodes);
+	known_nodes_publish(&c->nodes, part);
 	return part;
 }
 
@@ -910,8 +854,7 @@ void kube_cache_free(struct kube_cache *c)
 		drop_subject(c, c->services);
 	while (c->spaces)
 		drop_space(c, c->spaces);
-	while (c->nodes)
-		drop_node(c, c->nodes);
+	known_nodes_deinit(&c->nodes);
 	for (size_t i = 0; i < c->wishes.v.n; i++)
 		kube_wish_deinit(&c->wishes.v.at[i]);
 	VEC_DEINIT(&c->wishes.v);

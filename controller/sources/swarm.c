@@ -1,20 +1,14 @@
-/* The Swarm source.
+/* The Swarm source, on engine_watch.h.
  *
- * Lists are the truth, events are hints. The order is: find a manager (/_ping for the version, /info), open the event stream, then list
- * everything; from then on an event means "look at this object", many at once mean "list again", and a slow list catches what no event told.
- * Tasks have no events: they are listed often while something rolls, for the rolling services only, and slowly otherwise; container events of
- * the manager's own node and node events bring the list forward. Whatever fails leads back to the beginning, with the next endpoint, and the last
- * part stands meanwhile. No failure reads as "there are no services": a list counts only when it came in full, and a list with an element that
- * could not be read removes nothing.
- *
- * How often to list is bounded by cost: what a list took of processor time is rested for many times over. */
+ * When a manager answers (/info) the event stream is opened, and services, tasks, nodes and networks are listed. Tasks have no events: they are listed
+ * often while something rolls, for the rolling services only, and slowly otherwise; container events of the manager's own node and node events
+ * bring the list forward. */
 #include "sources/swarm.h"
 
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/text.h"
-#include "sources/engine_list.h"
+#include "sources/engine_watch.h"
 #include "sources/swarm_cache.h"
 
 #include <stdlib.h>
@@ -25,84 +19,41 @@ enum {
 	ROLL_MS = 10000,		/* how long after a change of what runs tasks are looked at closely */
 	FAST_TASKS_MS = 100,
 	FAST_COST_FACTOR = 4,
-	SLOW_COST_FACTOR = 300, /* a list may take 1/300 of a processor on the whole */
-	SUSPICION_MS = 1500,	/* an event that is so late did not come */
+	NAMES_SOON_MS = 200,
 };
 
 enum list_kind { LIST_SERVICES, LIST_TASKS, LIST_NODES, LIST_NETWORKS, N_LISTS };
 
 struct swarm {
-	struct source port;
-	struct engine_link link;
-	const struct settings *set;
+	struct engine_watch watch;
 	struct swarm_cache *cache;
-	uint64_t revision, since_ns; /* since_ns: first sign of what is not published yet */
 	struct engine_list lists[N_LISTS];
 	bool only_rolling; /* the list of tasks that is under way */
-	struct engine_looks looks;
-	double tasks_cost_s, services_cost_s;
-	uint64_t events_at_list, suspect_at_ms, full_tasks_at_ms, tasks_due_ms;
-	bool relist, publish_due;
-	struct removal_guard guard;
-	struct timer *tasks_timer, *resync_timer, *batch_timer, *names_timer;
-	struct diags diags;
+	double tasks_cost_s;
+	uint64_t full_tasks_at_ms, tasks_due_ms;
+	struct timer *tasks_timer, *names_timer;
 };
 
 static void start_list(struct swarm *s, enum list_kind kind, bool only_rolling);
 static void schedule_tasks(struct swarm *s);
-static void publish(struct swarm *s);
-static void on_batch(void *ctx);
 
 static struct swarm *self(struct source *p)
 {
 	return (struct swarm *)p;
 }
 
-static void note_change(struct swarm *s)
-{
-	if (!s->since_ns)
-		s->since_ns = uv_hrtime();
-}
-
 static void on_drop(void *ctx)
 {
 	struct swarm *s = ctx;
-	for (size_t i = 0; i < N_LISTS; i++)
-		engine_list_drop(&s->lists[i]);
-	engine_looks_drop(&s->looks);
-	s->relist = s->guard.waiting = false;
+	engine_watch_drop(&s->watch);
 	timer_stop(s->tasks_timer);
-	timer_stop(s->resync_timer);
-	timer_stop(s->batch_timer);
 	timer_stop(s->names_timer);
 }
 
-/* -- publishing -- */
-
-static bool lists_in_flight(const struct swarm *s)
+static struct obs_part *publish(void *ctx, uint64_t revision)
 {
-	for (size_t i = 0; i < N_LISTS; i++)
-		if (s->lists[i].call)
-			return true;
-	return false;
-}
-
-static void publish(struct swarm *s)
-{
-	if (!s->link.synced && lists_in_flight(s))
-		return;
-	struct obs_part *part = swarm_cache_publish(s->cache, s->port.name, s->revision + 1);
-	if (!part) {
-		s->since_ns = 0;
-		return;
-	}
-	diags_append(&part->diags, &s->diags);
-	obs_part_unref(s->port.part);
-	s->port.part = part;
-	s->revision++;
-	uint64_t since = s->since_ns ? s->since_ns : uv_hrtime();
-	s->since_ns = 0;
-	s->link.to.on_part(s->link.to.ctx, &s->port, since);
+	struct swarm *s = ctx;
+	return swarm_cache_publish(s->cache, s->watch.port.name, revision);
 }
 
 /* -- lists -- */
@@ -167,37 +118,28 @@ static int on_element(void *ctx, struct engine_list *l, const char *bytes, size_
 	}
 }
 
-static void schedule_resync(struct swarm *s);
-
-static bool is_guarded(struct swarm *s)
+static size_t missing(void *ctx, size_t *known)
 {
-	size_t known, missing = swarm_cache_services_missing(s->cache, &known);
-	return engine_link_guarded(&s->link, &s->guard, known, missing);
+	return swarm_cache_services_missing(((struct swarm *)ctx)->cache, known);
 }
 
 static void commit_services(struct swarm *s, struct engine_list *l)
 {
-	bool whole = l->n_unreadable == 0;
-	size_t changes = swarm_cache_services_end(s->cache, !whole || is_guarded(s));
-	s->services_cost_s = l->cost_s;
-	if (s->port.complete)
+	size_t changes = swarm_cache_services_end(s->cache, engine_watch_keeps_missing(&s->watch, l));
+	if (s->watch.port.complete)
 		swarm_cache_start_rolling(s->cache, (int64_t)timer_now_ms() + ROLL_MS, false);
-	/* A change that no event told of is either on its way or lost. */
-	if (s->link.synced && changes && s->port.n_events == s->events_at_list)
-		s->suspect_at_ms = timer_now_ms();
-	schedule_resync(s);
+	engine_watch_objects_end(&s->watch, l, changes);
 }
 
 static void note_full_tasks(struct swarm *s, double cost_s)
 {
 	s->tasks_cost_s = cost_s;
-	s->full_tasks_at_ms = timer_now_ms() + (uint64_t)engine_list_rest_ms(s->set->task_interval_ms, cost_s, SLOW_COST_FACTOR);
+	s->full_tasks_at_ms = timer_now_ms() + (uint64_t)engine_list_rest_ms(s->watch.set->task_interval_ms, cost_s, ENGINE_SLOW_COST_FACTOR);
 }
 
 static void commit_list(struct swarm *s, struct engine_list *l)
 {
-	diags_deinit(&s->diags);
-	engine_lists_report(s->lists, N_LISTS, &s->diags);
+	engine_watch_report(&s->watch);
 	switch (kind_of(s, l)) {
 	case LIST_SERVICES:
 		commit_services(s, l);
@@ -216,34 +158,27 @@ static void commit_list(struct swarm *s, struct engine_list *l)
 
 static void on_synced(struct swarm *s)
 {
-	engine_link_synced(&s->link);
-	bool first = !s->port.complete;
-	s->port.complete = true;
-	if (first)
+	if (!s->watch.port.complete)
 		swarm_cache_start_rolling(s->cache, (int64_t)timer_now_ms() + ROLL_MS, true);
-	engine_link_set_state(&s->link, SOURCE_SYNCED, "");
-	if (first)
-		log_info("source synced name=%s endpoint=%s api=%s", s->port.name, s->port.where, s->link.version);
+	engine_watch_synced(&s->watch);
 }
 
 /* What follows a list, whatever it said. */
 static void go_on_after(struct swarm *s, struct engine_list *l)
 {
-	if (s->link.synced)
-		publish(s);
+	if (s->watch.link.synced)
+		engine_watch_publish(&s->watch);
 	schedule_tasks(s);
 	engine_list_trim(l);
-	if (l->again) {
-		l->again = false;
+	if (l->again)
 		start_list(s, kind_of(s, l), false);
-	}
 }
 
 /* One of the services that it named has been removed, as an event will say: no fault, and the others are asked for again soon. */
 static bool excuses(void *ctx, struct engine_list *l, int status)
 {
 	struct swarm *s = ctx;
-	if (kind_of(s, l) != LIST_TASKS || !s->only_rolling || status != 404)
+	if (!s->only_rolling || status != 404)
 		return false;
 	json_splitter_deinit(&l->splitter);
 	go_on_after(s, l);
@@ -254,13 +189,11 @@ static void on_whole(void *ctx, struct engine_list *l)
 {
 	struct swarm *s = ctx;
 	/* Tasks belong to services: those that came first wait. */
-	if (kind_of(s, l) == LIST_SERVICES && !s->link.synced)
+	if (kind_of(s, l) == LIST_SERVICES && !s->watch.link.synced)
 		start_list(s, LIST_TASKS, false);
 	commit_list(s, l);
-	if (!s->link.synced && !lists_in_flight(s) && !s->guard.waiting) {
+	if (engine_watch_has_all(&s->watch))
 		on_synced(s);
-		timer_set(s->batch_timer, 0);
-	}
 	go_on_after(s, l);
 }
 
@@ -279,32 +212,11 @@ static char *tasks_path(struct swarm *s, bool only_rolling)
 	return xasprintf("/tasks?filters=%s", encoded);
 }
 
-/* What swarm_parse.c reads of the answers, in their shape. Of what tasks are made of it is enough to see that it changed. */
-static const struct json_want template_wants[] = {{"Networks", NULL}, {JSON_REST, NULL}};
-static const struct json_want service_spec_wants[] = {{"Name", NULL}, {"Labels", NULL}, {"TaskTemplate", template_wants}, {"Mode", NULL}, {"Networks", NULL}, {NULL, NULL}};
-static const struct json_want service_wants[] = {{"ID", NULL}, {"Version", NULL}, {"CreatedAt", NULL}, {"Spec", service_spec_wants}, {"UpdateStatus", NULL}, {NULL, NULL}};
-
-static const struct json_want network_spec_wants[] = {{"Name", NULL}, {"Ingress", NULL}, {NULL, NULL}};
-static const struct json_want network_wants[] = {{"Spec", network_spec_wants}, {NULL, NULL}};
-static const struct json_want attachment_wants[] = {{"Network", network_wants}, {"Addresses", NULL}, {NULL, NULL}};
-static const struct json_want status_wants[] = {{"State", NULL}, {NULL, NULL}};
-static const struct json_want task_wants[] = {{"ID", NULL}, {"ServiceID", NULL}, {"NodeID", NULL}, {"Slot", NULL}, {"Status", status_wants}, {"DesiredState", NULL},
-	{"NetworksAttachments", attachment_wants}, {NULL, NULL}};
-
-static const struct json_want engine_wants[] = {{"Labels", NULL}, {NULL, NULL}};
-static const struct json_want description_wants[] = {{"Hostname", NULL}, {"Engine", engine_wants}, {NULL, NULL}};
-static const struct json_want node_wants[] = {{"ID", NULL}, {"Version", NULL}, {"Spec", NULL}, {"Description", description_wants}, {"Status", NULL}, {NULL, NULL}};
-
-static const struct json_want listed_network_wants[] = {{"Id", NULL}, {"Name", NULL}, {"Ingress", NULL}, {NULL, NULL}};
-
-static const struct {
-	const char *what, *path; /* path: but for that of tasks, which says which */
-	const struct json_want *want;
-} list_defs[N_LISTS] = {
-	[LIST_SERVICES] = {"services", "/services", service_wants},
-	[LIST_TASKS] = {"tasks", NULL, task_wants},
-	[LIST_NODES] = {"nodes", "/nodes", node_wants},
-	[LIST_NETWORKS] = {"networks", "/networks", listed_network_wants},
+static const struct engine_watch_list list_defs[N_LISTS] = {
+	[LIST_SERVICES] = {"services", "/services", swarm_service_wants},
+	[LIST_TASKS] = {"tasks", NULL, swarm_task_wants},
+	[LIST_NODES] = {"nodes", "/nodes", swarm_node_wants},
+	[LIST_NETWORKS] = {"networks", "/networks", swarm_network_wants},
 };
 
 static void start_list(struct swarm *s, enum list_kind kind, bool only_rolling)
@@ -316,7 +228,7 @@ static void start_list(struct swarm *s, enum list_kind kind, bool only_rolling)
 	}
 	if (kind == LIST_SERVICES) {
 		swarm_cache_services_begin(s->cache);
-		s->events_at_list = s->port.n_events;
+		engine_watch_objects_begin(&s->watch);
 	} else if (kind == LIST_TASKS) {
 		swarm_cache_tasks_begin(s->cache, only_rolling);
 		s->only_rolling = only_rolling;
@@ -341,7 +253,7 @@ static void on_tasks_timer(void *ctx)
 		schedule_tasks(s);
 		return;
 	}
-	note_change(s);
+	engine_watch_note(&s->watch);
 	start_list(s, LIST_TASKS, !all);
 }
 
@@ -367,7 +279,7 @@ static void all_tasks_in(struct swarm *s, int64_t ms)
 /* Fast while something rolls, slow otherwise; never sooner than cost allows. */
 static void schedule_tasks(struct swarm *s)
 {
-	if (!s->link.synced)
+	if (!s->watch.link.synced)
 		return;
 	uint64_t now = timer_now_ms();
 	size_t rolling = swarm_cache_rolling(s->cache, (int64_t)now);
@@ -379,28 +291,11 @@ static void schedule_tasks(struct swarm *s)
 	tasks_in(s, rolling && rolling <= ROLLING_IDS_MAX && FAST_TASKS_MS < until_all ? FAST_TASKS_MS : until_all);
 }
 
-static void on_resync_timer(void *ctx)
+static void list_all(void *ctx)
 {
-	struct swarm *s = ctx;
-	uint64_t now = timer_now_ms();
-	if (s->suspect_at_ms && now - s->suspect_at_ms >= SUSPICION_MS) {
-		s->suspect_at_ms = 0;
-		if (s->port.n_events == s->events_at_list) {
-			engine_link_recycle(&s->link, "a list showed changes that no event told of");
-			return;
-		}
-	}
-	note_change(s);
-	start_list(s, LIST_NODES, false);
-	start_list(s, LIST_NETWORKS, false);
-	start_list(s, LIST_SERVICES, false);
-}
-
-static void schedule_resync(struct swarm *s)
-{
-	int64_t wait = engine_list_rest_ms(s->set->resync_interval_ms, s->services_cost_s, SLOW_COST_FACTOR);
-	/* A suspicion is looked into sooner. */
-	timer_set(s->resync_timer, s->guard.waiting ? GUARD_AGAIN_MS : s->suspect_at_ms ? SUSPICION_MS : wait);
+	start_list(ctx, LIST_NODES, false);
+	start_list(ctx, LIST_NETWORKS, false);
+	start_list(ctx, LIST_SERVICES, false);
 }
 
 /* -- looking at single services -- */
@@ -419,27 +314,10 @@ static void on_all_looked_at(void *ctx)
 {
 	struct swarm *s = ctx;
 	swarm_cache_start_rolling(s->cache, (int64_t)timer_now_ms() + ROLL_MS, false);
-	publish(s);
+	engine_watch_publish(&s->watch);
 	if (swarm_cache_rolling(s->cache, (int64_t)timer_now_ms()))
 		schedule_tasks(s);
-	on_batch(s);
-}
-
-/* Looks at what events named. What comes meanwhile waits for the next batch. */
-static void on_batch(void *ctx)
-{
-	struct swarm *s = ctx;
-	if (!s->link.synced)
-		return; /* the lists that are under way are at least as new, and look at the rest when they are done */
-	if (s->publish_due) {
-		s->publish_due = false;
-		publish(s);
-	}
-	if (s->relist) {
-		s->relist = false;
-		start_list(s, LIST_SERVICES, false);
-	}
-	engine_looks_begin(&s->looks, s->port.part ? s->port.part->n : 0);
+	engine_watch_batch(&s->watch);
 }
 
 /* -- events -- */
@@ -461,7 +339,7 @@ static void on_container_event(struct swarm *s, const struct swarm_event *ev)
 		return;
 	swarm_cache_mark_rolling(s->cache, ev->service_id, (int64_t)timer_now_ms() + ROLL_MS);
 	if (ends && swarm_cache_drop_task(s->cache, ev->service_id, ev->task_id))
-		s->publish_due = true;
+		s->watch.publish_due = true;
 	schedule_tasks(s);
 }
 
@@ -472,107 +350,85 @@ static uint64_t on_event(void *ctx, const char *bytes, size_t len)
 	struct swarm_event ev;
 	struct err e;
 	if (swarm_parse_event(&a, bytes, len, &ev, &e) < 0) {
-		log_warn("source event_unreadable name=%s error=%s", s->port.name, LOGQ(e.msg));
-		s->relist = true;
+		engine_watch_unreadable_event(&s->watch, &e);
 		return 0;
 	}
-	s->port.n_events++;
-	note_change(s);
+	s->watch.port.n_events++;
+	engine_watch_note(&s->watch);
 	if (strcmp(ev.type, "service") == 0 && *ev.id) {
-		engine_looks_mark(&s->looks, ev.id);
+		engine_looks_mark(&s->watch.looks, ev.id);
 		swarm_cache_glance(s->cache, ev.id); /* also at what changed nothing of what runs */
 	} else if (strcmp(ev.type, "container") == 0) {
 		on_container_event(s, &ev);
 	} else if (strcmp(ev.type, "node") == 0) {
 		/* Bare ones come when tasks attach to networks: a hint that tasks have changed somewhere. */
 		if (ev.has_details || strcmp(ev.action, "update") != 0)
-			timer_set(s->names_timer, 200);
+			timer_set(s->names_timer, NAMES_SOON_MS);
 		all_tasks_in(s, engine_list_rest_ms(FAST_TASKS_MS, s->tasks_cost_s, 5 * FAST_COST_FACTOR));
 	} else if (strcmp(ev.type, "network") == 0 && strcmp(ev.action, "connect") != 0 && strcmp(ev.action, "disconnect") != 0) {
-		timer_set(s->names_timer, 200);
+		timer_set(s->names_timer, NAMES_SOON_MS);
 	}
 	return ev.time_ns;
 }
 
-static void on_events(void *ctx, bool broken)
-{
-	struct swarm *s = ctx;
-	s->relist |= broken;
-	/* Acted on from the loop: no call may be started from within another's data. */
-	timer_set(s->batch_timer, 0);
-}
-
 /* -- connecting -- */
-
-static void begin_sync(struct swarm *s)
-{
-	s->suspect_at_ms = 0;
-	engine_link_open(&s->link);
-	start_list(s, LIST_NODES, false);
-	start_list(s, LIST_NETWORKS, false);
-	start_list(s, LIST_SERVICES, false);
-}
 
 static void on_own_container(void *ctx, struct http_result *r)
 {
 	struct swarm *s = ctx;
 	AUTO_ARENA a = ARENA_INIT;
 	const char **names;
-	s->link.call = NULL;
+	s->watch.link.call = NULL;
 	if (r && r->status == 200) {
 		size_t n = swarm_parse_container_networks(&a, r->body.data, r->body.len, &names);
-		engine_link_set_networks(&s->link, names, n);
-		s->link.knows_self = true;
+		engine_link_set_networks(&s->watch.link, names, n);
+		s->watch.link.knows_self = true;
 	} else if (r && r->status == 404) {
-		s->link.knows_self = true; /* we are in no container of this Engine */
+		s->watch.link.knows_self = true; /* we are in no container of this Engine */
 	}
-	begin_sync(s);
+	engine_watch_begin(&s->watch);
 }
 
 static void on_info(void *ctx, struct http_result *r)
 {
 	struct swarm *s = ctx;
 	struct err e = {0};
-	s->link.call = NULL;
+	s->watch.link.call = NULL;
 	if (r->status != 200 || r->err.kind)
-		engine_link_fail(&s->link, "info", r);
+		engine_link_fail(&s->watch.link, "info", r);
 	else if (swarm_parse_info(r->body.data, r->body.len, &e) < 0)
-		engine_link_start_over(&s->link, e.msg, false);
-	else if (s->set->networks.n)
-		begin_sync(s);
+		engine_link_start_over(&s->watch.link, e.msg, false);
+	else if (s->watch.set->networks.n)
+		engine_watch_begin(&s->watch);
 	else
-		engine_link_ask_self(&s->link, on_own_container);
+		engine_link_ask_self(&s->watch.link, on_own_container);
 }
 
 static void on_answers(void *ctx)
 {
 	struct swarm *s = ctx;
-	s->link.call = engine_link_get(&s->link, "/info", 0, on_info, s);
+	s->watch.link.call = engine_link_get(&s->watch.link, "/info", 0, on_info, s);
 }
 
 /* -- the port -- */
 
 static void swarm_start(struct source *p, const struct source_events *events)
 {
-	engine_link_start(&self(p)->link, events);
+	engine_link_start(&self(p)->watch.link, events);
 }
 
 static void swarm_stop(struct source *p)
 {
-	engine_link_stop(&self(p)->link);
+	engine_link_stop(&self(p)->watch.link);
 }
 
 static void swarm_free(struct source *p)
 {
 	struct swarm *s = self(p);
-	swarm_stop(p);
-	struct timer *timers[] = {s->tasks_timer, s->resync_timer, s->batch_timer, s->names_timer};
-	for (size_t i = 0; i < sizeof timers / sizeof *timers; i++)
-		timer_free(timers[i]);
-	engine_link_deinit(&s->link);
+	engine_watch_deinit(&s->watch);
+	timer_free(s->tasks_timer);
+	timer_free(s->names_timer);
 	swarm_cache_free(s->cache);
-	obs_part_unref(s->port.part);
-	diags_deinit(&s->diags);
 	free(s);
 }
 
@@ -584,45 +440,36 @@ static const struct engine_link_ops link_ops = {
 	.on_answers = on_answers,
 	.on_drop = on_drop,
 	.on_event = on_event,
-	.on_events = on_events,
+	.on_events = engine_watch_on_events,
 };
+
+static const struct engine_watch_ops watch_ops = {.list_objects = list_services, .list_all = list_all, .missing = missing, .publish = publish};
 
 struct source *swarm_source_new(uv_loop_t *loop, struct http_client *http, const struct settings *set, struct err *e)
 {
 	struct swarm *s = xcalloc(1, sizeof *s);
-	s->port.ops = &swarm_ops;
-	s->port.name = "swarm";
-	s->set = set;
-	s->guard.share = set->removal_guard;
-	snprintf(s->port.problem, sizeof s->port.problem, "not asked yet");
 	s->cache = swarm_cache_new(set->notify_label, set->service_name_prefix, set->expected_targets);
 	s->tasks_timer = timer_new(loop, on_tasks_timer, s);
-	s->resync_timer = timer_new(loop, on_resync_timer, s);
-	s->batch_timer = timer_new(loop, on_batch, s);
 	s->names_timer = timer_new(loop, on_names_timer, s);
-	for (size_t i = 0; i < N_LISTS; i++)
-		s->lists[i] = (struct engine_list){.link = &s->link,
-			.what = list_defs[i].what,
-			.want = list_defs[i].want,
-			.on_element = on_element,
-			.on_whole = on_whole,
-			.excuses = excuses,
-			.ctx = s};
-	s->looks = (struct engine_looks){.link = &s->link,
-		.what = "a service",
-		.path = "/services/",
-		.path_tail = "",
-		.want = service_wants,
-		.on_found = take_service,
-		.on_gone = on_gone,
-		.on_unreadable = list_services,
-		.on_all = on_all_looked_at,
-		.on_many = list_services,
-		.ctx = s};
-	s->link.ops = &link_ops;
-	s->link.ctx = s;
-	if (engine_link_init(&s->link, &s->port, loop, http, set, e) == 0)
-		return &s->port;
-	swarm_free(&s->port);
+	s->watch = (struct engine_watch){.port = {.ops = &swarm_ops, .name = "swarm"},
+		.link = {.ops = &link_ops, .ctx = s},
+		.ops = &watch_ops,
+		.lists = s->lists,
+		.n_lists = N_LISTS,
+		.looks = {.what = "a service",
+			.path = "/services/",
+			.path_tail = "",
+			.want = swarm_service_wants,
+			.on_found = take_service,
+			.on_gone = on_gone,
+			.on_unreadable = list_services,
+			.on_all = on_all_looked_at,
+			.on_many = list_services,
+			.ctx = s}};
+	engine_watch_lists(&s->watch, list_defs, on_element, on_whole);
+	s->lists[LIST_TASKS].excuses = excuses;
+	if (engine_watch_init(&s->watch, loop, http, set, e) == 0)
+		return &s->watch.port;
+	swarm_free(&s->watch.port);
 	return NULL;
 }

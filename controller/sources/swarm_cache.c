@@ -7,24 +7,14 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
-#include "base/vec.h"
 #include "model/labels.h"
 #include "model/notices.h"
+#include "sources/swarm_join.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
 #include <utlist.h>
-
-struct cached_task {
-	struct swarm_address *addresses; /* one block with all strings behind it */
-	size_t n_addresses;
-	const char *id, *node_id, *slot;
-};
-
-struct tasks {
-	VEC(struct cached_task) v;
-};
 
 struct cached_service {
 	struct arena arena; /* of spec */
@@ -33,8 +23,8 @@ struct cached_service {
 	char *wanted_name;		  /* as its labels would have it be known; owned */
 	const char *known_as;	  /* that, or, where another service has it, `plain_name` */
 	char *plain_name;		  /* the orchestrator's name with the prefix; owned */
-	struct tasks incoming;	  /* of the list that is being read; in the cache's arena */
-	struct tasks fresh;		  /* not observed yet; otherwise the tasks are in `obs` alone */
+	struct swarm_tasks incoming;	  /* of the list that is being read; in the cache's arena */
+	struct swarm_tasks fresh;		  /* not observed yet; otherwise the tasks are in `obs` alone */
 	bool has_fresh;
 	struct digest tasks;	  /* of the tasks last known */
 	size_t n_tasks;
@@ -50,28 +40,14 @@ struct cached_service {
 	UT_hash_handle hh;
 };
 
-struct cached_node {
-	struct obs_node *node;
-	bool seen;
-	bool listed; /* else only some task spoke of it */
-	UT_hash_handle hh;
-};
-
-struct cached_network {
-	char *id, *name;
-	bool seen;
-	UT_hash_handle hh;
-};
-
 struct swarm_cache {
 	char *notify_label, *name_prefix;
 	struct cached_service *services; /* by spec.id */
 	struct cached_service *watched;
-	struct cached_node *nodes;
-	struct cached_network *networks;
+	struct known_nodes nodes;
+	struct swarm_networks networks;
 	bool is_listing, only_rolling; /* tasks */
-	bool nodes_changed, networks_changed, changed;
-	bool tells_updates;
+	bool changed, tells_updates;
 	size_t n_changes;
 	struct arena incoming; /* most lists say what is known: in one piece they leave no holes in memory behind */
 	struct cached_service **order; /* by name; NULL when services came or went since */
@@ -81,174 +57,35 @@ struct swarm_cache {
 
 void swarm_cache_nodes_begin(struct swarm_cache *c)
 {
-	for (struct cached_node *n = c->nodes; n; n = n->hh.next)
-		n->seen = false;
-}
-
-static struct cached_node *put_node(struct swarm_cache *c, struct obs_node *node_take)
-{
-	struct cached_node *n;
-	HASH_FIND_STR(c->nodes, node_take->id, n);
-	if (n)
-		HASH_DEL(c->nodes, n); /* its key is in the value that is replaced */
-	else
-		n = xcalloc(1, sizeof *n);
-	obs_node_unref(n->node);
-	n->node = node_take;
-	HASH_ADD_KEYPTR(hh, c->nodes, node_take->id, strlen(node_take->id), n);
-	return n;
+	known_nodes_begin(&c->nodes);
 }
 
 void swarm_cache_put_node(struct swarm_cache *c, struct obs_node *node_take)
 {
-	struct cached_node *n;
-	HASH_FIND_STR(c->nodes, node_take->id, n);
-	if (!n || !n->listed || !obs_node_equal(n->node, node_take)) {
-		c->nodes_changed = true;
-		n = put_node(c, node_take);
-	} else {
-		n->node->version = node_take->version; /* which nothing that was made of the node depends on */
-		obs_node_unref(node_take);
-	}
-	n->seen = n->listed = true;
-}
-
-static struct obs_node *node_of(struct swarm_cache *c, const char *id)
-{
-	struct cached_node *n;
-	HASH_FIND_STR(c->nodes, id, n);
-	if (!n)
-		n = put_node(c, obs_node_new(id, ""));
-	return obs_node_ref(n->node);
-}
-
-static void sweep_nodes(struct swarm_cache *c, bool all)
-{
-	struct cached_node *n, *next;
-	HASH_ITER(hh, c->nodes, n, next) {
-		if (n->seen && !all)
-			continue;
-		c->nodes_changed |= n->listed;
-		HASH_DEL(c->nodes, n);
-		obs_node_unref(n->node);
-		free(n);
-	}
+	known_nodes_put(&c->nodes, node_take);
 }
 
 void swarm_cache_networks_begin(struct swarm_cache *c)
 {
-	for (struct cached_network *n = c->networks; n; n = n->hh.next)
-		n->seen = false;
+	swarm_networks_begin(&c->networks);
 }
 
-void swarm_cache_put_network(struct swarm_cache *c, const struct swarm_network *from)
+void swarm_cache_put_network(struct swarm_cache *c, const struct swarm_network *n)
 {
-	struct cached_network *n;
-	if (from->ingress)
-		return;
-	HASH_FIND_STR(c->networks, from->id, n);
-	if (!n) {
-		n = xcalloc(1, sizeof *n);
-		n->id = xstrdup(from->id);
-		HASH_ADD_KEYPTR(hh, c->networks, n->id, strlen(n->id), n);
-	}
-	n->seen = true;
-	if (n->name && strcmp(n->name, from->name) == 0)
-		return;
-	free(n->name);
-	n->name = xstrdup(from->name);
-	c->networks_changed = true;
-}
-
-static void sweep_networks(struct swarm_cache *c, bool all)
-{
-	struct cached_network *n, *next;
-	HASH_ITER(hh, c->networks, n, next) {
-		if (n->seen && !all)
-			continue;
-		HASH_DEL(c->networks, n);
-		free(n->id);
-		free(n->name);
-		free(n);
-	}
-}
-
-/* Whether a task of the service is on a node that is described otherwise by now. */
-static bool has_moved_node(const struct swarm_cache *c, const struct cached_service *s)
-{
-	for (size_t i = 0; s->obs && i < s->obs->n_tasks; i++) {
-		const struct obs_node *node = s->obs->tasks[i].node;
-		struct cached_node *now;
-		HASH_FIND_STR(c->nodes, node->id, now);
-		if (now && now->node != node)
-			return true;
-	}
-	return false;
+	swarm_networks_put(&c->networks, n);
 }
 
 void swarm_cache_names_end(struct swarm_cache *c)
 {
-	sweep_nodes(c, false);
-	sweep_networks(c, false);
-	for (struct cached_service *s = c->services; s && (c->nodes_changed || c->networks_changed); s = s->hh.next)
-		s->dirty |= c->networks_changed || has_moved_node(c, s);
-	c->changed |= c->nodes_changed || c->networks_changed;
-	c->nodes_changed = c->networks_changed = false;
+	known_nodes_end(&c->nodes);
+	swarm_networks_end(&c->networks);
+	for (struct cached_service *s = c->services; s && (c->nodes.changed || c->networks.changed); s = s->hh.next)
+		s->dirty |= c->networks.changed || (s->obs && known_nodes_have_moved(&c->nodes, s->obs));
+	c->changed |= c->nodes.changed || c->networks.changed;
+	c->nodes.changed = c->networks.changed = false;
 }
 
 /* -- tasks -- */
-
-static void tasks_deinit(struct tasks *t)
-{
-	for (size_t i = 0; i < t->v.n; i++)
-		free(t->v.at[i].addresses);
-	VEC_DEINIT(&t->v);
-}
-
-static const char *copy_into(char **at, const char *text)
-{
-	char *copy = *at;
-	*at = stpcpy(copy, text) + 1;
-	return copy;
-}
-
-/* In the arena, or, without one, in a block of its own. */
-static struct cached_task copy_task(struct arena *a, const struct swarm_task *t)
-{
-	size_t bytes = t->n_addresses * sizeof(struct swarm_address) + strlen(t->id) + strlen(t->node_id) + strlen(t->slot) + 3;
-	for (size_t i = 0; i < t->n_addresses; i++)
-		bytes += strlen(t->addresses[i].network) + strlen(t->addresses[i].address) + 2;
-	struct cached_task out = {.addresses = a ? arena_alloc(a, bytes) : xmalloc(bytes), .n_addresses = t->n_addresses};
-	char *text = (char *)(out.addresses + t->n_addresses);
-	for (size_t i = 0; i < t->n_addresses; i++)
-		out.addresses[i] = (struct swarm_address){copy_into(&text, t->addresses[i].network), copy_into(&text, t->addresses[i].address)};
-	out.id = copy_into(&text, t->id);
-	out.node_id = copy_into(&text, t->node_id);
-	out.slot = copy_into(&text, t->slot);
-	return out;
-}
-
-static int task_cmp(const void *a, const void *b)
-{
-	return strcmp(((const struct cached_task *)a)->id, ((const struct cached_task *)b)->id);
-}
-
-static struct digest tasks_digest(const struct tasks *t)
-{
-	struct digest_ctx c;
-	digest_init(&c);
-	for (size_t i = 0; i < t->v.n; i++) {
-		const struct cached_task *k = &t->v.at[i];
-		digest_add_str(&c, k->id);
-		digest_add_str(&c, k->node_id);
-		digest_add_str(&c, k->slot);
-		for (size_t n = 0; n < k->n_addresses; n++) {
-			digest_add_str(&c, k->addresses[n].network);
-			digest_add_str(&c, k->addresses[n].address);
-		}
-	}
-	return digest_final(&c);
-}
 
 /* Those whose tasks the list that is being read is about. */
 static struct cached_service *first_listed(const struct swarm_cache *c)
@@ -303,23 +140,12 @@ void swarm_cache_put_task(struct swarm_cache *c, const struct swarm_task *t)
 	s->n_incoming_wanted++;
 	if (!t->running)
 		return;
-	VEC_PUSH(&s->incoming.v, copy_task(&c->incoming, t));
+	swarm_tasks_add(&s->incoming, &c->incoming, t);
 }
 
-/* The same tasks, in blocks of their own. */
-static struct tasks own_tasks(const struct tasks *from)
+static void take_fresh(struct swarm_cache *c, struct cached_service *s, struct swarm_tasks fresh_take, struct digest digest)
 {
-	struct tasks out = {0};
-	for (size_t i = 0; i < from->v.n; i++) {
-		const struct cached_task *k = &from->v.at[i];
-		VEC_PUSH(&out.v, copy_task(NULL, &(struct swarm_task){.id = k->id, .node_id = k->node_id, .slot = k->slot, .addresses = k->addresses, .n_addresses = k->n_addresses}));
-	}
-	return out;
-}
-
-static void take_fresh(struct swarm_cache *c, struct cached_service *s, struct tasks fresh_take, struct digest digest)
-{
-	tasks_deinit(&s->fresh);
+	swarm_tasks_deinit(&s->fresh);
 	s->fresh = fresh_take;
 	s->n_tasks = s->fresh.v.n;
 	s->tasks = digest;
@@ -338,11 +164,10 @@ void swarm_cache_tasks_end(struct swarm_cache *c, bool keep_missing)
 {
 	for (struct cached_service *s = first_listed(c); s; s = next_listed(c, s)) {
 		if (s->listed && !(keep_missing && s->incoming.v.n < s->n_tasks)) {
-			if (s->incoming.v.n > 1)
-				qsort(s->incoming.v.at, s->incoming.v.n, sizeof *s->incoming.v.at, task_cmp);
-			struct digest digest = tasks_digest(&s->incoming);
+			swarm_tasks_sort(&s->incoming);
+			struct digest digest = swarm_tasks_digest(&s->incoming);
 			if (!digest_equal(&digest, &s->tasks))
-				take_fresh(c, s, own_tasks(&s->incoming), digest);
+				take_fresh(c, s, swarm_tasks_own(&s->incoming), digest);
 			note_wanted(c, s);
 		}
 		forget_incoming(s);
@@ -351,39 +176,18 @@ void swarm_cache_tasks_end(struct swarm_cache *c, bool keep_missing)
 	c->is_listing = false;
 }
 
-/* The tasks of the observed value without one of them. False when that one is not among them. */
-static bool without_task(const struct obs_service *o, const char *task_id, struct tasks *out)
-{
-	AUTO_ARENA a = ARENA_INIT;
-	bool known = false;
-	struct swarm_address *addresses = ARENA_ARRAY(&a, struct swarm_address, o->n_tasks + 1);
-	for (size_t i = 0, n; i < o->n_tasks; i += n) {
-		const struct obs_task *t = &o->tasks[i];
-		for (n = 0; i + n < o->n_tasks && strcmp(o->tasks[i + n].id, t->id) == 0; n++)
-			addresses[n] = (struct swarm_address){o->tasks[i + n].network, o->tasks[i + n].address};
-		if (strcmp(t->id, task_id) == 0)
-			known = true;
-		else
-			VEC_PUSH(&out->v, copy_task(NULL, &(struct swarm_task){.id = t->id, .node_id = t->node->id, .slot = t->slot, .addresses = addresses, .n_addresses = n}));
-	}
-	return known;
-}
-
 bool swarm_cache_drop_task(struct swarm_cache *c, const char *service_id, const char *task_id)
 {
 	struct cached_service *s;
-	struct tasks rest = {0};
+	struct swarm_tasks rest = {0};
 	HASH_FIND_STR(c->services, service_id, s);
-	for (size_t i = 0; s && s->has_fresh && i < s->fresh.v.n; i++)
-		if (strcmp(s->fresh.v.at[i].id, task_id) == 0) {
-			free(s->fresh.v.at[i].addresses);
-			VEC_REMOVE(&s->fresh.v, i);
-			s->n_tasks = s->fresh.v.n;
-			s->tasks = (struct digest){0};
-			return true;
-		}
-	if (!s || s->has_fresh || !s->obs || !without_task(s->obs, task_id, &rest)) {
-		tasks_deinit(&rest);
+	if (s && s->has_fresh && swarm_tasks_remove(&s->fresh, task_id)) {
+		s->n_tasks = s->fresh.v.n;
+		s->tasks = (struct digest){0};
+		return true;
+	}
+	if (!s || s->has_fresh || !s->obs || !swarm_tasks_without(s->obs, task_id, &rest)) {
+		swarm_tasks_deinit(&rest);
 		return false;
 	}
 	take_fresh(c, s, rest, (struct digest){0}); /* the next list is compared in full */
@@ -427,7 +231,7 @@ static void service_free(struct swarm_cache *c, struct cached_service *s)
 	HASH_DEL(c->services, s);
 	forget_order(c);
 	unwatch(c, s);
-	tasks_deinit(&s->fresh);
+	swarm_tasks_deinit(&s->fresh);
 	VEC_DEINIT(&s->incoming.v);
 	obs_service_unref(s->obs);
 	arena_deinit(&s->arena);
@@ -443,8 +247,8 @@ void swarm_cache_free(struct swarm_cache *c)
 	struct cached_service *s, *next;
 	HASH_ITER(hh, c->services, s, next)
 		service_free(c, s);
-	sweep_nodes(c, true);
-	sweep_networks(c, true);
+	known_nodes_deinit(&c->nodes);
+	swarm_networks_deinit(&c->networks);
 	forget_order(c);
 	arena_deinit(&c->incoming);
 	free(c->notify_label);
@@ -635,85 +439,6 @@ size_t swarm_cache_rolling_ids(const struct swarm_cache *c, const char **out, si
 
 /* -- observed -- */
 
-/* The name of a task's network: mostly one of the service's, which is there already. */
-static const char *network_name(struct obs_service *o, const char *name)
-{
-	for (size_t i = 0; i < o->n_networks; i++)
-		if (strcmp(o->networks[i], name) == 0)
-			return o->networks[i];
-	return arena_strdup(&o->arena, name);
-}
-
-static void observe_fresh_tasks(struct swarm_cache *c, const struct tasks *from, struct obs_service *o)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < from->v.n; i++)
-		n += from->v.at[i].n_addresses;
-	o->tasks = ARENA_ARRAY(&o->arena, struct obs_task, n);
-	for (size_t i = 0; i < from->v.n; i++) {
-		const struct cached_task *t = &from->v.at[i];
-		const char *slot = t->n_addresses ? arena_strdup(&o->arena, t->slot) : "", *id = t->n_addresses ? arena_strdup(&o->arena, t->id) : "";
-		for (size_t k = 0; k < t->n_addresses; k++)
-			o->tasks[o->n_tasks++] = (struct obs_task){
-				.address = arena_strdup(&o->arena, t->addresses[k].address),
-				.network = network_name(o, t->addresses[k].network),
-				.slot = slot,
-				.id = id,
-				.node = node_of(c, t->node_id),
-			};
-	}
-}
-
-static void observe_same_tasks(struct swarm_cache *c, const struct obs_service *from, struct obs_service *o)
-{
-	o->tasks = ARENA_ARRAY(&o->arena, struct obs_task, from->n_tasks);
-	for (size_t i = 0; i < from->n_tasks; i++) {
-		const struct obs_task *t = &from->tasks[i];
-		bool same = i && strcmp(t->id, from->tasks[i - 1].id) == 0;
-		o->tasks[o->n_tasks++] = (struct obs_task){
-			.address = arena_strdup(&o->arena, t->address),
-			.network = network_name(o, t->network),
-			.slot = same ? o->tasks[i - 1].slot : arena_strdup(&o->arena, t->slot),
-			.id = same ? o->tasks[i - 1].id : arena_strdup(&o->arena, t->id),
-			.node = node_of(c, t->node->id),
-		};
-	}
-}
-
-static const char *find_network(const struct swarm_cache *c, const char *id)
-{
-	struct cached_network *n;
-	HASH_FIND_STR(c->networks, id, n);
-	return n ? n->name : id; /* a service may name its network by name instead of ID */
-}
-
-static struct obs_service *observe(struct swarm_cache *c, const struct cached_service *s)
-{
-	struct obs_service *o = obs_service_new("swarm", "", s->known_as);
-	if (strcmp(s->known_as, s->spec.name) != 0)
-		o->full_name = arena_strdup(&o->arena, s->spec.name);
-	o->id = arena_strdup(&o->arena, s->spec.id);
-	o->created_ms = s->spec.created_ms;
-	o->replicas = s->spec.replicas;
-	o->wanted_tasks = s->spec.replicas >= 0 ? s->spec.replicas : (int64_t)s->n_wanted;
-	o->opted_in = s->opted_in;
-	o->mended = s->spec.mended;
-	/* The labels are kept once: in the spec until they were observed, then in the observed value. */
-	const struct obs_label *labels = s->spec.labels ? s->spec.labels : s->obs->labels;
-	o->n_labels = s->spec.labels ? s->spec.n_labels : s->obs->n_labels;
-	o->labels = obs_labels_copy(&o->arena, labels, o->n_labels);
-	o->networks = ARENA_ARRAY(&o->arena, const char *, s->spec.n_networks);
-	for (size_t i = 0; i < s->spec.n_networks; i++)
-		o->networks[o->n_networks++] = arena_strdup(&o->arena, find_network(c, s->spec.networks[i]));
-	if (s->has_fresh)
-		observe_fresh_tasks(c, &s->fresh, o);
-	else if (s->obs)
-		observe_same_tasks(c, s->obs, o);
-	obs_service_seal(o);
-	o->update = notice_waits(o) || c->tells_updates ? s->spec.update : OBS_UPDATE_NONE;
-	return o;
-}
-
 /* Lets go of the spec's labels, and of the hash's key with them. */
 static void slim_spec(struct swarm_cache *c, struct cached_service *s)
 {
@@ -732,9 +457,16 @@ static void slim_spec(struct swarm_cache *c, struct cached_service *s)
 
 static void refresh(struct swarm_cache *c, struct cached_service *s)
 {
-	struct obs_service *o = observe(c, s);
+	struct obs_service *o = swarm_join(&(struct swarm_pieces){.spec = &s->spec,
+										   .known_as = s->known_as,
+										   .tasks = s->has_fresh ? &s->fresh : NULL,
+										   .before = s->obs,
+										   .n_wanted = (int64_t)s->n_wanted,
+										   .opted_in = s->opted_in,
+										   .tells_update = c->tells_updates},
+		&c->nodes, &c->networks);
 	s->dirty = s->has_fresh = false;
-	tasks_deinit(&s->fresh);
+	swarm_tasks_deinit(&s->fresh);
 	if (s->obs && obs_service_equal(s->obs, o)) {
 		obs_service_unref(o);
 	} else {
@@ -834,11 +566,6 @@ struct obs_part *swarm_cache_publish(struct swarm_cache *c, const char *source, 
 	}
 	struct obs_part *part = obs_part_new(source, revision, list, n);
 	diags_append(&part->diags, &diags);
-	struct obs_node **nodes = xcalloc(HASH_COUNT(c->nodes), sizeof *nodes);
-	size_t n_nodes = 0;
-	for (struct cached_node *node = c->nodes; node; node = node->hh.next)
-		if (node->listed)
-			nodes[n_nodes++] = obs_node_ref(node->node);
-	obs_part_set_nodes(part, nodes, n_nodes);
+	known_nodes_publish(&c->nodes, part);
 	return part;
 }

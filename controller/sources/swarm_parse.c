@@ -8,6 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of what tasks are made of it is enough to see that it changed. */
+static const struct json_want template_wants[] = {{"Networks", NULL}, {JSON_REST, NULL}};
+static const struct json_want service_spec_wants[] = {{"Name", NULL}, {"Labels", NULL}, {"TaskTemplate", template_wants}, {"Mode", NULL}, {"Networks", NULL}, {NULL, NULL}};
+const struct json_want swarm_service_wants[] = {{"ID", NULL}, {"Version", NULL}, {"CreatedAt", NULL}, {"Spec", service_spec_wants}, {"UpdateStatus", NULL}, {NULL, NULL}};
+
+static const struct json_want network_spec_wants[] = {{"Name", NULL}, {"Ingress", NULL}, {NULL, NULL}};
+static const struct json_want network_wants[] = {{"Spec", network_spec_wants}, {NULL, NULL}};
+static const struct json_want attachment_wants[] = {{"Network", network_wants}, {"Addresses", NULL}, {NULL, NULL}};
+static const struct json_want status_wants[] = {{"State", NULL}, {NULL, NULL}};
+const struct json_want swarm_task_wants[] = {{"ID", NULL}, {"ServiceID", NULL}, {"NodeID", NULL}, {"Slot", NULL}, {"Status", status_wants}, {"DesiredState", NULL},
+	{"NetworksAttachments", attachment_wants}, {NULL, NULL}};
+
+static const struct json_want engine_wants[] = {{"Labels", NULL}, {NULL, NULL}};
+static const struct json_want description_wants[] = {{"Hostname", NULL}, {"Engine", engine_wants}, {NULL, NULL}};
+const struct json_want swarm_node_wants[] = {{"ID", NULL}, {"Version", NULL}, {"Spec", NULL}, {"Description", description_wants}, {"Status", NULL}, {NULL, NULL}};
+
+const struct json_want swarm_network_wants[] = {{"Id", NULL}, {"Name", NULL}, {"Ingress", NULL}, {NULL, NULL}};
+
 static const char *copy_str(struct arena *a, const json_t *j, const char *key)
 {
 	return arena_strdup(a, json_get_str(j, key, ""));

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/digest.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "model/observed.h"
 
 struct swarm_service {
@@ -48,6 +49,9 @@ struct swarm_event {
 	bool has_details;  /* attributes beyond the name */
 	uint64_t time_ns; /* of the orchestrator's clock */
 };
+
+/* What of an Engine's answers is read by the functions below. */
+extern const struct json_want swarm_service_wants[], swarm_task_wants[], swarm_node_wants[], swarm_network_wants[];
 
 int swarm_parse_service(struct arena *a, const char *bytes, size_t len, struct swarm_service *out, struct err *e);
 int swarm_parse_task(struct arena *a, const char *bytes, size_t len, struct swarm_task *out, struct err *e);
