@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "io/timer.h"
 #include "workers/child.h"
+#include "workers/reload.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -42,17 +43,10 @@ struct prometheus {
 	struct timer *poll_timer;
 	struct http_call *poll, *call;
 	char identity[128]; /* start and load time of what `w.running` stands for */
-	struct {
-		bool active;
-		struct digest digest;
-		bool compare; /* `have` with `want` */
-		struct running want, have;
-		struct running_rules rules;
-		uint64_t started, answered;
-		void (*done)(void *ctx, struct worker *w, const struct reload_result *r);
-		void *ctx;
-		char before[128]; /* identity before a signal */
-	} reload;
+	struct reload reload;
+	struct running have; /* what it says it runs, for the reload to compare */
+	struct running_rules rules;
+	char before[128]; /* identity before a signal */
 };
 
 static struct prometheus *self(const struct worker *w)
@@ -103,19 +97,9 @@ static void poll_again(struct prometheus *p, uint64_t took_ms)
 
 /* -- reload -- */
 
-static void reload_finish(struct prometheus *p, enum reload_outcome outcome, const char *message)
+static void finish(struct prometheus *p, enum reload_outcome outcome, const char *message)
 {
-	uint64_t now = uv_hrtime(), answered = p->reload.answered ? p->reload.answered : now;
-	struct reload_result r = {
-		.outcome = outcome, .seconds = (double)(answered - p->reload.started) / 1e9, .confirm_seconds = (double)(now - answered) / 1e9};
-	snprintf(r.message, sizeof r.message, "%s", message);
-	p->reload.active = false;
-	p->w.reloads++;
-	p->w.refusals += outcome == RELOAD_REFUSED;
-	p->w.runs_known = outcome == RELOAD_DONE;
-	if (outcome == RELOAD_DONE)
-		p->w.running = p->reload.digest;
-	p->reload.done(p->reload.ctx, &p->w, &r);
+	reload_end(&p->reload, &p->w, outcome, message);
 }
 
 /* "start time|load time" of a runtimeinfo answer and whether the load was taken. */
@@ -150,19 +134,19 @@ static bool cannot_tell(const struct http_result *r)
 
 static void compare(struct prometheus *p)
 {
-	AUTO_FREE char *difference = running_difference(&p->reload.want, &p->reload.have);
+	AUTO_FREE char *difference = running_difference(&p->reload.want, &p->have);
 	if (!difference) {
-		reload_finish(p, RELOAD_DONE, "");
+		finish(p, RELOAD_DONE, "");
 		return;
 	}
 	AUTO_FREE char *words = xasprintf("Prometheus took the reload, but %s; does it read %s?", difference, p->config_file);
-	reload_finish(p, RELOAD_DIFFERS, words);
+	finish(p, RELOAD_DIFFERS, words);
 }
 
 static void on_rules_data(void *ctx, const char *bytes, size_t len)
 {
 	struct prometheus *p = ctx;
-	running_rules_feed(&p->reload.rules, bytes, len);
+	running_rules_feed(&p->rules, bytes, len);
 }
 
 static void on_rules(void *ctx, struct http_result *r)
@@ -170,18 +154,18 @@ static void on_rules(void *ctx, struct http_result *r)
 	struct prometheus *p = ctx;
 	struct err e = {0};
 	p->call = NULL;
-	bool whole = running_rules_end(&p->reload.rules, &e) == 0;
+	bool whole = running_rules_end(&p->rules, &e) == 0;
 	if (cannot_tell(r))
-		reload_finish(p, RELOAD_DONE, "");
+		finish(p, RELOAD_DONE, "");
 	else if (r->status != 200 || r->err.kind || !whole)
-		reload_finish(p, RELOAD_UNREACHABLE, r->err.kind ? r->err.msg : "no answer about the rules that run");
+		finish(p, RELOAD_UNREACHABLE, r->err.kind ? r->err.msg : "no answer about the rules that run");
 	else
 		compare(p);
 }
 
 static void ask_rules(struct prometheus *p)
 {
-	running_rules_init(&p->reload.rules, &p->reload.have);
+	running_rules_init(&p->rules, &p->have);
 	p->call = http_start(p->http, &(struct http_request){
 									  .to = &p->ep, .path = "/api/v1/rules?type=alert", .timeout_ms = RELOAD_TIMEOUT_MS, .on_data = on_rules_data, .on_done = on_rules, .ctx = p});
 }
@@ -194,12 +178,12 @@ static void on_config(void *ctx, struct http_result *r)
 	AUTO_JSON *j = r->status == 200 && r->body.len ? json_parse(r->body.data, r->body.len, &e) : NULL;
 	const json_t *text = json_walk(j, "data.yaml");
 	if (cannot_tell(r)) {
-		reload_finish(p, RELOAD_DONE, "");
+		finish(p, RELOAD_DONE, "");
 	} else if (!json_is_string(text)) {
-		reload_finish(p, RELOAD_UNREACHABLE, r->err.kind ? r->err.msg : "no answer about the configuration that runs");
+		finish(p, RELOAD_UNREACHABLE, r->err.kind ? r->err.msg : "no answer about the configuration that runs");
 	} else {
-		p->reload.have = (struct running){0};
-		running_add_config(&p->reload.have, json_string_value(text));
+		p->have = (struct running){0};
+		running_add_config(&p->have, json_string_value(text));
 		ask_rules(p);
 	}
 }
@@ -207,8 +191,8 @@ static void on_config(void *ctx, struct http_result *r)
 /* It took what it read. Whether that was ours only its configuration and its rules tell. */
 static void note_taken(struct prometheus *p)
 {
-	if (!p->reload.compare) {
-		reload_finish(p, RELOAD_DONE, "");
+	if (!p->reload.compares) {
+		finish(p, RELOAD_DONE, "");
 		return;
 	}
 	p->call = http_start(p->http,
@@ -222,9 +206,9 @@ static void on_confirmed(void *ctx, struct http_result *r)
 	bool taken;
 	p->call = NULL;
 	if (!read_runtimeinfo(r, p->identity, &taken))
-		reload_finish(p, RELOAD_UNREACHABLE, r->err.kind ? r->err.msg : "no answer about what runs");
+		finish(p, RELOAD_UNREACHABLE, r->err.kind ? r->err.msg : "no answer about what runs");
 	else if (!taken)
-		reload_finish(p, RELOAD_REFUSED, "Prometheus says that it did not take the configuration; its log says why");
+		finish(p, RELOAD_REFUSED, "Prometheus says that it did not take the configuration; its log says why");
 	else
 		note_taken(p);
 }
@@ -234,16 +218,16 @@ static void on_reloaded(void *ctx, struct http_result *r)
 	struct prometheus *p = ctx;
 	p->call = NULL;
 	if (r->status == 200) {
-		p->reload.answered = uv_hrtime();
+		reload_answered(&p->reload);
 		ask_runtimeinfo(p, on_confirmed);
 	} else if (r->status == 403 || r->status == 404 || r->status == 405) {
 		set_state(p, WORKER_DOWN, "it does not offer POST /-/reload: start it with --web.enable-lifecycle");
-		reload_finish(p, RELOAD_UNREACHABLE, p->w.problem);
+		finish(p, RELOAD_UNREACHABLE, p->w.problem);
 	} else if (r->status == 500) {
-		reload_finish(p, RELOAD_REFUSED, r->body.len ? r->body.data : "it gave no reason; its log may");
+		finish(p, RELOAD_REFUSED, r->body.len ? r->body.data : "it gave no reason; its log may");
 	} else {
 		/* No answer, or that of something in between: nothing is known of the generation. */
-		reload_finish(p, RELOAD_UNREACHABLE, r->status ? "the reload was answered with an unexpected status" : r->err.msg);
+		finish(p, RELOAD_UNREACHABLE, r->status ? "the reload was answered with an unexpected status" : r->err.msg);
 		poll_now(p);
 	}
 }
@@ -255,13 +239,13 @@ static void on_signalled(void *ctx, struct http_result *r)
 	bool taken;
 	p->call = NULL;
 	if (!read_runtimeinfo(r, p->identity, &taken))
-		reload_finish(p, RELOAD_UNREACHABLE, r->err.msg);
-	else if (taken && strcmp(p->identity, p->reload.before) == 0 && uv_hrtime() - p->reload.started < (uint64_t)RELOAD_TIMEOUT_MS * 1000000)
+		finish(p, RELOAD_UNREACHABLE, r->err.msg);
+	else if (taken && strcmp(p->identity, p->before) == 0 && uv_hrtime() - p->reload.started < (uint64_t)RELOAD_TIMEOUT_MS * 1000000)
 		ask_runtimeinfo(p, on_signalled);
 	else if (taken)
 		note_taken(p);
 	else
-		reload_finish(p, RELOAD_REFUSED, "Prometheus did not take the configuration; its log says why");
+		finish(p, RELOAD_REFUSED, "Prometheus did not take the configuration; its log says why");
 }
 
 static void on_before_signal(void *ctx, struct http_result *r)
@@ -269,27 +253,18 @@ static void on_before_signal(void *ctx, struct http_result *r)
 	struct prometheus *p = ctx;
 	bool taken;
 	p->call = NULL;
-	if (!read_runtimeinfo(r, p->reload.before, &taken) || !child_runs(p->child)) {
-		reload_finish(p, RELOAD_UNREACHABLE, r->err.msg);
+	if (!read_runtimeinfo(r, p->before, &taken) || !child_runs(p->child)) {
+		finish(p, RELOAD_UNREACHABLE, r->err.msg);
 		return;
 	}
 	child_signal(p->child, SIGHUP);
 	ask_runtimeinfo(p, on_signalled);
 }
 
-static void prometheus_reload(
-	struct worker *w, const struct digest *digest, const struct running *want, void (*done)(void *, struct worker *, const struct reload_result *), void *ctx)
+static void prometheus_reload(struct worker *w, const struct digest *digest, const struct running *want, reload_done_fn *done, void *ctx)
 {
 	struct prometheus *p = self(w);
-	p->reload.active = true;
-	p->reload.digest = *digest;
-	p->reload.compare = want != NULL;
-	if (want)
-		p->reload.want = *want;
-	p->reload.started = uv_hrtime();
-	p->reload.answered = 0;
-	p->reload.done = done;
-	p->reload.ctx = ctx;
+	reload_begin(&p->reload, digest, want, done, ctx);
 	log_debug("worker reload_begun name=%s", p->w.name);
 	if (p->w.supervised && p->set->prometheus_reload == 1)
 		ask_runtimeinfo(p, on_before_signal);

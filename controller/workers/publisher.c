@@ -28,6 +28,7 @@
 #include "stores/shown.h"
 #include "workers/known_shards.h"
 #include "workers/readers.h"
+#include "workers/reload.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,15 +100,7 @@ struct publisher {
 	struct readers readers;
 	enum heard heard; /* of when it was looked at last */
 
-	struct {
-		bool active;
-		struct digest digest;
-		bool compares;
-		struct running running;
-		uint64_t started, published;
-		void (*done)(void *ctx, struct worker *w, const struct reload_result *r);
-		void *ctx;
-	} reload;
+	struct reload reload; /* answered: published */
 };
 
 static struct publisher *self(const struct worker *w)
@@ -137,18 +130,8 @@ static void finish_reload(struct publisher *p, enum reload_outcome outcome, cons
 {
 	if (!p->reload.active)
 		return;
-	uint64_t now = uv_hrtime(), published = p->reload.published ? p->reload.published : now;
-	struct reload_result r = {
-		.outcome = outcome, .seconds = (double)(published - p->reload.started) / 1e9, .confirm_seconds = (double)(now - published) / 1e9};
-	snprintf(r.message, sizeof r.message, "%s", message);
 	timer_stop(p->deadline);
-	p->reload.active = false;
-	p->w.reloads++;
-	p->w.refusals += outcome == RELOAD_REFUSED;
-	p->w.runs_known = outcome == RELOAD_DONE;
-	if (outcome == RELOAD_DONE)
-		p->w.running = p->reload.digest;
-	p->reload.done(p->reload.ctx, &p->w, &r);
+	reload_end(&p->reload, &p->w, outcome, message);
 }
 
 /* What is shown before every source has answered in full may lack most of what readers have. */
@@ -177,8 +160,7 @@ static void evaluate(struct publisher *p)
 	}
 	if (!is_published(p))
 		return;
-	if (!p->reload.published)
-		p->reload.published = uv_hrtime();
+	reload_answered(&p->reload);
 	if (v == HEARD_PENDING)
 		return;
 	AUTO_FREE char *words = v == HEARD_NOBODY ? xstrdup("no reader is there") : v == HEARD_DONE ? xstrdup("") : xasprintf("reader %s: %s", who->reader, who->message);
@@ -452,7 +434,7 @@ static void complete_next(struct publisher *p)
 	n->running = h->running;
 	if (asked && p->reload.compares) {
 		n->compares = true;
-		n->running = p->reload.running;
+		n->running = p->reload.want;
 	}
 	bool more = same && n->compares && !h->compares; /* they are to look closer */
 	n->serial = h->serial + (!same || more || p->ask_again);
@@ -749,21 +731,12 @@ static void publisher_start(struct worker *w, const struct worker_events *events
 	timer_set(p->audit, p->set->drift_interval_ms);
 }
 
-static void publisher_reload(
-	struct worker *w, const struct digest *digest, const struct running *want, void (*done)(void *, struct worker *, const struct reload_result *), void *ctx)
+static void publisher_reload(struct worker *w, const struct digest *digest, const struct running *want, reload_done_fn *done, void *ctx)
 {
 	struct publisher *p = self(w);
 	const struct confirmation *who;
 	enum heard v = hear(p, &who);
-	p->reload.active = true;
-	p->reload.digest = *digest;
-	p->reload.compares = want != NULL;
-	if (want)
-		p->reload.running = *want;
-	p->reload.started = uv_hrtime();
-	p->reload.published = 0;
-	p->reload.done = done;
-	p->reload.ctx = ctx;
+	reload_begin(&p->reload, digest, want, done, ctx);
 	p->ask_again = p->has_head && digest_equal(&p->head.digest, digest) && (v == HEARD_REFUSED || v == HEARD_DIFFERS);
 	p->dirty = true;
 	timer_set(p->deadline, CONFIRM_TIMEOUT_MS);

@@ -16,6 +16,7 @@
 #include "io/timer.h"
 #include "model/desired.h"
 #include "workers/child.h"
+#include "workers/reload.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,13 +56,7 @@ struct tool {
 	struct http_call *poll, *call;
 	bool stopping;
 	char identity[128]; /* of the load that `w.running` stands for */
-	struct {
-		bool active, verify;
-		struct digest digest;
-		uint64_t started, answered;
-		void (*done)(void *ctx, struct worker *w, const struct reload_result *r);
-		void *ctx;
-	} reload;
+	struct reload reload;
 };
 
 static struct tool *self(const struct worker *w)
@@ -118,19 +113,9 @@ static void ask(struct tool *t, struct http_call **call, int64_t timeout_ms, voi
 
 /* -- reload -- */
 
-static void reload_finish(struct tool *t, enum reload_outcome outcome, const char *message)
+static void finish(struct tool *t, enum reload_outcome outcome, const char *message)
 {
-	uint64_t now = uv_hrtime(), answered = t->reload.answered ? t->reload.answered : now;
-	struct reload_result r = {
-		.outcome = outcome, .seconds = (double)(answered - t->reload.started) / 1e9, .confirm_seconds = (double)(now - answered) / 1e9};
-	snprintf(r.message, sizeof r.message, "%s", message);
-	t->reload.active = false;
-	t->w.reloads++;
-	t->w.refusals += outcome == RELOAD_REFUSED;
-	t->w.runs_known = outcome == RELOAD_DONE;
-	if (outcome == RELOAD_DONE)
-		t->w.running = t->reload.digest;
-	t->reload.done(t->reload.ctx, &t->w, &r);
+	reload_end(&t->reload, &t->w, outcome, message);
 }
 
 static json_t *names_of_file(const struct tool *t)
@@ -155,18 +140,18 @@ static void on_config(void *ctx, struct http_result *r)
 	struct tool *t = ctx;
 	t->call = NULL;
 	if (r->status == 404) { /* it does not tell, and is taken at its word */
-		reload_finish(t, RELOAD_DONE, "");
+		finish(t, RELOAD_DONE, "");
 		return;
 	}
 	AUTO_JSON *have = r->status == 200 && r->body.len ? t->kind->names_running(r->body.data, r->body.len) : NULL, *want = names_of_file(t);
 	if (!have) {
-		reload_finish(t, RELOAD_UNREACHABLE, r->err.kind ? r->err.msg : "no answer about the configuration that runs");
+		finish(t, RELOAD_UNREACHABLE, r->err.kind ? r->err.msg : "no answer about the configuration that runs");
 	} else if (want && !same_names(want, have)) {
 		AUTO_FREE char *words = xasprintf("%s took the reload, but what it runs (%zu parts) is not what is stored (%zu); does it read %s?", t->w.name,
 			json_object_size(have), json_object_size(want), t->file);
-		reload_finish(t, RELOAD_DIFFERS, words);
+		finish(t, RELOAD_DIFFERS, words);
 	} else {
-		reload_finish(t, RELOAD_DONE, "");
+		finish(t, RELOAD_DONE, "");
 	}
 }
 
@@ -176,11 +161,11 @@ static void on_confirmed(void *ctx, struct http_result *r)
 	bool taken;
 	t->call = NULL;
 	if (!read_state(t, r, t->identity, &taken))
-		reload_finish(t, RELOAD_UNREACHABLE, r->err.kind ? r->err.msg : "no answer about what runs");
+		finish(t, RELOAD_UNREACHABLE, r->err.kind ? r->err.msg : "no answer about what runs");
 	else if (!taken)
-		reload_finish(t, RELOAD_REFUSED, "it says that it did not take the configuration; its log says why");
-	else if (!t->reload.verify)
-		reload_finish(t, RELOAD_DONE, "");
+		finish(t, RELOAD_REFUSED, "it says that it did not take the configuration; its log says why");
+	else if (!t->reload.compares)
+		finish(t, RELOAD_DONE, "");
 	else
 		t->call = http_start(t->http, &(struct http_request){.to = &t->ep, .path = t->kind->config_path, .timeout_ms = RELOAD_TIMEOUT_MS,
 											 .max_bytes = CONFIG_MAX_BYTES, .on_done = on_config, .ctx = t});
@@ -191,27 +176,20 @@ static void on_reloaded(void *ctx, struct http_result *r)
 	struct tool *t = ctx;
 	t->call = NULL;
 	if (r->status == 200) {
-		t->reload.answered = uv_hrtime();
+		reload_answered(&t->reload);
 		ask(t, &t->call, RELOAD_TIMEOUT_MS, on_confirmed);
 	} else if (r->status == 500) {
-		reload_finish(t, RELOAD_REFUSED, r->body.len ? r->body.data : "it gave no reason; its log may");
+		finish(t, RELOAD_REFUSED, r->body.len ? r->body.data : "it gave no reason; its log may");
 	} else {
-		reload_finish(t, RELOAD_UNREACHABLE, r->status ? "the reload was answered with an unexpected status" : r->err.msg);
+		finish(t, RELOAD_UNREACHABLE, r->status ? "the reload was answered with an unexpected status" : r->err.msg);
 		poll_now(t);
 	}
 }
 
-static void tool_reload(
-	struct worker *w, const struct digest *digest, const struct running *want, void (*done)(void *, struct worker *, const struct reload_result *), void *ctx)
+static void tool_reload(struct worker *w, const struct digest *digest, const struct running *want, reload_done_fn *done, void *ctx)
 {
 	struct tool *t = self(w);
-	t->reload.active = true;
-	t->reload.verify = want != NULL;
-	t->reload.digest = *digest;
-	t->reload.started = uv_hrtime();
-	t->reload.answered = 0;
-	t->reload.done = done;
-	t->reload.ctx = ctx;
+	reload_begin(&t->reload, digest, want, done, ctx);
 	t->call = http_start(t->http,
 		&(struct http_request){.to = &t->ep, .method = "POST", .path = "/-/reload", .timeout_ms = RELOAD_TIMEOUT_MS, .body = "", .on_done = on_reloaded, .ctx = t});
 }

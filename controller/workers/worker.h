@@ -31,6 +31,8 @@ struct reload_result {
 	double confirm_seconds; /* until it had said what it runs, after that */
 };
 
+typedef void reload_done_fn(void *ctx, struct worker *w, const struct reload_result *r);
+
 struct worker_events {
 	/* The worker became ready, went down, or runs something that we did not tell it to: it has to be told again. */
 	void (*on_change)(void *ctx, struct worker *w);
@@ -42,8 +44,7 @@ struct worker_ops {
 	void (*start)(struct worker *w, const struct worker_events *events);
 	/* Tells the worker to run what the store holds now, called `digest`, and asks it afterwards whether it took it and, unless `want` is NULL, whether
 	 * that is what it runs. One at a time; `want` is copied; `done` is always called, never from within. */
-	void (*reload)(struct worker *w, const struct digest *digest, const struct running *want,
-		void (*done)(void *ctx, struct worker *w, const struct reload_result *r), void *ctx);
+	void (*reload)(struct worker *w, const struct digest *digest, const struct running *want, reload_done_fn *done, void *ctx);
 	/* Ends it; `done` may be called from within. A supervised child is asked to end and waited for, a remote one is left alone. */
 	void (*stop)(struct worker *w, void (*done)(void *ctx), void *ctx);
 	void (*free)(struct worker *w);
