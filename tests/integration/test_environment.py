@@ -141,6 +141,7 @@ class Environment(test_prometheus.Case):
         wait_for(lambda: "five" in wb.prometheus.jobs(), 15, "new file")
         os.unlink(os.path.join(self.configs, "scrape_x"))
         wait_for(lambda: sorted(wb.prometheus.jobs()) == ["five"], 15, "removed file")
+        wait_for(lambda: wb.reloads() >= reloads + 3, 15, "the last reload is confirmed")
         self.assertEqual((wb.prometheus_pid(), wb.reloads()), (pid, reloads + 3))
         # a whole directory in its place, as when a mount is swapped
         os.rename(self.configs, self.dir / "old")
