@@ -9,7 +9,7 @@ SHELL := /bin/bash
 #   make up      SITES=examples/sites.yml  DATA=data  BIND=127.0.0.1  ALERTMANAGER_PORT=9093  BLACKBOX_PORT=9115      without any orchestrator
 #   make test    PROMETHEUS=  PROMTOOL=      programs to test with instead of Debian's
 
-.PHONY: help deps build test up demo down image bench fuzz soak docs clean
+.PHONY: help deps build test up demo down image bench fuzz soak docs format clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/p' Makefile | expand -t 16
@@ -50,6 +50,9 @@ soak: build ## half an hour of random changes on a fake Engine: SOAK_MINUTES=30
 
 docs: build ## docs/labels.md, docs/shortcuts.md, docs/settings.md and the manual page, from the tables
 	@scripts/docs.sh
+
+format: ## the C sources by .clang-format; a test says which are not
+	@scripts/format.sh
 
 # What `make down` has to know outlives a clean-up.
 clean: ## remove what was built

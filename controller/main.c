@@ -46,14 +46,14 @@ struct controller {
 	struct modules *modules;
 	struct alerting *alerting;
 	struct alerting_files *alerting_files; /* NULL where there is no Alertmanager */
-	char *alerting_file;				  /* the one that workers see */
+	char *alerting_file; /* the one that workers see */
 	struct dirwatch *shortcut_files, *module_files, *receiver_files;
 	struct flags flags; /* of a supervised Prometheus */
 	struct diags notes; /* on what the environment says of them */
 	char *tmp_dir; /* of the store */
 	struct inputs *inputs;
 	struct kube_client *kube; /* NULL where nothing of Kubernetes is asked for */
-	struct lease *lease;	  /* NULL where there is only one of us */
+	struct lease *lease; /* NULL where there is only one of us */
 	struct remote_fence fence;
 	struct worker *publisher; /* one of them, or NULL */
 	struct events *events;
@@ -179,13 +179,8 @@ static int make_publisher(struct controller *c, const char *store_dir, struct er
 	const struct remote_fence *fence = c->lease ? &c->fence : NULL;
 	struct remote_store *remote = remote_store_new(&(struct remote_spec){.loop = &c->loop, .http = c->http, .kube = c->kube, .set = c->set, .fence = fence}, e);
 	if (remote)
-		c->publisher = c->workers[c->n_workers++] = publisher_new(&(struct publisher_spec){.loop = &c->loop,
-			.set = c->set,
-			.store_dir = store_dir,
-			.remote_take = remote,
-			.fence = fence,
-			.complete = is_complete,
-			.ctx = c});
+		c->publisher = c->workers[c->n_workers++] = publisher_new(&(struct publisher_spec){
+			.loop = &c->loop, .set = c->set, .store_dir = store_dir, .remote_take = remote, .fence = fence, .complete = is_complete, .ctx = c});
 	return remote || c->set->store == STORE_DIRECTORY ? 0 : -1;
 }
 
@@ -194,7 +189,8 @@ static const struct http_endpoint *judge(const struct worker *w)
 	return strcmp(w->ops->kind, "prometheus") == 0 ? prometheus_endpoint(w) : NULL;
 }
 
-static int make_tools(struct controller *c, const struct tool_kind *kind, const char *setting, const struct string_list *urls, const char *store_dir, struct err *e)
+static int make_tools(
+	struct controller *c, const struct tool_kind *kind, const char *setting, const struct string_list *urls, const char *store_dir, struct err *e)
 {
 	if (settings_has(urls) && urls->n > MAX_WORKERS)
 		return err_set(e, ERR_INPUT, "%s: name `child`, `none` or 1 to %d URLs", setting, MAX_WORKERS);
@@ -233,9 +229,9 @@ struct wanted_sources {
 static int make_workers(struct controller *c, const char *store_dir, struct err *e)
 {
 	return make_tools(c, &tool_blackbox, "blackbox", &c->set->blackbox, store_dir, e) < 0 ||
-				   make_tools(c, &tool_alertmanager, "alertmanager", &c->set->alertmanager, store_dir, e) < 0 || make_prometheus(c, store_dir, e) < 0
-			   ? -1
-			   : 0;
+			make_tools(c, &tool_alertmanager, "alertmanager", &c->set->alertmanager, store_dir, e) < 0 || make_prometheus(c, store_dir, e) < 0
+		? -1
+		: 0;
 }
 
 /* What the setting `sources` names; anything unknown in it is an error. */
@@ -392,7 +388,8 @@ static const struct obs_service *find_object(void *ctx, const char *key)
 static void make_events(struct controller *c, const struct wanted_sources *wanted)
 {
 	if (wanted->kubernetes && c->set->kube_events)
-		c->events = events_new(&(struct events_spec){.loop = &c->loop, .client = c->kube, .lease = c->lease, .diags = list_diags, .find = find_object, .ctx = c});
+		c->events =
+			events_new(&(struct events_spec){.loop = &c->loop, .client = c->kube, .lease = c->lease, .diags = list_diags, .find = find_object, .ctx = c});
 }
 
 static void on_published(void *ctx, struct source *s)
@@ -424,7 +421,8 @@ static void watch_alerting(struct controller *c, const char *store_dir, const ch
 	c->alerting_file = xasprintf("%s/current/" ALERTING_FILE, store_dir);
 	if (settings_has(&c->set->alertmanager))
 		c->alerting_files = alerting_files_new(
-			&(struct alerting_files_spec){.loop = &c->loop, .set = c->set, .tmp_dir = tmp, .stored_file = c->alerting_file, .on_change = on_alerting, .ctx = c}, &c->alerting);
+			&(struct alerting_files_spec){.loop = &c->loop, .set = c->set, .tmp_dir = tmp, .stored_file = c->alerting_file, .on_change = on_alerting, .ctx = c},
+			&c->alerting);
 	else
 		c->alerting = alerting_new(NULL, &none);
 }
@@ -437,8 +435,8 @@ static int compose(struct controller *c, struct err *e)
 	c->http = http_client_new(&c->loop);
 	c->store = directory_store_open(store_dir, e);
 	make_flags(c);
-	if (!c->store || read_sources(c->set, &wanted, e) < 0 || make_kube(c, &wanted, e) < 0 || make_workers(c, store_dir, e) < 0 || make_publisher(c, store_dir, e) < 0 ||
-		make_sources(c, wanted, e) < 0)
+	if (!c->store || read_sources(c->set, &wanted, e) < 0 || make_kube(c, &wanted, e) < 0 || make_workers(c, store_dir, e) < 0 ||
+		make_publisher(c, store_dir, e) < 0 || make_sources(c, wanted, e) < 0)
 		return -1;
 	c->checker = checker_new(&c->loop, c->http, c->set->promtool, c->set->blackbox_binary, tmp);
 	AUTO_DIR_FILES shortcut_files = {0};
@@ -462,16 +460,22 @@ static int compose(struct controller *c, struct err *e)
 		.library = {c->shortcuts, c->modules},
 		.alerting = c->alerting,
 	});
-	c->inputs = inputs_new(
-		&(struct inputs_spec){.loop = &c->loop, .set = c->set, .env = environ, .tmp_dir = tmp, .notes = &c->notes, .on_base = on_base, .ctx = c});
-	c->receiver_files = dirwatch_new(&c->loop,
-		&(struct dirwatch_spec){.dir = c->set->notify_secrets_dir, .wanted = receivers_is_secret, .on_change = on_receiver_files, .ctx = c}, NULL);
+	c->inputs =
+		inputs_new(&(struct inputs_spec){.loop = &c->loop, .set = c->set, .env = environ, .tmp_dir = tmp, .notes = &c->notes, .on_base = on_base, .ctx = c});
+	c->receiver_files = dirwatch_new(
+		&c->loop, &(struct dirwatch_spec){.dir = c->set->notify_secrets_dir, .wanted = receivers_is_secret, .on_change = on_receiver_files, .ctx = c}, NULL);
 	make_notify(c);
 	engine_observe(c->engine, on_published, c);
 	engine_on_change(c->engine, on_changed, c);
 	make_events(c, &wanted);
-	c->api = (struct api){.engine = c->engine, .push = c->api.push, .notify = c->notify, .listener_errors = c->listener_errors, .http = c->http, .set = c->set,
-		.access = access_new(&c->loop, c->set, e), .alertlog = alertlog_new(&c->loop, c->set)};
+	c->api = (struct api){.engine = c->engine,
+		.push = c->api.push,
+		.notify = c->notify,
+		.listener_errors = c->listener_errors,
+		.http = c->http,
+		.set = c->set,
+		.access = access_new(&c->loop, c->set, e),
+		.alertlog = alertlog_new(&c->loop, c->set)};
 	c->api.page = status_page_new(&c->loop, &c->api);
 	if (c->api.access)
 		c->api.listeners = listeners_new(&c->loop, c->set, c->api.access, ALERTS_POST_PATH, api_handle, &c->api, e);

@@ -108,7 +108,7 @@ static void on_work(uv_work_t *w)
 	struct entry *n;
 	if (logfile_ready(&l->file, wall_ms(), e) < 0)
 		return;
-	DL_FOREACH (l->batch, n) {
+	DL_FOREACH(l->batch, n) {
 		if (logfile_append(&l->file, &n->post, e) < 0)
 			break;
 		n->seq = l->file.seq;
@@ -146,7 +146,7 @@ static void on_written(uv_work_t *w, int status)
 	(void)status;
 	l->writing = false;
 	note_outcome(l);
-	DL_FOREACH_SAFE (batch, n, next)
+	DL_FOREACH_SAFE(batch, n, next)
 		settle(l, n, n->seq && n->seq <= l->last ? NULL : *l->problem ? l->problem : "it was not written");
 	if (l->closing) {
 		free_if_idle(l);
@@ -187,8 +187,7 @@ void alertlog_append(struct alertlog *l, const struct record_post *p, alertlog_a
 	}
 	n->body = xmalloc(p->len + 1);
 	memcpy(n->body, p->body, p->len);
-	n->post = (struct record_post){
-		.time_ms = wall_ms(), .body = n->body, .len = p->len, .method = n->method, .path = n->path, .content_type = n->content_type};
+	n->post = (struct record_post){.time_ms = wall_ms(), .body = n->body, .len = p->len, .method = n->method, .path = n->path, .content_type = n->content_type};
 	DL_APPEND(l->queue, n);
 	l->n_queued++;
 	l->queued_bytes += p->len;
@@ -238,8 +237,8 @@ static void begin_reading(struct alertlog *l)
 	l->reading = r;
 	r->work.data = r;
 	uint64_t last = l->last, since = last > r->limit ? last - r->limit : 0;
-	r->want = (struct lookup_want){
-		.path = l->path, .since = r->since < 0 ? since : (uint64_t)r->since, .last = last, .limit = r->limit, .max_bytes = READ_MAX_BYTES};
+	r->want =
+		(struct lookup_want){.path = l->path, .since = r->since < 0 ? since : (uint64_t)r->since, .last = last, .limit = r->limit, .max_bytes = READ_MAX_BYTES};
 	uv_queue_work(l->loop, &r->work, on_read_work, on_read);
 }
 
@@ -266,7 +265,8 @@ struct alertlog *alertlog_new(uv_loop_t *loop, const struct settings *set)
 	l->loop = loop;
 	l->path = *set->alert_log ? xstrdup(set->alert_log) : xasprintf("%s/alerts.log", set->data_dir);
 	logfile_init(&l->file, l->path,
-		&(struct segment_limits){.max_bytes = (uint64_t)set->alert_log_max_bytes, .keep = (uint64_t)set->alert_log_keep, .max_age_ms = set->alert_log_max_age_ms});
+		&(struct segment_limits){
+			.max_bytes = (uint64_t)set->alert_log_max_bytes, .keep = (uint64_t)set->alert_log_keep, .max_age_ms = set->alert_log_max_age_ms});
 	l->timer = timer_new(loop, on_timer, l);
 	begin_writing(l);
 	return l;
@@ -283,9 +283,9 @@ void alertlog_free(struct alertlog *l)
 	timer_free(TAKE(l->timer));
 	struct entry *queue = TAKE(l->queue);
 	struct reading *readers = TAKE(l->readers);
-	DL_FOREACH_SAFE (queue, n, next)
+	DL_FOREACH_SAFE(queue, n, next)
 		settle(l, n, ending);
-	DL_FOREACH_SAFE (readers, r, next_reading)
+	DL_FOREACH_SAFE(readers, r, next_reading)
 		reading_end(r, ending);
 	free_if_idle(l);
 }

@@ -17,7 +17,7 @@
 #include <uv.h>
 
 enum {
-	ALERTLOG_RETRY_S = 5,	/* for the header Retry-After */
+	ALERTLOG_RETRY_S = 5, /* for the header Retry-After */
 	ALERTLOG_MAX_LINES = 1000, /* of one answer */
 };
 
@@ -40,9 +40,9 @@ void alertlog_read(struct alertlog *l, int64_t since, size_t limit, alertlog_rea
 
 struct alertlog_facts {
 	const char *path, *problem; /* "": none */
-	uint64_t last;				/* number of the last line */
-	uint64_t notifications;		/* that were kept */
-	uint64_t failures;			/* that were not */
+	uint64_t last; /* number of the last line */
+	uint64_t notifications; /* that were kept */
+	uint64_t failures; /* that were not */
 	uint64_t lines, bytes, syncs, rotations;
 	bool writes; /* the last attempt did not fail */
 };

@@ -273,7 +273,7 @@ static bool is_as_we_left_it(const struct logfile *f)
 {
 	struct stat mine, named;
 	return fstat(f->fd, &mine) == 0 && lstat(f->path, &named) == 0 && mine.st_dev == named.st_dev && mine.st_ino == named.st_ino &&
-		   (f->ragged || (uint64_t)mine.st_size == f->size);
+		(f->ragged || (uint64_t)mine.st_size == f->size);
 }
 
 int logfile_ready(struct logfile *f, int64_t now_ms, struct err *e)

@@ -29,8 +29,8 @@ struct logfile {
 	int fd; /* -1: not open */
 	uint64_t size, synced_size;
 	uint64_t seq, synced_seq; /* of the last line */
-	bool ragged;			  /* what stands behind `size` could not be cut off */
-	int64_t first_ms;		  /* time of the first line, 0: there is none */
+	bool ragged; /* what stands behind `size` could not be cut off */
+	int64_t first_ms; /* time of the first line, 0: there is none */
 	struct logfile_counts counts; /* of what is synced */
 	uint64_t unsynced_lines;
 	char complaint[256]; /* what does not go as it should although lines are written; "": nothing */

@@ -22,9 +22,9 @@ enum {
 
 struct reader {
 	int fd;
-	uint64_t next;	  /* where in the file what is in `bytes` ends */
+	uint64_t next; /* where in the file what is in `bytes` ends */
 	struct buf bytes; /* read, from the line at hand on */
-	size_t line_len;  /* of the line at hand with its newline, 0 at first */
+	size_t line_len; /* of the line at hand with its newline, 0 at first */
 };
 
 static int read_more(struct reader *r)

@@ -14,9 +14,9 @@
 
 struct lookup_want {
 	const char *path; /* of the newest file */
-	uint64_t since;	  /* lines behind this number, */
-	uint64_t last;	  /* up to this one, which is on the disk */
-	size_t limit;	  /* at most so many, the first of them */
+	uint64_t since; /* lines behind this number, */
+	uint64_t last; /* up to this one, which is on the disk */
+	size_t limit; /* at most so many, the first of them */
 	size_t max_bytes; /* so many bytes at most, but one line in any case */
 };
 
@@ -25,7 +25,7 @@ struct lookup {
 	size_t n;
 	uint64_t next; /* `since` for what comes after them */
 	uint64_t last; /* as it was asked for */
-	bool more;	   /* there is already more than was read */
+	bool more; /* there is already more than was read */
 };
 
 /* -1 with `e` when a file cannot be read; one that is not there has no lines. */

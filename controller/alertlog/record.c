@@ -17,8 +17,8 @@ static const char seq_prefix[] = "{\"seq\":", time_prefix[] = ",\"time\":\"";
 static const struct field {
 	const char *name;
 	json_type type;
-} fields[] = {
-	{"status", JSON_STRING}, {"labels", JSON_OBJECT}, {"annotations", JSON_OBJECT}, {"startsAt", JSON_STRING}, {"endsAt", JSON_STRING}, {"generatorURL", JSON_STRING}};
+} fields[] = {{"status", JSON_STRING}, {"labels", JSON_OBJECT}, {"annotations", JSON_OBJECT}, {"startsAt", JSON_STRING}, {"endsAt", JSON_STRING},
+	{"generatorURL", JSON_STRING}};
 enum { N_FIELDS = sizeof fields / sizeof *fields };
 
 static bool is_one_of(const char *name, const char *const *names)
@@ -46,7 +46,7 @@ static bool is_alert(const json_t *alert)
 	json_t *v;
 	if (!json_is_object(alert))
 		return false;
-	json_object_foreach ((json_t *)alert, key, v) {
+	json_object_foreach((json_t *)alert, key, v) {
 		const struct field *f = find_field(key);
 		if (is_one_of(key, ours) || (f && json_typeof(v) != f->type))
 			return false;
@@ -67,7 +67,7 @@ static bool is_notification(const json_t *whole)
 	const json_t *alerts = json_object_get(whole, "alerts");
 	if (!json_array_size(alerts) || !is_string_or_nothing(whole, "receiver") || !is_string_or_nothing(whole, "status"))
 		return false;
-	json_array_foreach ((json_t *)alerts, i, alert)
+	json_array_foreach((json_t *)alerts, i, alert)
 		if (!is_alert(alert))
 			return false;
 	return true;
@@ -101,7 +101,7 @@ static json_t *about(const json_t *whole)
 	static const char *const elsewhere[] = {"alerts", "receiver", "commonLabels", "commonAnnotations", NULL};
 	const char *key;
 	json_t *v, *out = json_object();
-	json_object_foreach ((json_t *)whole, key, v)
+	json_object_foreach((json_t *)whole, key, v)
 		if (!is_one_of(key, elsewhere))
 			json_object_set(out, key, v);
 	return out;
@@ -116,7 +116,7 @@ static void add_alert(const struct record_post *p, uint64_t seq, const json_t *w
 		v = json_object_get(alert, fields[i].name);
 		json_object_set_new(line, fields[i].name, v ? json_incref(v) : default_of(&fields[i], json_get_str(whole, "status", "unknown")));
 	}
-	json_object_foreach ((json_t *)alert, key, v)
+	json_object_foreach((json_t *)alert, key, v)
 		if (!find_field(key))
 			json_object_set(line, key, v);
 	json_object_set(line, "notification", notification);

@@ -16,9 +16,9 @@
 
 enum {
 	RECORD_BODY_MAX_BYTES = 64 * 1024 * 1024, /* longer ones are not to be given */
-	RECORD_SHARE = 4,						  /* lines are at most so many times as long as the body, and */
-	RECORD_SLACK_BYTES = 64 * 1024,			  /* that much more */
-	RECORD_HEAD_BYTES = 128,				  /* of a line are enough to read its number and time */
+	RECORD_SHARE = 4, /* lines are at most so many times as long as the body, and */
+	RECORD_SLACK_BYTES = 64 * 1024, /* that much more */
+	RECORD_HEAD_BYTES = 128, /* of a line are enough to read its number and time */
 };
 
 struct record_post {

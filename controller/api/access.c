@@ -32,9 +32,9 @@ static enum access_verdict judge_token(const struct access_rules *r, enum access
 static enum access_verdict judge_certificate(enum tls_peer peer)
 {
 	static const enum access_verdict verdicts[] = {
-	    [TLS_PEER_NONE] = ACCESS_CERTIFICATE_MISSING,
-	    [TLS_PEER_UNTRUSTED] = ACCESS_CERTIFICATE_UNTRUSTED,
-	    [TLS_PEER_TRUSTED] = ACCESS_GRANTED,
+		[TLS_PEER_NONE] = ACCESS_CERTIFICATE_MISSING,
+		[TLS_PEER_UNTRUSTED] = ACCESS_CERTIFICATE_UNTRUSTED,
+		[TLS_PEER_TRUSTED] = ACCESS_GRANTED,
 	};
 	return verdicts[peer];
 }
@@ -65,8 +65,7 @@ int access_check_settings(const struct settings *set, struct err *e)
 	bool cert = *set->tls_cert_file, key = *set->tls_key_file, ca = *set->client_ca_file;
 	bool writers = *set->token_file, readers = *set->read_token_file;
 	if (cert != key)
-		return err_set(
-		    e, ERR_INPUT, "tls-cert-file and tls-key-file go together; %s is missing", cert ? "tls-key-file" : "tls-cert-file");
+		return err_set(e, ERR_INPUT, "tls-cert-file and tls-key-file go together; %s is missing", cert ? "tls-key-file" : "tls-cert-file");
 	if (ca && !cert)
 		return err_set(e, ERR_INPUT, "client-ca-file: client certificates come with TLS; set tls-cert-file and tls-key-file too");
 	if (set->read_access != READ_ACCESS_OPEN && !writers && !ca)
@@ -89,12 +88,12 @@ static const struct file_def {
 	size_t offset;
 	bool is_secret;
 } file_defs[N_FILES] = {
-    [FILE_WRITERS] = {"token-file", offsetof(struct settings, token_file), true},
-    [FILE_READERS] = {"read-token-file", offsetof(struct settings, read_token_file), true},
-    [FILE_ALERTERS] = {"alert-log-token-file", offsetof(struct settings, alert_log_token_file), true},
-    [FILE_CERT] = {"tls-cert-file", offsetof(struct settings, tls_cert_file), false},
-    [FILE_KEY] = {"tls-key-file", offsetof(struct settings, tls_key_file), true},
-    [FILE_CLIENT_CA] = {"client-ca-file", offsetof(struct settings, client_ca_file), false},
+	[FILE_WRITERS] = {"token-file", offsetof(struct settings, token_file), true},
+	[FILE_READERS] = {"read-token-file", offsetof(struct settings, read_token_file), true},
+	[FILE_ALERTERS] = {"alert-log-token-file", offsetof(struct settings, alert_log_token_file), true},
+	[FILE_CERT] = {"tls-cert-file", offsetof(struct settings, tls_cert_file), false},
+	[FILE_KEY] = {"tls-key-file", offsetof(struct settings, tls_key_file), true},
+	[FILE_CLIENT_CA] = {"client-ca-file", offsetof(struct settings, client_ca_file), false},
 };
 
 struct file {
@@ -222,11 +221,11 @@ struct access *access_new(uv_loop_t *loop, const struct settings *set, struct er
 		return NULL;
 	struct access *a = xcalloc(1, sizeof *a);
 	a->rules = (struct access_rules){
-	    .writers = *set->token_file ? &a->writers : NULL,
-	    .readers = *set->read_token_file ? &a->readers : NULL,
-	    .alerters = *set->alert_log_token_file ? &a->alerters : NULL,
-	    .certificates = *set->client_ca_file,
-	    .read = (enum read_access)set->read_access,
+		.writers = *set->token_file ? &a->writers : NULL,
+		.readers = *set->read_token_file ? &a->readers : NULL,
+		.alerters = *set->alert_log_token_file ? &a->alerters : NULL,
+		.certificates = *set->client_ca_file,
+		.read = (enum read_access)set->read_access,
 	};
 	if (open_files(a, loop, set, e) == 0)
 		return a;
@@ -265,11 +264,9 @@ void access_diags(const struct access *a, struct diags *d)
 		const struct file *f = &a->files[i];
 		struct stat st;
 		if (f->problem)
-			diags_add(d, DIAG_ERROR, "", f->def->setting, "Mend the file; it is read again by itself.",
-			    "what was read before stays in use: %s", f->problem);
+			diags_add(d, DIAG_ERROR, "", f->def->setting, "Mend the file; it is read again by itself.", "what was read before stays in use: %s", f->problem);
 		if (f->def->is_secret && *f->path && stat(f->path, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & S_IROTH)
-			diags_add(d, DIAG_WARNING, "", f->def->setting, "chmod 600; for a secret of a stack, `mode: 0400`.",
-			    "%s can be read by every user", f->path);
+			diags_add(d, DIAG_WARNING, "", f->def->setting, "chmod 600; for a secret of a stack, `mode: 0400`.", "%s can be read by every user", f->path);
 	}
 }
 
@@ -280,21 +277,18 @@ static const struct refusal {
 	int status;
 	const char *challenge; /* NULL: another token would not help */
 } refusals[N_ACCESS_VERDICTS] = {
-    [ACCESS_TOKEN_MISSING] = {"token_missing", "a token is needed",
-        "Send the header `Authorization: Bearer TOKEN` (docs/access.md).", 401, "Bearer realm=\"watchbill\""},
-    [ACCESS_TOKEN_WRONG] = {"token_wrong", "the token is not known",
-        "Send one that stands in the file of the setting token-file or read-token-file.", 401,
-        "Bearer realm=\"watchbill\", error=\"invalid_token\""},
-    [ACCESS_TOKEN_ONLY_READS] = {"token_only_reads", "the token may only read",
-        "Send one that stands in the file of the setting token-file.", 403,
-        "Bearer realm=\"watchbill\", error=\"insufficient_scope\""},
-    [ACCESS_TOKEN_ONLY_ALERTS] = {"token_only_alerts", "the token is for posting to the alert log only",
-        "Send one that stands in the file of the setting token-file or read-token-file.", 403,
-        "Bearer realm=\"watchbill\", error=\"insufficient_scope\""},
-    [ACCESS_CERTIFICATE_MISSING] = {"certificate_missing", "a client certificate is needed",
-        "Connect over TLS with a certificate that an authority in client-ca-file has signed.", 403, NULL},
-    [ACCESS_CERTIFICATE_UNTRUSTED] = {"certificate_untrusted", "the client certificate is not trusted",
-        "Use one for clients that is valid now and that an authority in client-ca-file has signed.", 403, NULL},
+	[ACCESS_TOKEN_MISSING] = {"token_missing", "a token is needed", "Send the header `Authorization: Bearer TOKEN` (docs/access.md).", 401,
+		"Bearer realm=\"watchbill\""},
+	[ACCESS_TOKEN_WRONG] = {"token_wrong", "the token is not known", "Send one that stands in the file of the setting token-file or read-token-file.", 401,
+		"Bearer realm=\"watchbill\", error=\"invalid_token\""},
+	[ACCESS_TOKEN_ONLY_READS] = {"token_only_reads", "the token may only read", "Send one that stands in the file of the setting token-file.", 403,
+		"Bearer realm=\"watchbill\", error=\"insufficient_scope\""},
+	[ACCESS_TOKEN_ONLY_ALERTS] = {"token_only_alerts", "the token is for posting to the alert log only",
+		"Send one that stands in the file of the setting token-file or read-token-file.", 403, "Bearer realm=\"watchbill\", error=\"insufficient_scope\""},
+	[ACCESS_CERTIFICATE_MISSING] = {"certificate_missing", "a client certificate is needed",
+		"Connect over TLS with a certificate that an authority in client-ca-file has signed.", 403, NULL},
+	[ACCESS_CERTIFICATE_UNTRUSTED] = {"certificate_untrusted", "the client certificate is not trusted",
+		"Use one for clients that is valid now and that an authority in client-ca-file has signed.", 403, NULL},
 };
 
 static void reply_refusal(struct api_exchange *x, const struct refusal *r)

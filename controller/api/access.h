@@ -14,8 +14,8 @@
 enum access_need {
 	ACCESS_OPEN, /* health: always */
 	ACCESS_READ,
-	ACCESS_WRITE,    /* whatever changes something, by whatever method */
-	ACCESS_ALERTS,   /* to post to the alert log */
+	ACCESS_WRITE, /* whatever changes something, by whatever method */
+	ACCESS_ALERTS, /* to post to the alert log */
 	ACCESS_BY_ROUTE, /* of a table: the tables below it say */
 };
 
@@ -32,13 +32,13 @@ enum access_verdict {
 
 struct access_rules {
 	const struct tokens *writers, *readers, *alerters; /* NULL: there is no such file */
-	bool certificates;                      /* who changes something has to show one */
+	bool certificates; /* who changes something has to show one */
 	enum read_access read;
 };
 
 /* What a request comes with. */
 struct access_credentials {
-	bool local;        /* over a unix socket, whose file mode has decided */
+	bool local; /* over a unix socket, whose file mode has decided */
 	const char *token; /* NULL: none; not followed by a NUL */
 	size_t token_len;
 	enum tls_peer peer;

@@ -24,12 +24,13 @@ static const char *opt_in(struct arena *a, const struct obs_service *s, const st
 {
 	bool by_label = set->kube_opt_in == KUBE_OPT_IN_LABEL;
 	if (obs_service_is_docker(s))
-		return arena_printf(a, "Give the container the label %s=true (in a compose file: under labels of the service), and make it anew: docker compose up -d.", set->notify_label);
+		return arena_printf(a, "Give the container the label %s=true (in a compose file: under labels of the service), and make it anew: docker compose up -d.",
+			set->notify_label);
 	if (!obs_service_is_kubernetes(s))
 		return arena_printf(a, "Set the label %s to true on the service (in a stack file: under deploy.labels).", set->notify_label);
 	if (!is_service(s) && strcmp(s->kind, "Pod") != 0)
-		return arena_printf(a, "Set the %s %s to true in the template of the %s's pods (spec.template.metadata.%ss).", by_label ? "label" : "annotation", set->notify_label, s->kind,
-			by_label ? "label" : "annotation");
+		return arena_printf(a, "Set the %s %s to true in the template of the %s's pods (spec.template.metadata.%ss).", by_label ? "label" : "annotation",
+			set->notify_label, s->kind, by_label ? "label" : "annotation");
 	return arena_printf(a, "Set the %s %s to true: kubectl -n %s %s %s %s=true --overwrite.", by_label ? "label" : "annotation", set->notify_label, s->space,
 		by_label ? "label" : "annotate", object_of(a, s), set->notify_label);
 }
@@ -54,11 +55,13 @@ const char *advice_opted_in_by(const struct obs_service *s, const struct setting
 struct advice advice_no_replicas(struct arena *a, const struct obs_service *s)
 {
 	if (obs_service_is_docker(s))
-		return (struct advice){"no container of the service is meant to run, so there is no target", "Start it if it should run: docker start, or docker compose up -d."};
+		return (struct advice){
+			"no container of the service is meant to run, so there is no target", "Start it if it should run: docker start, or docker compose up -d."};
 	if (!obs_service_is_kubernetes(s))
 		return (struct advice){"the service has 0 replicas, so there is no target", "Scale the service up if it should run: docker service scale."};
 	if (is_service(s))
-		return (struct advice){"the workload behind the Service has 0 replicas, so there is no target", "Scale the workload up if it should run: kubectl scale."};
+		return (struct advice){
+			"the workload behind the Service has 0 replicas, so there is no target", "Scale the workload up if it should run: kubectl scale."};
 	return (struct advice){arena_printf(a, "the %s has 0 replicas, so there is no target", s->kind),
 		arena_printf(a, "Scale it up if it should run: kubectl -n %s scale %s --replicas=1.", s->space, object_of(a, s))};
 }
@@ -66,18 +69,22 @@ struct advice advice_no_replicas(struct arena *a, const struct obs_service *s)
 struct advice advice_no_address(struct arena *a, const struct obs_service *s, const struct want_scrape *w)
 {
 	if (obs_service_is_docker(s))
-		return s->n_tasks ? (struct advice){"none of the service's containers has an address on the network that is chosen", "Attach all of them to it, or name another in com.df.scrapeNetwork."}
-						  : (struct advice){"no container of the service runs and has an address", "See why: docker ps -a, docker logs, docker inspect -f '{{json .NetworkSettings.Networks}}'."};
+		return s->n_tasks ? (struct advice){"none of the service's containers has an address on the network that is chosen",
+								"Attach all of them to it, or name another in com.df.scrapeNetwork."}
+						  : (struct advice){"no container of the service runs and has an address",
+								"See why: docker ps -a, docker logs, docker inspect -f '{{json .NetworkSettings.Networks}}'."};
 	if (!obs_service_is_kubernetes(s))
 		return (struct advice){"no task of the service is running", "See why its tasks do not run: docker service ps --no-trunc."};
 	if (s->n_tasks)
 		return (struct advice){arena_printf(a, "none of its %zu addresses has the port %s", s->n_tasks, w->port_text),
 			is_service(s) ? arena_printf(a, "Compare its targetPort with the ports of the pods: kubectl -n %s describe %s.", s->space, object_of(a, s))
-						  : arena_printf(a, "Correct com.df.scrapePort, or give a port of the container that name: kubectl -n %s describe %s.", s->space, object_of(a, s))};
+						  : arena_printf(a, "Correct com.df.scrapePort, or give a port of the container that name: kubectl -n %s describe %s.", s->space,
+								object_of(a, s))};
 	if (is_service(s))
 		return (struct advice){"the Service has no endpoint that is ready",
 			arena_printf(a, "See whether its selector finds pods, and whether they are ready: kubectl -n %s describe %s.", s->space, object_of(a, s))};
-	return (struct advice){arena_printf(a, "no pod of the %s is ready", s->kind), arena_printf(a, "See why: kubectl -n %s describe %s, and kubectl -n %s get pods.", s->space, object_of(a, s), s->space)};
+	return (struct advice){arena_printf(a, "no pod of the %s is ready", s->kind),
+		arena_printf(a, "See why: kubectl -n %s describe %s, and kubectl -n %s get pods.", s->space, object_of(a, s), s->space)};
 }
 
 /* -- scraping -- */
@@ -91,9 +98,12 @@ const char *advice_scrape(const struct obs_service *s, const char *health, const
 	static const struct {
 		const char *words, *remedy, *on_kubernetes; /* the latter where it differs */
 	} known[] = {
-		{"connection refused", "Nobody listens on that port: correct com.df.scrapePort, or have the service listen on all addresses rather than on loopback.", NULL},
+		{"connection refused", "Nobody listens on that port: correct com.df.scrapePort, or have the service listen on all addresses rather than on loopback.",
+			NULL},
 		{"server gave HTTP response to HTTPS client", "The port speaks plain HTTP: take com.df.scrapeScheme away.", NULL},
-		{"x509: ", "Prometheus does not trust the certificate: have it signed by an authority of Prometheus' system, for the address that is scraped, or scrape a port without TLS.", NULL},
+		{"x509: ",
+			"Prometheus does not trust the certificate: have it signed by an authority of Prometheus' system, for the address that is scraped, or scrape a port without TLS.",
+			NULL},
 		{"status 400", "The service refuses the request: if the port speaks TLS, set com.df.scrapeScheme to https.", NULL},
 		{"status 404", "The path is not there: set com.df.metricsPath to the one that has the metrics.", NULL},
 		{"status 401", "The service asks for credentials: open its metrics to Prometheus.", NULL},

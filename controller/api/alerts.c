@@ -157,8 +157,8 @@ json_t *api_alerts_json(const struct api *api)
 	if (!api->alertlog)
 		return json_null();
 	struct alertlog_facts f = alertlog_facts(api->alertlog);
-	return json_pack("{s:s, s:s, s:b, s:I, s:s}", "path", f.path, "listen", api->set->alert_log_listen, "writes", f.writes, "last", (json_int_t)f.last, "problem",
-		f.problem);
+	return json_pack("{s:s, s:s, s:b, s:I, s:s}", "path", f.path, "listen", api->set->alert_log_listen, "writes", f.writes, "last", (json_int_t)f.last,
+		"problem", f.problem);
 }
 
 void api_alerts_metrics(const struct api *api, struct buf *out)

@@ -123,8 +123,8 @@ static void step_label(struct explain *e, const struct obs_service *o, const str
 	if (!o->opted_in)
 		add_advice(e, "label", advice_not_opted_in(&a, o, set, misspelt_notify(o, set->notify_label)));
 	else if (source->state != SOURCE_SYNCED)
-		add(e, "label", false, source->remedy ? source->remedy : "Look at the orchestrator's API; what is shown here is what was known last.", "source %s is %s: %s", source->name,
-			source_state_name(source->state), source->problem);
+		add(e, "label", false, source->remedy ? source->remedy : "Look at the orchestrator's API; what is shown here is what was known last.",
+			"source %s is %s: %s", source->name, source_state_name(source->state), source->problem);
 	else if (twice)
 		add_diag(e, "label", twice);
 	else
@@ -136,7 +136,8 @@ static void step_parsed(struct explain *e, const struct desired_service *s)
 	if (s->n_parse_diags)
 		add_diag(e, "parsed", &s->diags.v.at[0]);
 	else
-		add(e, "parsed", true, "", s->wants.n_probes ? "%zu scrapes, %zu alerts, %zu probes" : "%zu scrapes, %zu alerts", s->wants.n_scrapes, s->wants.n_alerts, s->wants.n_probes);
+		add(e, "parsed", true, "", s->wants.n_probes ? "%zu scrapes, %zu alerts, %zu probes" : "%zu scrapes, %zu alerts", s->wants.n_scrapes, s->wants.n_alerts,
+			s->wants.n_probes);
 }
 
 static void step_rendered(struct explain *e, const struct desired_service *s)
@@ -189,12 +190,13 @@ static void add_not_running(struct explain *e, const struct worker *w, unsigned 
 {
 	const char *problem = engine_problem(e->api->engine);
 	if (w->state != WORKER_READY)
-		add(e, "running", false, "Look at the worker's log; Watchbill tells it as soon as it answers.", "%s is %s: %s", w->name, worker_state_name(w->state), w->problem);
+		add(e, "running", false, "Look at the worker's log; Watchbill tells it as soon as it answers.", "%s is %s: %s", w->name, worker_state_name(w->state),
+			w->problem);
 	else if (*problem)
 		add(e, "running", false, problem_remedy(problem), "%s does not run generation %llu: %s", w->name, number, problem);
 	else
-		add(e, "running", false, "Wait for the next reload: they are spaced by the setting reload-share.", "%s does not run generation %llu yet; its reload is pending",
-			w->name, number);
+		add(e, "running", false, "Wait for the next reload: they are spaced by the setting reload-share.",
+			"%s does not run generation %llu yet; its reload is pending", w->name, number);
 }
 
 static void step_running(struct explain *e, const struct desired_service *s, const json_t *rules)
@@ -208,8 +210,8 @@ static void step_running(struct explain *e, const struct desired_service *s, con
 		}
 	for (size_t i = 0; rules && i < s->n_checks; i++)
 		if (!s->checks[i].left_out && !rule_runs(rules, s->alert_names[i])) {
-			add(e, "running", false, "Wait for the next look at what runs; if it stays so, somebody has changed Prometheus' files.", "Prometheus has no rule %s",
-				s->alert_names[i]);
+			add(e, "running", false, "Wait for the next look at what runs; if it stays so, somebody has changed Prometheus' files.",
+				"Prometheus has no rule %s", s->alert_names[i]);
 			return;
 		}
 	add(e, "running", true, "", "%s generation %llu", p->n_workers ? "Prometheus confirmed" : "there is no Prometheus to run", (unsigned long long)g.number);
@@ -384,7 +386,8 @@ static void steps_targets(struct explain *e, const struct desired_service *s, co
 	if (f.up == f.n)
 		add(e, "scraped", true, "", "%zu of %zu targets are up", f.up, f.n);
 	else
-		add(e, "scraped", false, advice_scrape(s->obs, f.health, f.error), "%zu of %zu targets are up; %s: %s", f.up, f.n, f.url, *f.error ? f.error : f.health);
+		add(e, "scraped", false, advice_scrape(s->obs, f.health, f.error), "%zu of %zu targets are up; %s: %s", f.up, f.n, f.url,
+			*f.error ? f.error : f.health);
 }
 
 static const struct desired_service *still_there(struct explain *e)
@@ -419,8 +422,8 @@ static void on_rules(void *ctx, struct http_result *r)
 	struct explain *e = ctx;
 	struct err err;
 	e->rules = r->status == 200 && r->body.len ? json_parse(r->body.data, r->body.len, &err) : NULL;
-	http_start(e->api->http, &(struct http_request){
-								 .to = e->prometheus, .path = "/api/v1/targets?state=active", .max_bytes = ANSWER_MAX_BYTES, .on_done = on_targets, .ctx = e});
+	http_start(e->api->http,
+		&(struct http_request){.to = e->prometheus, .path = "/api/v1/targets?state=active", .max_bytes = ANSWER_MAX_BYTES, .on_done = on_targets, .ctx = e});
 }
 
 /* A source that cannot be asked may well know the service. */
@@ -468,22 +471,23 @@ static const char *name_remedy(const struct api *api)
 		return "Give the full name, with the namespace or the stack in front: kubectl get services -A, or docker service ls, shows it.";
 	if (!knows(api, "docker"))
 		return "Give the full name, with the stack in front: docker service ls shows it.";
-	return knows(api, "swarm") ? "Give the full name, with the stack or the project in front (STACK_SERVICE, PROJECT_SERVICE): docker service ls, or docker compose ls, shows it."
-							   : "Give the full name, PROJECT_SERVICE, or of a container that is not of compose its own: docker ps -a shows it.";
+	return knows(api, "swarm")
+		? "Give the full name, with the stack or the project in front (STACK_SERVICE, PROJECT_SERVICE): docker service ls, or docker compose ls, shows it."
+		: "Give the full name, PROJECT_SERVICE, or of a container that is not of compose its own: docker ps -a shows it.";
 }
 
 static void explain_unknown(struct explain *e, const char *name)
 {
 	const struct source *silent = silent_source(e->api);
 	if (silent) {
-		add(e, "label", false, "Look at the orchestrator's API; /api/v1/status shows all sources.", "no source knows a service of this name, but source %s is %s: %s",
-			silent->name, source_state_name(silent->state), silent->problem);
+		add(e, "label", false, "Look at the orchestrator's API; /api/v1/status shows all sources.",
+			"no source knows a service of this name, but source %s is %s: %s", silent->name, source_state_name(silent->state), silent->problem);
 		finish(e);
 	} else if (explain_base(e, name)) {
 		finish(e);
 	} else {
-		api_reply_json(e->x, 404,
-			json_pack("{s:s, s:s, s:s}", "service", name, "error", "no source knows a service of this name", "remedy", name_remedy(e->api)));
+		api_reply_json(
+			e->x, 404, json_pack("{s:s, s:s, s:s}", "service", name, "error", "no source knows a service of this name", "remedy", name_remedy(e->api)));
 		json_decref(e->steps);
 		free(e->name);
 		free(e);

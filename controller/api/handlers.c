@@ -29,7 +29,8 @@ static json_t *sources_json(const struct engine_parts *p)
 		const struct source *s = p->sources[i];
 		json_array_append_new(list,
 			json_pack("{s:s, s:s, s:b, s:I, s:I, s:s, s:s}", "name", s->name, "state", source_state_name(s->state), "complete", s->complete, "revision",
-				(json_int_t)(s->part ? s->part->revision : 0), "services", (json_int_t)(s->part ? s->part->n : 0), "endpoint", s->where, "problem", s->problem));
+				(json_int_t)(s->part ? s->part->revision : 0), "services", (json_int_t)(s->part ? s->part->n : 0), "endpoint", s->where, "problem",
+				s->problem));
 	}
 	return list;
 }
@@ -39,9 +40,9 @@ static json_t *workers_json(const struct engine_parts *p)
 	json_t *list = json_array();
 	for (size_t i = 0; i < p->n_workers; i++) {
 		const struct worker *w = p->workers[i];
-		json_t *one =
-			json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", w->name, "kind", w->ops->kind, "state", worker_state_name(w->state), "running_digest",
-				w->runs_known ? json_of_digest(&w->running) : json_null(), "reloads", (json_int_t)w->reloads, "refusals", (json_int_t)w->refusals, "problem", w->problem);
+		json_t *one = json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", w->name, "kind", w->ops->kind, "state", worker_state_name(w->state),
+			"running_digest", w->runs_known ? json_of_digest(&w->running) : json_null(), "reloads", (json_int_t)w->reloads, "refusals", (json_int_t)w->refusals,
+			"problem", w->problem);
 		if (w->ops->describe)
 			w->ops->describe(w, one);
 		json_array_append_new(list, one);
@@ -64,8 +65,9 @@ static json_t *diags_json(const struct diags *d)
 	json_t *list = json_array();
 	for (size_t i = 0; i < d->v.n; i++) {
 		const struct diag *g = &d->v.at[i];
-		json_array_append_new(list, json_pack("{s:s, s:s*, s:s*, s:s*, s:s, s:s}", "severity", diag_severity_name(g->severity), "service", g->service, "label", g->label,
-										"message", g->message, "remedy", g->remedy, "excerpt", g->excerpt));
+		json_array_append_new(list,
+			json_pack("{s:s, s:s*, s:s*, s:s*, s:s, s:s}", "severity", diag_severity_name(g->severity), "service", g->service, "label", g->label, "message",
+				g->message, "remedy", g->remedy, "excerpt", g->excerpt));
 	}
 	return list;
 }
@@ -90,19 +92,21 @@ static void handle_status(const struct api *api, const char *rest, const struct 
 	const struct bundle *bundle = engine_bundle(api->engine);
 	static const char *const layouts[] = {"auto", "jobs", "pooled", "dns"};
 	api_reply_json(x, 200,
-		json_pack("{s:s, s:{s:I, s:o}, s:{s:o, s:o, s:o}, s:s, s:s, s:b, s:b, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "version", WATCHBILL_VERSION, "generation", "number", (json_int_t)g.number,
-			"digest", json_of_digest(&g.digest), "digests", "desired", bundle ? json_of_digest(&bundle->digest) : json_null(), "stored", json_of_digest(&g.digest), "running",
-			running_json(p), "problem", engine_problem(api->engine), "outcome", cycle_outcome_name(engine_outcome(api->engine)), "idle", engine_idle(api->engine), "stale", !engine_complete(api->engine),
-			"services", (json_int_t)(desired ? desired->n : 0), "scrape_layout", desired ? layouts[desired->layout] : "", "sources", sources_json(p), "workers",
-			workers_json(p), "receivers", api_receivers_json(api), "listeners", listeners_json(api->listeners), "alert_log", api_alerts_json(api), "diags", diags_json(&d)));
+		json_pack("{s:s, s:{s:I, s:o}, s:{s:o, s:o, s:o}, s:s, s:s, s:b, s:b, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "version", WATCHBILL_VERSION,
+			"generation", "number", (json_int_t)g.number, "digest", json_of_digest(&g.digest), "digests", "desired",
+			bundle ? json_of_digest(&bundle->digest) : json_null(), "stored", json_of_digest(&g.digest), "running", running_json(p), "problem",
+			engine_problem(api->engine), "outcome", cycle_outcome_name(engine_outcome(api->engine)), "idle", engine_idle(api->engine), "stale",
+			!engine_complete(api->engine), "services", (json_int_t)(desired ? desired->n : 0), "scrape_layout", desired ? layouts[desired->layout] : "",
+			"sources", sources_json(p), "workers", workers_json(p), "receivers", api_receivers_json(api), "listeners", listeners_json(api->listeners),
+			"alert_log", api_alerts_json(api), "diags", diags_json(&d)));
 }
 
 /* -- services -- */
 
 static json_t *service_json(const struct obs_service *o, const struct desired_service *s)
 {
-	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:b, s:I}", "service", o->key, "name", o->name, "namespace", o->space, "orchestrator", o->orchestrator, "opted_in",
-		o->opted_in, "replicas", (json_int_t)o->replicas);
+	json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:b, s:I}", "service", o->key, "name", o->name, "namespace", o->space, "orchestrator", o->orchestrator,
+		"opted_in", o->opted_in, "replicas", (json_int_t)o->replicas);
 	if (*o->kind)
 		json_object_set_new(j, "kind", json_string(o->kind));
 	if (s) {
@@ -179,7 +183,9 @@ static void handle_root(const struct api *api, const char *rest, const struct ap
 	if (strstr(api_request_header(x, "Accept"), "text/html"))
 		status_page_show(api->page, r, x);
 	else
-		reply_text(x, 200, "Watchbill " WATCHBILL_VERSION "\n\n/api/v1/status\n/api/v1/services\n/api/v1/services/NAME/explain\n/api/v1/alerts\n/metrics\n/-/healthy\n/-/ready\n");
+		reply_text(x, 200,
+			"Watchbill " WATCHBILL_VERSION
+			"\n\n/api/v1/status\n/api/v1/services\n/api/v1/services/NAME/explain\n/api/v1/alerts\n/metrics\n/-/healthy\n/-/ready\n");
 }
 
 static void handle_live(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x)
@@ -195,7 +201,7 @@ static void handle_asset(const struct api *api, const char *rest, const struct a
 
 static const struct route {
 	const char *path;
-	bool prefix;	/* what follows is handed on */
+	bool prefix; /* what follows is handed on */
 	bool any_method; /* otherwise GET and HEAD */
 	enum access_need need;
 	void (*handle)(const struct api *api, const char *rest, const struct api_request *r, struct api_exchange *x);

@@ -26,7 +26,7 @@ struct api {
 	const struct settings *set;
 	struct access *access;
 	struct listeners *listeners;
-	struct alertlog *alertlog;	   /* NULL: there is none */
+	struct alertlog *alertlog; /* NULL: there is none */
 	struct alert_port *alert_port; /* the same */
 	struct status_page *page;
 };

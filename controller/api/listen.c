@@ -180,7 +180,7 @@ int listen_open(const struct listen_address *a, mode_t mode, struct listen_socke
 {
 	if (a->unix_path && open_unix(a->unix_path, mode, out) < 0)
 		return errno == EEXIST ? err_set(e, ERR_INPUT, "cannot listen at %.200s: a file is there that is no socket", a->text)
-		                       : err_errno(e, ERR_INPUT, "cannot listen at %.200s", a->text);
+							   : err_errno(e, ERR_INPUT, "cannot listen at %.200s", a->text);
 	if (a->unix_path)
 		return 0;
 	*out = (struct listen_socket){.fd = listen_at(a->host, a->port)};

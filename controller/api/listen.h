@@ -9,8 +9,8 @@
 
 /* All strings are owned. */
 struct listen_address {
-	char *text;        /* as it was given */
-	char *unix_path;   /* NULL: TCP */
+	char *text; /* as it was given */
+	char *unix_path; /* NULL: TCP */
 	char *host, *port; /* host is "" for every address */
 };
 
@@ -24,7 +24,7 @@ int listen_parse_mode(const char *text, mode_t *out, struct err *e);
 struct listen_socket {
 	int fd;
 	bool is_loopback; /* nobody reaches it from elsewhere */
-	dev_t dev;        /* with `ino`: which file a unix socket has */
+	dev_t dev; /* with `ino`: which file a unix socket has */
 	ino_t ino;
 };
 

@@ -98,8 +98,8 @@ json_t *api_receivers_json(const struct api *api)
 		struct receiver_facts f = notify_receiver(api->notify, i);
 		json_array_append_new(list,
 			json_pack("{s:s, s:s, s:o, s:o, s:s, s:I, s:s}", "name", f.receiver->name, "kind", f.receiver->nodes ? "nodes" : "services", "create_url",
-				url_json(f.receiver->create), "remove_url", url_json(f.receiver->remove), "state", receiver_state_name(f.state), "pending", (json_int_t)f.pending,
-				"last_error", f.last_error));
+				url_json(f.receiver->create), "remove_url", url_json(f.receiver->remove), "state", receiver_state_name(f.state), "pending",
+				(json_int_t)f.pending, "last_error", f.last_error));
 	}
 	return list;
 }

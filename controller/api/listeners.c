@@ -33,7 +33,7 @@ static int open_all(struct listeners *l, uv_loop_t *loop, const struct settings 
 }
 
 struct listeners *listeners_new(
-    uv_loop_t *loop, const struct settings *set, const struct access *access, const char *large_path, api_handler_fn *handler, void *ctx, struct err *e)
+	uv_loop_t *loop, const struct settings *set, const struct access *access, const char *large_path, api_handler_fn *handler, void *ctx, struct err *e)
 {
 	struct api_server_spec spec = {.tls = access_identity(access), .large_path = large_path, .handler = handler, .ctx = ctx};
 	struct listeners *l = xcalloc(1, sizeof *l);
@@ -59,16 +59,16 @@ void listeners_diags(const struct listeners *l, struct diags *d)
 {
 	for (size_t i = 0; i < l->n; i++)
 		if (listeners_is_unprotected(l, i))
-			diags_add(
-			    d, DIAG_WARNING, "", "listen", remedy, "whoever reaches %s may change what is monitored", listeners_name(l, i));
+			diags_add(d, DIAG_WARNING, "", "listen", remedy, "whoever reaches %s may change what is monitored", listeners_name(l, i));
 }
 
 json_t *listeners_json(const struct listeners *l)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; i < l->n; i++)
-		json_array_append_new(list, json_pack("{s:s, s:b, s:b}", "listen", listeners_name(l, i), "tls",
-		                                api_server_speaks_tls(l->servers[i]), "unprotected", listeners_is_unprotected(l, i)));
+		json_array_append_new(list,
+			json_pack(
+				"{s:s, s:b, s:b}", "listen", listeners_name(l, i), "tls", api_server_speaks_tls(l->servers[i]), "unprotected", listeners_is_unprotected(l, i)));
 	return list;
 }
 

@@ -13,7 +13,7 @@ struct listeners;
 
 /* NULL with `e` when one of them cannot be opened: then none is. `large_path` is as in api_server_spec. Says in the log which of them are open to everybody. */
 struct listeners *listeners_new(
-    uv_loop_t *loop, const struct settings *set, const struct access *access, const char *large_path, api_handler_fn *handler, void *ctx, struct err *e);
+	uv_loop_t *loop, const struct settings *set, const struct access *access, const char *large_path, api_handler_fn *handler, void *ctx, struct err *e);
 /* As api_server_free, of all. NULL is allowed. */
 void listeners_free(struct listeners *l);
 

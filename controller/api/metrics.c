@@ -147,7 +147,8 @@ static void write_access(const struct api *api, struct buf *out)
 		value(out, "watchbill_listener_unprotected", "listen", listeners_name(api->listeners, i), listeners_is_unprotected(api->listeners, i));
 	head(out, "watchbill_requests_refused_total", "counter", "Requests that lacked the right to what they asked for.");
 	for (int i = ACCESS_GRANTED + 1; i < N_ACCESS_VERDICTS; i++)
-		value(out, "watchbill_requests_refused_total", "reason", access_verdict_name((enum access_verdict)i), access_refusals(api->access, (enum access_verdict)i));
+		value(out, "watchbill_requests_refused_total", "reason", access_verdict_name((enum access_verdict)i),
+			access_refusals(api->access, (enum access_verdict)i));
 }
 
 void api_metrics_text(const struct api *api, struct buf *out)

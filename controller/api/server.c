@@ -42,11 +42,11 @@ struct api_server {
 	struct listen_address address;
 	struct listen_socket socket;
 	struct tls_identity *const *tls; /* NULL: plain */
-	uint64_t n_moved;				 /* bytes over TLS */
-	uint64_t idle_turn_ms;			 /* how long to wait for the next turn after one in which none moved */
+	uint64_t n_moved; /* bytes over TLS */
+	uint64_t idle_turn_ms; /* how long to wait for the next turn after one in which none moved */
 	uv_poll_t poll;
 	uv_timer_t again; /* libmicrohttpd has more to do than its descriptor says */
-	int n_handles;    /* that have not closed yet: ours and those of connections */
+	int n_handles; /* that have not closed yet: ours and those of connections */
 	struct conn *conns;
 	const char *large_path;
 	int n_kept, n_large;
@@ -74,8 +74,8 @@ struct api_exchange {
 	struct buf body;
 	int refusal; /* the status that the head alone deserves, or 0 */
 	const char *refusal_text;
-	bool begun;   /* the head has been looked at */
-	bool handed;  /* the handler has it */
+	bool begun; /* the head has been looked at */
+	bool handed; /* the handler has it */
 	bool replied; /* the handler let go */
 	bool suspended;
 	bool large; /* counts in n_large */
@@ -275,8 +275,8 @@ static void tunnel_end(struct conn *c)
 
 /* With TLS libmicrohttpd offers one end of a pair of sockets, between which and the client it carries four bytes at a time. Instead we speak through
  * the session ourselves; it is kept from reading meanwhile, and finds nothing to send. */
-static void on_tunnel_open(void *ctx, struct MHD_Connection *m, void *request, const char *early, size_t n_early, MHD_socket pair,
-	struct MHD_UpgradeResponseHandle *handle)
+static void on_tunnel_open(
+	void *ctx, struct MHD_Connection *m, void *request, const char *early, size_t n_early, MHD_socket pair, struct MHD_UpgradeResponseHandle *handle)
 {
 	struct api_tunnel *t = ctx;
 	(void)request, (void)pair;
@@ -447,8 +447,8 @@ static void add_to_body(struct api_exchange *x, const char *bytes, size_t n)
 }
 
 /* Called when the head is there, for each piece of the body, when all is there, and again after the connection was resumed. */
-static enum MHD_Result on_request(void *ctx, struct MHD_Connection *m, const char *url, const char *method, const char *version,
-	const char *bytes, size_t *n, void **request)
+static enum MHD_Result on_request(
+	void *ctx, struct MHD_Connection *m, const char *url, const char *method, const char *version, const char *bytes, size_t *n, void **request)
 {
 	struct api_exchange *x = *request;
 	(void)ctx, (void)url, (void)version;
@@ -598,18 +598,13 @@ static int start_mhd(struct api_server *s, unsigned max_connections, struct err 
 		{MHD_OPTION_END, 0, NULL},
 	};
 	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG | (s->tls ? MHD_USE_TLS : 0);
-	s->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s,
-		MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, /* first, so that it hears of the others */
-		MHD_OPTION_LISTEN_SOCKET, s->socket.fd,
-		MHD_OPTION_CONNECTION_LIMIT, max_connections ? max_connections : API_MAX_CONNECTIONS,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
-		MHD_OPTION_CONNECTION_TIMEOUT, 0u, /* since the last byte; ours are since the beginning */
-		MHD_OPTION_URI_LOG_CALLBACK, on_request_line, NULL,
-		MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
-		MHD_OPTION_NOTIFY_COMPLETED, on_request_end, NULL,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-		MHD_OPTION_ARRAY, s->tls ? tls : tls + 2,
-		MHD_OPTION_END);
+	/* clang-format off: an option a line */
+	s->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL, /* first, so that it hears of the others */
+		MHD_OPTION_LISTEN_SOCKET, s->socket.fd, MHD_OPTION_CONNECTION_LIMIT, max_connections ? max_connections : API_MAX_CONNECTIONS,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 0u, /* since the last byte; ours are since the beginning */
+		MHD_OPTION_URI_LOG_CALLBACK, on_request_line, NULL, MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_request_end,
+		NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_ARRAY, s->tls ? tls : tls + 2, MHD_OPTION_END);
+	/* clang-format on */
 	return s->mhd ? 0 : err_set(e, ERR_INTERNAL, "libmicrohttpd cannot start");
 }
 

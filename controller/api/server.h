@@ -33,13 +33,13 @@ struct api_exchange; /* one request that waits for its reply */
 
 struct api_request {
 	const char *method; /* "GET", "POST", ... */
-	const char *path;	/* percent-decoded once, not folded, begins with '/' */
-	const char *query;	/* as it was sent, without '?', "" when there is none */
-	const char *body;	/* "" when there is none; may hold NULs */
+	const char *path; /* percent-decoded once, not folded, begins with '/' */
+	const char *query; /* as it was sent, without '?', "" when there is none */
+	const char *body; /* "" when there is none; may hold NULs */
 	size_t body_len;
 	const char *content_type; /* "" when there is none */
 	const char *authorization; /* the same */
-	bool local;				   /* over a unix socket */
+	bool local; /* over a unix socket */
 };
 
 /* Called for each request that arrived whole. The request is borrowed for the call only. The handler must lead to exactly one api_reply for
@@ -87,7 +87,7 @@ struct api_server_spec {
 	const char *listen; /* one address, as listen_parse reads it */
 	mode_t socket_mode; /* if it is a unix socket */
 	unsigned max_connections; /* 0: API_MAX_CONNECTIONS */
-	const char *large_path;	  /* whose requests may have a large body; "": all; NULL: none. Borrowed. */
+	const char *large_path; /* whose requests may have a large body; "": all; NULL: none. Borrowed. */
 	/* NULL: plain. Otherwise what a new connection shows is what stands there then; unix sockets are plain in any case. */
 	struct tls_identity *const *tls;
 	api_handler_fn *handler;

@@ -129,8 +129,7 @@ enum tls_peer tls_peer_of(struct gnutls_session_int *session)
 {
 	unsigned n = 0, problems = 0;
 	/* The member is not const for the sake of other kinds of data. */
-	gnutls_typed_vdata_st purpose = {
-	    .type = GNUTLS_DT_KEY_PURPOSE_OID, .data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
+	gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID, .data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
 	if (!gnutls_certificate_get_peers(session, &n) || !n)
 		return TLS_PEER_NONE;
 	int rc = gnutls_certificate_verify_peers(session, &purpose, 1, &problems);

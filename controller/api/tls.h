@@ -29,7 +29,7 @@ void tls_identity_show(struct tls_identity *t, struct gnutls_session_int *sessio
 struct tls_wire {
 	int fd;
 	uint64_t *n_moved; /* bytes in either direction are added here */
-	bool held;		   /* whoever reads finds nothing */
+	bool held; /* whoever reads finds nothing */
 };
 /* `w` is borrowed for as long as the session is used. */
 void tls_wire_attach(struct tls_wire *w, struct gnutls_session_int *session);

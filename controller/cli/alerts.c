@@ -27,7 +27,7 @@ static void print_labels(const json_t *labels)
 {
 	const char *key;
 	json_t *v;
-	json_object_foreach ((json_t *)labels, key, v) {
+	json_object_foreach((json_t *)labels, key, v) {
 		if (strcmp(key, "alertname") == 0 || !json_is_string(v))
 			continue;
 		putchar(' ');
@@ -69,7 +69,7 @@ static void print_lines(const json_t *lines, bool json)
 {
 	size_t i;
 	json_t *line;
-	json_array_foreach ((json_t *)lines, i, line) {
+	json_array_foreach((json_t *)lines, i, line) {
 		AUTO_FREE char *text = json ? json_dumps(line, JSON_COMPACT) : NULL;
 		if (text)
 			puts(text);
@@ -168,9 +168,10 @@ const struct verb alerts_verb = {
 	.name = "alerts",
 	.args = "[--limit N] [--follow] [--address URL] [--output json]",
 	.summary = "Show the last alerts of which a running Watchbill was notified.",
-	.help = "Shows the last N lines of the alert log, by default 20, at most 1000, and with --follow those that come, each once, also over a restart of Watchbill and over new "
-			"files of the log. --output json prints the lines as they stand in the log.\n\n"
-			"Exit status: 0 when it answered, 2 when it cannot be reached or keeps no alert log.",
+	.help =
+		"Shows the last N lines of the alert log, by default 20, at most 1000, and with --follow those that come, each once, also over a restart of Watchbill and over new "
+		"files of the log. --output json prints the lines as they stand in the log.\n\n"
+		"Exit status: 0 when it answered, 2 when it cannot be reached or keeps no alert log.",
 	.flags = flag_names,
 	.run = run,
 };

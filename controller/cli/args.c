@@ -75,9 +75,7 @@ int cli_args(int argc, char **argv, const struct cli_flag *flags, size_t n_flags
 int cli_output(const char *output, bool *json, struct err *e)
 {
 	*json = output && strcmp(output, "json") == 0;
-	return !output || *json || strcmp(output, "text") == 0
-	           ? 0
-	           : err_set(e, ERR_INPUT, "flag --output: \"%.100s\" is none of: text json", output);
+	return !output || *json || strcmp(output, "text") == 0 ? 0 : err_set(e, ERR_INPUT, "flag --output: \"%.100s\" is none of: text json", output);
 }
 
 int cli_fail(const char *verb, const struct err *e)
@@ -133,8 +131,8 @@ static json_t *mended(const char *text)
 
 json_t *cli_diag_json(const struct diag *d)
 {
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "severity", diag_severity_name(d->severity), "service", mended(d->service), "label", mended(d->label), "message",
-		mended(d->message), "remedy", mended(d->remedy), "excerpt", mended(d->excerpt));
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "severity", diag_severity_name(d->severity), "service", mended(d->service), "label", mended(d->label),
+		"message", mended(d->message), "remedy", mended(d->remedy), "excerpt", mended(d->excerpt));
 }
 
 json_t *cli_diags_json(const struct diags *d)

@@ -80,8 +80,8 @@ static int run(const struct settings *set, int argc, char **argv)
 	const char *output = NULL, *stack = NULL, *space = NULL, *path = NULL;
 	bool json = false, migrating = false;
 	struct string_list files CLEANUP(free_list) = {0};
-	const struct cli_flag flags[] = {
-		{"output", &output, NULL, NULL}, {"stack", &stack, NULL, NULL}, {"namespace", &space, NULL, NULL}, {"migrate", NULL, &migrating, NULL}, {"f", NULL, NULL, &files}};
+	const struct cli_flag flags[] = {{"output", &output, NULL, NULL}, {"stack", &stack, NULL, NULL}, {"namespace", &space, NULL, NULL},
+		{"migrate", NULL, &migrating, NULL}, {"f", NULL, NULL, &files}};
 	struct err e = {0};
 	int n = cli_args(argc, argv, flags, sizeof flags / sizeof *flags, &path, 1, &e);
 	if (n == 0 && !files.n)
@@ -100,17 +100,18 @@ const struct verb check_verb = {
 	.name = "check",
 	.args = "STACK.yml|-f MANIFESTS... [--migrate] [--output json] [--stack NAME] [--namespace NAME]",
 	.summary = "Check the labels of a compose or stack file, or the annotations of Kubernetes manifests.",
-	.help = "Reads the labels as `docker stack deploy` would hand them to Watchbill, variables of the environment put in, and "
-			"has promtool check the alert\n"
-			"rules where it is installed. --stack names the stack, so that services are called as they will be.\n"
-			"With --sources docker the file is read as `docker compose up` would: container labels count, and --stack names the project.\n\n"
-			"-f reads Kubernetes manifests instead: a file, a directory with all that is in and below it (*.yaml, *.yml, *.json), or - for the standard input,\n"
-			"`helm template CHART | watchbill check -f -`. It may be given again. --namespace is that of objects that name none. What has nothing of ours on it\n"
-			"is passed over.\n\n"
-			"With --migrate it says what will differ where Docker Flow Monitor and Docker Flow Swarm Listener ran until now: of their services, of their\n"
-			"variables, which are read in place of its own, and of all labels, service by service with what to do.\n\n"
-			"Exit status: 0 without problems (there may be warnings), 1 with problems, 2 when the file cannot be read. With --migrate: 0 when nothing but\n"
-			"images has to be changed, 1 when somebody has to decide something, 2 when the file cannot be read.",
+	.help =
+		"Reads the labels as `docker stack deploy` would hand them to Watchbill, variables of the environment put in, and "
+		"has promtool check the alert\n"
+		"rules where it is installed. --stack names the stack, so that services are called as they will be.\n"
+		"With --sources docker the file is read as `docker compose up` would: container labels count, and --stack names the project.\n\n"
+		"-f reads Kubernetes manifests instead: a file, a directory with all that is in and below it (*.yaml, *.yml, *.json), or - for the standard input,\n"
+		"`helm template CHART | watchbill check -f -`. It may be given again. --namespace is that of objects that name none. What has nothing of ours on it\n"
+		"is passed over.\n\n"
+		"With --migrate it says what will differ where Docker Flow Monitor and Docker Flow Swarm Listener ran until now: of their services, of their\n"
+		"variables, which are read in place of its own, and of all labels, service by service with what to do.\n\n"
+		"Exit status: 0 without problems (there may be warnings), 1 with problems, 2 when the file cannot be read. With --migrate: 0 when nothing but\n"
+		"images has to be changed, 1 when somebody has to decide something, 2 when the file cannot be read.",
 	.flags = flag_names,
 	.run = run,
 };

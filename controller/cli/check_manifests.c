@@ -83,8 +83,14 @@ static void report(struct findings *out, const struct diag *d, const struct mani
 		json_array_append_new(out->json, j);
 		return;
 	}
-	AUTO_FREE char *where = p ? xasprintf("%s:%zu", p->file, p->line) : xstrdup(file), *object = p ? xasprintf("%s %s", p->kind, d->service) : xstrdup(d->service);
-	const struct diag shown = {.severity = d->severity, .service = object, .label = *file && !p ? (char[]){""} : d->label, .message = d->message, .remedy = d->remedy, .excerpt = d->excerpt};
+	AUTO_FREE char *where = p ? xasprintf("%s:%zu", p->file, p->line) : xstrdup(file),
+				   *object = p ? xasprintf("%s %s", p->kind, d->service) : xstrdup(d->service);
+	const struct diag shown = {.severity = d->severity,
+		.service = object,
+		.label = *file && !p ? (char[]){""} : d->label,
+		.message = d->message,
+		.remedy = d->remedy,
+		.excerpt = d->excerpt};
 	cli_print_diag(stdout, where, &shown);
 }
 

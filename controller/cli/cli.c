@@ -80,8 +80,7 @@ static void print_settings(FILE *f)
 	for (size_t i = 0; i < n_setting_defs; i++) {
 		const struct setting_def *d = &setting_defs[i];
 		const char *value = d->choices ? d->choices : d->placeholder ? d->placeholder : "";
-		fprintf(
-			f, "  --%s %s\n      %s%s%s%s\n", d->name, value, d->help, *d->def ? " Default: " : "", d->def, *d->def ? "." : "");
+		fprintf(f, "  --%s %s\n      %s%s%s%s\n", d->name, value, d->help, *d->def ? " Default: " : "", d->def, *d->def ? "." : "");
 	}
 }
 

@@ -6,9 +6,9 @@
 
 struct verb {
 	const char *name;
-	const char *args;	 /* "STACK.yml", "" */
+	const char *args; /* "STACK.yml", "" */
 	const char *summary; /* one line */
-	const char *help;	 /* paragraphs for --help and the manual */
+	const char *help; /* paragraphs for --help and the manual */
 	const char *const *flags; /* the verb's own flags, ends in NULL: "output", "from" */
 	/* argv[0] is the verb. Returns the exit status. */
 	int (*run)(const struct settings *set, int argc, char **argv);

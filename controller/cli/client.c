@@ -76,8 +76,7 @@ static char *token_to_show(const struct settings *set, struct err *e)
 /* An error in the server's words. */
 static void refuse(const json_t *body, int status, struct err *e)
 {
-	err_set(e, ERR_DENIED, "%s. %s", json_get_str(body, "error", status == 401 ? "a token is needed" : "not allowed"),
-	    json_get_str(body, "remedy", ""));
+	err_set(e, ERR_DENIED, "%s. %s", json_get_str(body, "error", status == 401 ? "a token is needed" : "not allowed"), json_get_str(body, "remedy", ""));
 }
 
 static void on_answer(void *ctx, struct http_result *r)
@@ -119,13 +118,9 @@ int cli_get(const struct settings *set, const char *address, const char *path, j
 		return 0;
 	uv_loop_init(&loop);
 	struct http_client *c = http_client_new(&loop);
-	http_start(c, &(struct http_request){.to = &to,
-	                  .path = path,
-	                  .bearer = token,
-	                  .max_bytes = ANSWER_MAX_BYTES,
-	                  .timeout_ms = ANSWER_TIMEOUT_MS,
-	                  .on_done = on_answer,
-	                  .ctx = &a});
+	http_start(c,
+		&(struct http_request){
+			.to = &to, .path = path, .bearer = token, .max_bytes = ANSWER_MAX_BYTES, .timeout_ms = ANSWER_TIMEOUT_MS, .on_done = on_answer, .ctx = &a});
 	while (!a.status && !e->kind)
 		uv_run(&loop, UV_RUN_ONCE);
 	http_client_free(c);

@@ -57,7 +57,8 @@ static char *find_service(uv_loop_t *loop, struct kube_client *client, struct er
 	if (a.fate != KUBE_OK)
 		err_set(e, ERR_DENIED, "cannot look for Watchbill in the cluster: %s. Name it: --address kube:NAMESPACE/SERVICE", a.line);
 	else if (json_array_size(items) != 1)
-		err_set(e, ERR_INPUT, "%zu Services have the label app.kubernetes.io/name=watchbill. Name the one that is meant: --address kube:NAMESPACE/SERVICE", json_array_size(items));
+		err_set(e, ERR_INPUT, "%zu Services have the label app.kubernetes.io/name=watchbill. Name the one that is meant: --address kube:NAMESPACE/SERVICE",
+			json_array_size(items));
 	else
 		found = xasprintf("%s/%s", json_get_str(meta, "namespace", ""), json_get_str(meta, "name", ""));
 	json_decref(a.body);

@@ -64,14 +64,14 @@ static void man_setting(const struct setting_def *d)
 static void man_page(void)
 {
 	puts(".\\\" Generated from the tables of verbs and settings by `make docs`.\n"
-	     ".TH WATCHBILL 1 \"\" \"Watchbill " WATCHBILL_VERSION "\" \"User Commands\"\n"
-	     ".SH NAME\nwatchbill \\- turns labels of Docker Swarm services into Prometheus configuration\n"
-	     ".SH SYNOPSIS\n.B watchbill\n.I VERB\n[ARGUMENTS] [\\-\\-SETTING VALUE]\n"
-	     ".SH VERBS");
+		 ".TH WATCHBILL 1 \"\" \"Watchbill " WATCHBILL_VERSION "\" \"User Commands\"\n"
+		 ".SH NAME\nwatchbill \\- turns labels of Docker Swarm services into Prometheus configuration\n"
+		 ".SH SYNOPSIS\n.B watchbill\n.I VERB\n[ARGUMENTS] [\\-\\-SETTING VALUE]\n"
+		 ".SH VERBS");
 	for (const struct verb *const *v = cli_verbs(); *v; v++)
 		man_verb(*v);
 	puts(".SH SETTINGS\nEach is a flag, a variable, and a key of the file named by \\-\\-config; a flag beats a variable, a "
-	     "variable the file.");
+		 "variable the file.");
 	for (size_t i = 0; i < n_setting_defs; i++)
 		man_setting(&setting_defs[i]);
 }

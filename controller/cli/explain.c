@@ -28,7 +28,7 @@ static void print_explanation(const json_t *j)
 	json_t *step;
 	cli_print(stdout, json_get_str(j, "service", ""));
 	putchar('\n');
-	json_array_foreach (json_object_get(j, "steps"), i, step)
+	json_array_foreach(json_object_get(j, "steps"), i, step)
 		print_step(step);
 }
 

@@ -16,7 +16,7 @@ enum { LISTS_MAX_DEPTH = 4 };
 
 struct kind {
 	const char *name, *group; /* of its API, without version; "" is the core */
-	const char *template;	  /* where the pods are described; NULL: it has none, "": it is a pod itself */
+	const char *template; /* where the pods are described; NULL: it has none, "": it is a pod itself */
 };
 
 static const struct kind kinds[] = {
@@ -181,7 +181,8 @@ static const char *first_of_ours(const struct manifests *m, const json_t *map, b
 }
 
 /* Ours among the labels, or on the workload instead of its pods: the most common mistakes, and nobody looks there. */
-static void warn_elsewhere(const struct manifests *m, const struct kind *kind, const json_t *object, const json_t *meta, const char *where, const char *key, struct diags *d)
+static void warn_elsewhere(
+	const struct manifests *m, const struct kind *kind, const json_t *object, const json_t *meta, const char *where, const char *key, struct diags *d)
 {
 	const json_t *own = json_object_get(object, "metadata");
 	const char *label = first_of_ours(m, json_object_get(meta, "labels"), opts_in_by_label(m));
@@ -238,7 +239,8 @@ static void add_pod(struct obs_service *s, const json_t *pod)
 	struct obs_pod *some = ARENA_NEW(&s->arena, struct obs_pod);
 	*some = (struct obs_pod){.name = "", .ports = ports, .n_ports = n};
 	s->tasks = ARENA_NEW(&s->arena, struct obs_task);
-	s->tasks[s->n_tasks++] = (struct obs_task){.address = "192.0.2.1", .network = s->reached_on, .slot = "", .id = "", .node = obs_node_new("", ""), .pod = some};
+	s->tasks[s->n_tasks++] =
+		(struct obs_task){.address = "192.0.2.1", .network = s->reached_on, .slot = "", .id = "", .node = obs_node_new("", ""), .pod = some};
 }
 
 static const char *name_of(const json_t *meta)
@@ -284,7 +286,8 @@ static void add_place(struct manifests *m, const struct manifest_object *o)
 		struct manifest_place *old = &m->places.v.at[i];
 		if (!old->service || strcmp(old->kind, p.kind) != 0 || strcmp(old->service->key, p.service->key) != 0)
 			continue;
-		diags_add(&p.diags, DIAG_WARNING, p.service->key, "", "Take one of the two away.", "stands in %s, line %zu, as well; this one counts", old->file, old->line);
+		diags_add(
+			&p.diags, DIAG_WARNING, p.service->key, "", "Take one of the two away.", "stands in %s, line %zu, as well; this one counts", old->file, old->line);
 		obs_service_unref(old->service);
 		diags_deinit(&old->diags);
 		*old = (struct manifest_place){.file = old->file, .kind = old->kind};
@@ -310,7 +313,8 @@ static void add_space(const struct document *at, const json_t *object)
 	s->name = arena_strdup(&m->arena, json_get_str(meta, "name", ""));
 	s->n_labels = read_labels(m, &m->arena, "", meta, &s->labels, &d);
 	for (size_t i = 0; i < d.v.n; i++)
-		diags_add(&m->diags, d.v.at[i].severity, "", at->file, d.v.at[i].remedy, "line %zu: Namespace %s: %s: %s", at->line, s->name, d.v.at[i].label, d.v.at[i].message);
+		diags_add(&m->diags, d.v.at[i].severity, "", at->file, d.v.at[i].remedy, "line %zu: Namespace %s: %s: %s", at->line, s->name, d.v.at[i].label,
+			d.v.at[i].message);
 	diags_deinit(&d);
 	s->next = m->spaces;
 	m->spaces = s;
@@ -324,7 +328,8 @@ static bool is_list(const json_t *object)
 /* Whether there is anything of ours where one would look, or look in vain. */
 static bool concerns_us(const struct manifests *m, const struct kind *kind, const json_t *object)
 {
-	const json_t *metas[] = {json_object_get(object, "metadata"), kind->template && *kind->template ? json_object_get(json_walk(object, kind->template), "metadata") : NULL};
+	const json_t *metas[] = {
+		json_object_get(object, "metadata"), kind->template && *kind->template ? json_object_get(json_walk(object, kind->template), "metadata") : NULL};
 	for (size_t i = 0; i < 2; i++)
 		if (has_ours(m, json_object_get(metas[i], "annotations")) || has_ours(m, json_object_get(metas[i], "labels")))
 			return true;
@@ -359,7 +364,8 @@ static void on_document(void *ctx, const json_t *tree, size_t line, const struct
 		add_object(at, tree, 0);
 	else
 		diags_add(&at->m->diags, DIAG_ERROR, "", at->file,
-			at->is_template ? "Templates have to be rendered first: helm template CHART | watchbill check -f -." : "Mend the document; the others are read.", "%s", e->msg);
+			at->is_template ? "Templates have to be rendered first: helm template CHART | watchbill check -f -." : "Mend the document; the others are read.",
+			"%s", e->msg);
 }
 
 void manifests_add(struct manifests *m, const char *name, const char *text, size_t len)

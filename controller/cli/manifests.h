@@ -15,7 +15,7 @@ struct manifest_place {
 	size_t line; /* of the document */
 	const char *kind;
 	struct obs_service *service; /* a reference */
-	struct diags diags;			 /* of the object, before anything is built of it */
+	struct diags diags; /* of the object, before anything is built of it */
 };
 
 struct manifests {

@@ -159,8 +159,8 @@ static void add_summary(struct page *p, const struct diags *d)
 	for (size_t i = 0; i < d->v.n; i++)
 		n[d->v.at[i].severity]++;
 	if (n[DIAG_ERROR] + n[DIAG_WARNING])
-		buf_printf(&p->out, "To be decided: %zu error%s, %zu warning%s. For information: %zu.\n", n[DIAG_ERROR], n[DIAG_ERROR] == 1 ? "" : "s",
-			n[DIAG_WARNING], n[DIAG_WARNING] == 1 ? "" : "s", n[DIAG_INFO]);
+		buf_printf(&p->out, "To be decided: %zu error%s, %zu warning%s. For information: %zu.\n", n[DIAG_ERROR], n[DIAG_ERROR] == 1 ? "" : "s", n[DIAG_WARNING],
+			n[DIAG_WARNING] == 1 ? "" : "s", n[DIAG_INFO]);
 	else
 		buf_printf(&p->out, "Nothing has to be decided. For information: %zu.\n", n[DIAG_INFO]);
 }

@@ -11,14 +11,14 @@
 enum migrate_role { ROLE_OTHER, ROLE_MONITOR, ROLE_LISTENER, ROLE_WATCHBILL };
 
 struct migrate_service {
-	const char *key;	   /* in the file */
+	const char *key; /* in the file */
 	const char *full_name; /* in the Swarm */
-	const char *name;	   /* by which it is known */
+	const char *name; /* by which it is known */
 	enum migrate_role role;
 	const json_t *tree;
 	const struct obs_service *obs; /* NULL where the file's entry is no service */
-	char **env;					   /* "NAME=value", ends in NULL */
-	const char **mounts;		   /* where volumes, configs and secrets appear inside */
+	char **env; /* "NAME=value", ends in NULL */
+	const char **mounts; /* where volumes, configs and secrets appear inside */
 	size_t n_mounts;
 };
 
@@ -30,10 +30,10 @@ struct migration {
 	struct migrate_service *services; /* in the file's order */
 	size_t n;
 	const struct migrate_service *monitor, *listener; /* the first of each, NULL without one */
-	char **env;					/* that one Watchbill in their place would have; ends in NULL */
+	char **env; /* that one Watchbill in their place would have; ends in NULL */
 	struct string_list networks; /* that it would share */
-	struct settings settings;	/* that `env` makes */
-	struct diags diags;			/* of reading */
+	struct settings settings; /* that `env` makes */
+	struct diags diags; /* of reading */
 };
 
 /* Borrows `tree` and what `o` points to for as long as it lives. NULL with `e` when that is no stack file. */

@@ -132,7 +132,8 @@ static const struct label_row {
 	{"alertIf", was_yaml, DIAG_INFO, "\" #\" and \": \" were read as YAML; now they belong to the expression", ""},
 	{"alertLabels", was_yaml, DIAG_INFO, "\" #\" and \": \" were read as YAML; now they belong to the value", ""},
 	{"alertAnnotations", was_quoted, DIAG_INFO, "quotes and backslashes were read as YAML; now they belong to the value", ""},
-	{"alertPersistent", is_true, DIAG_WARNING, "a service that is removed from the Swarm takes its alerts along; one that is scaled to nothing, or does not run, keeps them",
+	{"alertPersistent", is_true, DIAG_WARNING,
+		"a service that is removed from the Swarm takes its alerts along; one that is scaled to nothing, or does not run, keeps them",
 		"Put alerts that must outlive the service on another one."},
 	{"notifyService", is_any, DIAG_INFO, "works: only the receivers that it names are told of this service; all were", "Take it out if all are meant."},
 	{"shortName", is_short_now, DIAG_WARNING, "works beside DF_SERVICE_NAME_PREFIX, so that job and alerts are named without the stack; it had no effect",
@@ -207,7 +208,8 @@ static void check_names(const struct label_case *c)
 	}
 	const char *more = n > NAMES_SHOWN ? arena_printf(c->a, " and %zu more", n - NAMES_SHOWN) : "";
 	if (n)
-		diags_add(c->out, DIAG_INFO, c->s->name, LABEL_PREFIX "alertName", c->set->alert_names == ALERT_NAMES_ARTICLE ? "Set WATCHBILL_ALERT_NAMES=underscore to keep the former form." : "",
+		diags_add(c->out, DIAG_INFO, c->s->name, LABEL_PREFIX "alertName",
+			c->set->alert_names == ALERT_NAMES_ARTICLE ? "Set WATCHBILL_ALERT_NAMES=underscore to keep the former form." : "",
 			n == 1 ? "the alert is called %s%s; it was %s%s" : "alerts are called %s%s; they were %s%s", now, more, then, more);
 }
 
@@ -297,7 +299,8 @@ static void check_former_collisions(const struct label_case *any, const struct d
 	for (size_t i = 1; i < all.v.n; i++)
 		if (strcmp(all.v.at[i - 1].name, all.v.at[i].name) == 0)
 			diags_add(any->out, DIAG_INFO, all.v.at[i].service->obs->key, all.v.at[i].label, "Take out the one that is not wanted.",
-				"this alert and %s of %.100s were both %.100s, and only one ran; both do now", all.v.at[i - 1].label, all.v.at[i - 1].service->obs->key, all.v.at[i].name);
+				"this alert and %s of %.100s were both %.100s, and only one ran; both do now", all.v.at[i - 1].label, all.v.at[i - 1].service->obs->key,
+				all.v.at[i].name);
 	VEC_DEINIT(&all.v);
 }
 

@@ -57,7 +57,7 @@ static void read_env_map(struct migration *m, struct migrate_service *s, const j
 {
 	const char *key;
 	json_t *v;
-	json_object_foreach ((json_t *)map, key, v)
+	json_object_foreach((json_t *)map, key, v)
 		add_variable(m, s, n, key, json_is_null(v) ? of_deployer(m, key) : text_of(m, s->name, key, v));
 }
 
@@ -65,7 +65,7 @@ static void read_env_list(struct migration *m, struct migrate_service *s, const 
 {
 	size_t i;
 	json_t *v;
-	json_array_foreach ((json_t *)list, i, v) {
+	json_array_foreach((json_t *)list, i, v) {
 		const char *raw = json_is_string(v) ? json_string_value(v) : "";
 		AUTO_FREE char *name = xstrndup(raw, strcspn(raw, "="));
 		char *text = *name ? text_of(m, s->name, name, v) : NULL, *equals = text ? strchr(text, '=') : NULL;
@@ -106,7 +106,7 @@ static void read_mounts_of(struct migration *m, struct migrate_service *s, const
 {
 	size_t i;
 	json_t *v;
-	json_array_foreach (json_object_get(s->tree, member), i, v) {
+	json_array_foreach(json_object_get(s->tree, member), i, v) {
 		const json_t *named = json_object_get(v, "target") ? json_object_get(v, "target") : json_object_get(v, "source");
 		char *text = text_of(m, s->name, member, json_is_object(v) ? named : v);
 		if (text && *text)
@@ -226,7 +226,7 @@ static void read_services(struct migration *m, const json_t *services)
 	const char *key;
 	json_t *v;
 	m->services = ARENA_ARRAY(&m->arena, struct migrate_service, json_object_size(services) + 1);
-	json_object_foreach ((json_t *)services, key, v)
+	json_object_foreach((json_t *)services, key, v)
 		read_service(m, key, v);
 	m->monitor = first_of(m, ROLE_MONITOR);
 	if (!m->monitor)
@@ -296,8 +296,8 @@ static bool is_alias_of(const struct migrate_service *s, const char *host, size_
 	const char *network;
 	json_t *v, *alias;
 	size_t i;
-	json_object_foreach (json_object_get(s->tree, "networks"), network, v)
-		json_array_foreach (json_object_get(v, "aliases"), i, alias)
+	json_object_foreach(json_object_get(s->tree, "networks"), network, v)
+		json_array_foreach(json_object_get(v, "aliases"), i, alias)
 			if (json_is_string(alias) && strlen(json_string_value(alias)) == n && strncasecmp(json_string_value(alias), host, n) == 0)
 				return true;
 	return false;

@@ -40,7 +40,7 @@ static bool is_on_manager(const struct migration *m, const struct migrate_servic
 	json_t *v;
 	bool found = false;
 	const json_t *placement = json_object_get(json_object_get(s->tree, "deploy"), "placement");
-	json_array_foreach (json_object_get(placement, "constraints"), i, v) {
+	json_array_foreach(json_object_get(placement, "constraints"), i, v) {
 		AUTO_DIAGS unsaid = {0};
 		AUTO_FREE char *text = stack_text(v, &m->options, s->name, "deploy.placement", &unsaid);
 		char *to = text;
@@ -186,7 +186,7 @@ static bool has_port(const struct migration *m, const struct migrate_service *s,
 	size_t i;
 	json_t *v;
 	bool found = false;
-	json_array_foreach (json_object_get(s->tree, "ports"), i, v) {
+	json_array_foreach(json_object_get(s->tree, "ports"), i, v) {
 		int64_t port = inner_port(m, s, v);
 		found |= port && (port == 8080 || port == 9090) == known;
 	}
@@ -266,7 +266,8 @@ static const struct service_row {
 	{MONITOR, lacks_networks, DIAG_WARNING, "networks", "the listener is on networks that this service is not on, and tells receivers there",
 		"Attach this service to them too."},
 	{MONITOR, keeps_series, DIAG_INFO, "volumes", "the volume with the time series stays where it is", ""},
-	{MONITOR, loses_series, DIAG_INFO, "volumes", "the time series are in no volume and go with the container, as before", "Mount a volume at /prometheus to keep them."},
+	{MONITOR, loses_series, DIAG_INFO, "volumes", "the time series are in no volume and go with the container, as before",
+		"Mount a volume at /prometheus to keep them."},
 	{MONITOR, has_data, DIAG_INFO, "volumes", "/data had no meaning; now the configuration's generations are kept there", ""},
 	{MONITOR, has_former_files, DIAG_WARNING, "volumes", "what is mounted below /etc/prometheus or /etc/dfm is not read",
 		"Put scrape jobs into scrape_* secrets, shortcuts into alertif-* secrets, all else into variables."},
@@ -276,10 +277,12 @@ static const struct service_row {
 	{BOTH, has_command, DIAG_WARNING, "command", "had no effect on the monitor and replaces `run` now", "Take it out."},
 	{BOTH, has_entrypoint, DIAG_WARNING, "entrypoint", "names a program that this image does not have", "Take it out."},
 	{BOTH, has_healthcheck, DIAG_WARNING, "healthcheck", "the image has a check of its own, and none of the tools of the old one", "Take the test out."},
-	{BOTH, has_env_file, DIAG_WARNING, "env_file", "is not read here: nothing is said of the variables in it", "Write them under environment to have them looked at."},
+	{BOTH, has_env_file, DIAG_WARNING, "env_file", "is not read here: nothing is said of the variables in it",
+		"Write them under environment to have them looked at."},
 	{BOTH, has_scrape_files, DIAG_INFO, "secrets", "of a scrape_* file all jobs count, with all their keys; only the first job with the keys then known did",
 		"Take out jobs that are not meant."},
-	{BOTH, has_shortcut_files, DIAG_INFO, "secrets", "shortcuts in alertif-* secrets are not known here unless --shortcuts-dir names a directory with them", ""},
+	{BOTH, has_shortcut_files, DIAG_INFO, "secrets", "shortcuts in alertif-* secrets are not known here unless --shortcuts-dir names a directory with them",
+		""},
 	{BOTH, has_receiver_files, DIAG_INFO, "secrets", "the URLs in df_notify_* secrets are not looked at; those of this stack's monitor are not needed",
 		"Take such URLs out of them."},
 };

@@ -5,10 +5,10 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/yaml.h"
-#include "inputs/shortcuts_dir.h"
 #include "inputs/alerting_files.h"
 #include "inputs/inputs.h"
 #include "inputs/modules_file.h"
+#include "inputs/shortcuts_dir.h"
 #include "io/fs.h"
 #include "reconcilers/registry.h"
 #include "workers/checker.h"
@@ -51,7 +51,11 @@ static bool is_for_compose(const struct settings *set)
 
 struct stack_options pipeline_stack_options(const struct settings *set, const char *stack)
 {
-	return (struct stack_options){.stack = stack ? stack : "", .compose = is_for_compose(set), .notify_label = set->notify_label, .name_prefix = set->service_name_prefix, .variable = from_environment};
+	return (struct stack_options){.stack = stack ? stack : "",
+		.compose = is_for_compose(set),
+		.notify_label = set->notify_label,
+		.name_prefix = set->service_name_prefix,
+		.variable = from_environment};
 }
 
 json_t *pipeline_read_tree(const char *path, struct err *e)
@@ -88,8 +92,7 @@ static void on_checked(void *ctx, const struct check_result *r)
 	struct checking *c = ctx;
 	c->done = true;
 	if (r->err.kind)
-		diags_add(&c->p->diags, DIAG_WARNING, "", "", "Install promtool, or name it with --promtool.",
-			"the alert rules are not checked: %s", r->err.msg);
+		diags_add(&c->p->diags, DIAG_WARNING, "", "", "Install promtool, or name it with --promtool.", "the alert rules are not checked: %s", r->err.msg);
 	for (size_t i = 0; i < r->n_refused; i++) {
 		verdicts_refuse(&c->p->verdicts, &r->refused[i].piece, r->refused[i].why);
 		desired_mark_stale(c->p->desired, &r->refused[i].piece, 1);

@@ -91,8 +91,7 @@ static int write_bundle(const struct bundle *b, const char *dir, struct err *e)
 	return 0;
 }
 
-static int read_input(
-	struct pipeline *p, const struct settings *set, const char *from, const char *stack_file, const char *stack, struct err *e)
+static int read_input(struct pipeline *p, const struct settings *set, const char *from, const char *stack_file, const char *stack, struct err *e)
 {
 	if (!from == !stack_file)
 		return err_set(e, ERR_INPUT, "name one input: a stack file, or --from observed.json");

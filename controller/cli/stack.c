@@ -69,8 +69,8 @@ static bool expand(const struct place *p, const char *expr, size_t len, int dept
 	} else if (op == '-') {
 		interpolate(p, rest, rest_len, depth + 1, out);
 	} else if (op == '?') {
-		diags_add(p->d, DIAG_ERROR, p->service, p->label, "Set the variable.", "the variable %s is needed: %.*s", name,
-			rest_len > 200 ? 200 : (int)rest_len, rest);
+		diags_add(
+			p->d, DIAG_ERROR, p->service, p->label, "Set the variable.", "the variable %s is needed: %.*s", name, rest_len > 200 ? 200 : (int)rest_len, rest);
 	} else {
 		warn_unset(p, name);
 	}
@@ -112,8 +112,8 @@ static void interpolate(const struct place *p, const char *text, size_t len, int
 	for (size_t i = 0; i < len; i++) {
 		size_t n = text[i] == '$' ? dollar(p, text + i + 1, len - i - 1, depth, out) : 0;
 		if (text[i] == '$' && !n)
-			diags_add(p->d, DIAG_ERROR, p->service, p->label, "Write $$ where a dollar sign is meant.",
-				"docker refuses the file: \"%.*s\" is no variable", len - i > 40 ? 40 : (int)(len - i), text + i);
+			diags_add(p->d, DIAG_ERROR, p->service, p->label, "Write $$ where a dollar sign is meant.", "docker refuses the file: \"%.*s\" is no variable",
+				len - i > 40 ? 40 : (int)(len - i), text + i);
 		if (n)
 			i += n;
 		else
@@ -174,7 +174,7 @@ static void read_label_map(struct obs_service *s, const json_t *labels, const st
 {
 	const char *key;
 	json_t *v;
-	json_object_foreach ((json_t *)labels, key, v) {
+	json_object_foreach((json_t *)labels, key, v) {
 		struct place at = {p->o, p->service, key, p->d};
 		AUTO_FREE char *value = scalar(v, &at);
 		if (value)
@@ -194,9 +194,8 @@ static void read_label_list(struct obs_service *s, const json_t *labels, const s
 {
 	size_t i;
 	json_t *v;
-	json_array_foreach ((json_t *)labels, i, v) {
-		AUTO_FREE char *raw = json_is_string(v) ? xstrdup(json_string_value(v)) : NULL,
-		               *name = raw ? xstrndup(raw, strcspn(raw, "=")) : NULL;
+	json_array_foreach((json_t *)labels, i, v) {
+		AUTO_FREE char *raw = json_is_string(v) ? xstrdup(json_string_value(v)) : NULL, *name = raw ? xstrndup(raw, strcspn(raw, "=")) : NULL;
 		struct place at = {p->o, p->service, name ? name : "", p->d};
 		AUTO_FREE char *text = scalar(v, &at);
 		if (!raw || !text || !*name) {
@@ -219,8 +218,7 @@ static void read_labels(struct obs_service *s, const json_t *labels, const struc
 	else if (json_is_array(labels))
 		read_label_list(s, labels, p);
 	else if (labels && !json_is_null(labels))
-		diags_add(p->d, DIAG_ERROR, p->service, labels_word(p->o), "Write a list of \"name=value\" or a mapping.",
-			"neither a list nor a mapping");
+		diags_add(p->d, DIAG_ERROR, p->service, labels_word(p->o), "Write a list of \"name=value\" or a mapping.", "neither a list nor a mapping");
 }
 
 static bool is_ours(const char *label)
@@ -235,9 +233,9 @@ static void warn_misplaced(const json_t *labels, const struct place *p)
 	const char *key, *found = NULL;
 	json_t *v;
 	size_t i;
-	json_object_foreach ((json_t *)labels, key, v)
+	json_object_foreach((json_t *)labels, key, v)
 		found = !found && is_ours(key) ? key : found;
-	json_array_foreach ((json_t *)labels, i, v)
+	json_array_foreach((json_t *)labels, i, v)
 		found = !found && json_is_string(v) && is_ours(json_string_value(v)) ? json_string_value(v) : found;
 	if (found) {
 		AUTO_FREE char *name = xstrndup(found, strcspn(found, "="));
@@ -269,14 +267,13 @@ static void read_networks(struct obs_service *s, const json_t *root, const json_
 	json_t *v;
 	size_t i;
 	s->networks = ARENA_ARRAY(&s->arena, const char *, json_object_size(networks) + json_array_size(networks) + 2);
-	json_object_foreach ((json_t *)networks, key, v)
+	json_object_foreach((json_t *)networks, key, v)
 		s->networks[s->n_networks++] = network_name(s, root, key, p);
-	json_array_foreach ((json_t *)networks, i, v) {
+	json_array_foreach((json_t *)networks, i, v) {
 		if (json_is_string(v))
 			s->networks[s->n_networks++] = network_name(s, root, json_string_value(v), p);
 		else
-			diags_add(p->d, DIAG_ERROR, p->service, "networks", "Write the networks' names.", "entry %zu of the list is no name",
-				i + 1);
+			diags_add(p->d, DIAG_ERROR, p->service, "networks", "Write the networks' names.", "entry %zu of the list is no name", i + 1);
 	}
 	if (!s->n_networks && *p->o->stack)
 		s->networks[s->n_networks++] = network_name(s, root, "default", p);
@@ -299,8 +296,8 @@ static void warn_not_opted_in(const struct obs_service *s, const struct place *p
 	for (size_t i = 0; i < s->n_labels; i++)
 		ours |= is_ours(s->labels[i].key);
 	if (ours && !s->opted_in)
-		diags_add(p->d, DIAG_WARNING, p->service, p->o->notify_label, "Set the label to \"true\".",
-			"the service has " LABEL_PREFIX "* labels but does not opt in");
+		diags_add(
+			p->d, DIAG_WARNING, p->service, p->o->notify_label, "Set the label to \"true\".", "the service has " LABEL_PREFIX "* labels but does not opt in");
 }
 
 char *stack_service_name(const struct stack_options *o, const char *key)
@@ -326,8 +323,7 @@ static void add_composes(struct obs_service *s, const char *key, const struct st
 		put_label(s, "com.docker.compose.project", o->stack);
 }
 
-static struct obs_service *read_service(
-	const json_t *root, const char *key, const json_t *v, const struct stack_options *o, struct diags *d)
+static struct obs_service *read_service(const json_t *root, const char *key, const json_t *v, const struct stack_options *o, struct diags *d)
 {
 	AUTO_FREE char *name = stack_service_name(o, key);
 	struct obs_service *s = obs_service_new(o->compose ? "docker" : "swarm", "", name);
@@ -371,15 +367,16 @@ struct obs_part *stack_parse(const json_t *tree, const struct stack_options *o, 
 	const char *key;
 	json_t *item;
 	if (!json_is_object(services)) {
-		err_set(e, ERR_INPUT, json_object_get(tree, "apiVersion") ? "no stack file but a Kubernetes manifest: watchbill check -f FILE reads those"
-																  : "no stack file: there is no mapping `services`");
+		err_set(e, ERR_INPUT,
+			json_object_get(tree, "apiVersion") ? "no stack file but a Kubernetes manifest: watchbill check -f FILE reads those"
+												: "no stack file: there is no mapping `services`");
 		return NULL;
 	}
 	struct stack_options named = *o;
 	if (o->compose && !*o->stack)
 		named.stack = json_get_str(tree, "name", "");
 	o = &named;
-	json_object_foreach ((json_t *)services, key, item) {
+	json_object_foreach((json_t *)services, key, item) {
 		if (!*key || !json_is_object(item))
 			diags_add(&d, DIAG_ERROR, key, "", "Write a mapping below the service's name.", "the service is not a mapping");
 		else

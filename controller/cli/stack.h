@@ -9,10 +9,10 @@
 #include "model/observed.h"
 
 struct stack_options {
-	const char *stack;        /* the stack's name, or the project's; "" for plain service names */
-	bool compose;			  /* the file is for docker compose: services are containers of one Engine */
+	const char *stack; /* the stack's name, or the project's; "" for plain service names */
+	bool compose; /* the file is for docker compose: services are containers of one Engine */
 	const char *notify_label; /* opts a service in */
-	const char *name_prefix;  /* goes before the names by which services are known; NULL or "": none */
+	const char *name_prefix; /* goes before the names by which services are known; NULL or "": none */
 	/* Value of a variable, NULL when it is not set. */
 	const char *(*variable)(void *ctx, const char *name);
 	void *ctx;

@@ -22,7 +22,7 @@ static void print_readers(const json_t *readers)
 {
 	size_t i;
 	json_t *v;
-	json_array_foreach ((json_t *)readers, i, v) {
+	json_array_foreach((json_t *)readers, i, v) {
 		bool runs = strcmp(json_get_str(v, "outcome", ""), "done") == 0;
 		print_member(v, "name", "    reader ", "");
 		if (!json_is_true(json_object_get(v, "current")))
@@ -40,7 +40,7 @@ static void print_list(const json_t *status, const char *key)
 	size_t i;
 	json_t *v;
 	printf("%s\n", key);
-	json_array_foreach (json_object_get(status, key), i, v) {
+	json_array_foreach(json_object_get(status, key), i, v) {
 		print_member(v, "name", "  ", "");
 		print_member(v, "state", " ", "");
 		print_member(v, "endpoint", " ", "");
@@ -57,7 +57,7 @@ static void print_diags(const json_t *status)
 	json_t *v;
 	const json_t *diags = json_object_get(status, "diags");
 	printf("diags %zu\n", json_array_size(diags));
-	json_array_foreach ((json_t *)diags, i, v) {
+	json_array_foreach((json_t *)diags, i, v) {
 		print_member(v, "severity", "  ", "");
 		print_member(v, "service", " ", "");
 		print_member(v, "label", " ", "");

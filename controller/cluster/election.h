@@ -30,7 +30,7 @@ struct election {
 	int64_t seen_at_ms; /* when it was first seen like this */
 	bool leads;
 	int64_t renewed_ms; /* when the write began that made us the holder last */
-	int64_t term;		/* `transitions` of that write */
+	int64_t term; /* `transitions` of that write */
 };
 
 void election_init(struct election *e, const char *identity);

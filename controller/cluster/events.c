@@ -26,11 +26,11 @@
 
 enum {
 	LOOK_MS = 200,
-	STANDS_MS = 500,				/* as long as this before it is told */
-	APART_MS = 10 * 60 * 1000,		/* two events of one cause */
-	REMIND_MS = 30 * 60 * 1000,		/* while it stands; the server forgets events after an hour */
+	STANDS_MS = 500, /* as long as this before it is told */
+	APART_MS = 10 * 60 * 1000, /* two events of one cause */
+	REMIND_MS = 30 * 60 * 1000, /* while it stands; the server forgets events after an hour */
 	CAUSES_MAX = 10000,
-	NOTE_MAX_BYTES = 1000,			/* the API takes 1024 */
+	NOTE_MAX_BYTES = 1000, /* the API takes 1024 */
 	NAME_MAX_BYTES = 200,
 	AGAIN_FIRST_MS = 1000,
 	AGAIN_MAX_MS = 5 * 60 * 1000,
@@ -42,7 +42,7 @@ struct cause {
 	char *key, *label, *note; /* of the service; `note` is what is told */
 	char *space, *name, *kind, *uid; /* of the object */
 	bool stands, seen;
-	bool was_told;			  /* that it stands, and not yet that it is mended */
+	bool was_told; /* that it stands, and not yet that it is mended */
 	int64_t since_ms, sent_ms; /* sent_ms: 0: never */
 	int64_t count;
 	UT_hash_handle hh;
@@ -54,7 +54,7 @@ struct events {
 	struct cause *causes;
 	struct cause *sending; /* what the call is about; NULL when it has gone meanwhile */
 	bool sending_mended;
-	bool exists;   /* the event that is being sent: it is counted up */
+	bool exists; /* the event that is being sent: it is counted up */
 	bool look_due;
 	struct kube_call *call;
 	int64_t again_ms, not_before_ms;
@@ -123,12 +123,16 @@ static const char *api_version(const char *kind)
 
 static char *event_text(const struct events *e, const struct cause *c, bool mended)
 {
-	AUTO_FREE char *name = event_name(c, mended), *now = timer_wall_text(), *note = mended ? xasprintf("%s%sis mended", c->label, *c->label ? " " : "") : xstrdup(c->note);
+	AUTO_FREE char *name = event_name(c, mended), *now = timer_wall_text(),
+				   *note = mended ? xasprintf("%s%sis mended", c->label, *c->label ? " " : "") : xstrdup(c->note);
 	bool annotation = text_starts(c->label, LABEL_PREFIX);
-	AUTO_JSON *j = json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "apiVersion", "events.k8s.io/v1", "kind", "Event", "metadata",
-		"name", name, "namespace", c->space, "eventTime", now, "type", mended ? "Normal" : "Warning", "reason", mended ? "Mended" : annotation ? "InvalidAnnotation" : "NotMonitored",
-		"action", "Configure", "note", note, "reportingController", CONTROLLER, "reportingInstance", e->instance, "regarding", "apiVersion", api_version(c->kind), "kind", c->kind,
-		"namespace", c->space, "name", c->name);
+	AUTO_JSON *j = json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "apiVersion", "events.k8s.io/v1", "kind",
+		"Event", "metadata", "name", name, "namespace", c->space, "eventTime", now, "type", mended ? "Normal" : "Warning", "reason",
+		mended           ? "Mended"
+			: annotation ? "InvalidAnnotation"
+						 : "NotMonitored",
+		"action", "Configure", "note", note, "reportingController", CONTROLLER, "reportingInstance", e->instance, "regarding", "apiVersion",
+		api_version(c->kind), "kind", c->kind, "namespace", c->space, "name", c->name);
 	if (*c->uid)
 		json_object_set_new(json_object_get(j, "regarding"), "uid", json_string(c->uid));
 	return j ? json_dumps(j, JSON_COMPACT) : xstrdup("{}");
@@ -142,7 +146,6 @@ static char *series_text(const struct cause *c)
 }
 
 /* -- sending -- */
-
 
 static void note_problem(struct events *e, const char *line)
 {
@@ -203,8 +206,14 @@ static void send_one(struct events *e, struct cause *c, bool mended)
 	e->sending = c;
 	e->sending_mended = mended;
 	e->call = kube_start(e->spec.client,
-		&(struct kube_request){.method = e->exists ? "PATCH" : "POST", .content_type = e->exists ? "application/merge-patch+json" : NULL, .path = path, .body = body,
-			.body_len = strlen(body), .timeout_ms = CALL_TIMEOUT_MS, .on_done = on_sent, .ctx = e});
+		&(struct kube_request){.method = e->exists ? "PATCH" : "POST",
+			.content_type = e->exists ? "application/merge-patch+json" : NULL,
+			.path = path,
+			.body = body,
+			.body_len = strlen(body),
+			.timeout_ms = CALL_TIMEOUT_MS,
+			.on_done = on_sent,
+			.ctx = e});
 }
 
 /* Whether it is to be told now; otherwise when to look again, at most `wait_ms`. */

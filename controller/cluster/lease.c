@@ -24,7 +24,7 @@ struct lease {
 	struct kube_call *call;
 	struct timer *timer;
 	int64_t began_ms; /* of the write that is under way */
-	bool told;		  /* what on_change said last */
+	bool told; /* what on_change said last */
 	bool releasing;
 	bool over; /* given up: the timer says so, because whoever waits may end the client */
 	void (*released)(void *ctx);
@@ -71,9 +71,9 @@ static void note_problem(struct lease *l, const char *line)
 static char *record_text(const struct lease *l, bool release)
 {
 	AUTO_FREE char *now = timer_wall_text();
-	AUTO_JSON *j = json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:i, s:s, s:I}}", "apiVersion", "coordination.k8s.io/v1", "kind", "Lease", "metadata", "name", l->name,
-		"namespace", l->space, "spec", "holderIdentity", release ? "" : l->election.identity, "leaseDurationSeconds", release ? 1 : ELECTION_DURATION_MS / 1000, "renewTime", now,
-		"leaseTransitions", (json_int_t)election_next_term(&l->election));
+	AUTO_JSON *j = json_pack("{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:i, s:s, s:I}}", "apiVersion", "coordination.k8s.io/v1", "kind", "Lease", "metadata", "name",
+		l->name, "namespace", l->space, "spec", "holderIdentity", release ? "" : l->election.identity, "leaseDurationSeconds",
+		release ? 1 : ELECTION_DURATION_MS / 1000, "renewTime", now, "leaseTransitions", (json_int_t)election_next_term(&l->election));
 	if (l->election.seen.exists)
 		json_object_set_new(json_object_get(j, "metadata"), "resourceVersion", json_string(l->election.seen.version));
 	return json_dumps(j, JSON_COMPACT);
@@ -110,8 +110,13 @@ static void write_record(struct lease *l)
 	l->began_ms = now_ms();
 	bool exists = l->election.seen.exists;
 	l->call = kube_start(l->spec.client,
-		&(struct kube_request){.method = exists ? "PUT" : "POST", .path = exists ? l->path : l->collection, .body = body, .body_len = strlen(body), .timeout_ms = CALL_TIMEOUT_MS,
-			.on_done = on_written, .ctx = l});
+		&(struct kube_request){.method = exists ? "PUT" : "POST",
+			.path = exists ? l->path : l->collection,
+			.body = body,
+			.body_len = strlen(body),
+			.timeout_ms = CALL_TIMEOUT_MS,
+			.on_done = on_written,
+			.ctx = l});
 }
 
 static struct election_record read_record(const struct http_result *r)
@@ -216,7 +221,8 @@ static void release(struct lease *l)
 		return;
 	}
 	l->call = kube_start(l->spec.client,
-		&(struct kube_request){.method = "PUT", .path = l->path, .body = body, .body_len = strlen(body), .timeout_ms = RELEASE_TIMEOUT_MS, .on_done = on_released, .ctx = l});
+		&(struct kube_request){
+			.method = "PUT", .path = l->path, .body = body, .body_len = strlen(body), .timeout_ms = RELEASE_TIMEOUT_MS, .on_done = on_released, .ctx = l});
 }
 
 /* A write that is under way is waited for: with it the record has another version, at which it can be given up. */

@@ -12,7 +12,7 @@ struct lease;
 struct lease_spec {
 	uv_loop_t *loop;
 	struct kube_client *client;
-	const char *name;	  /* "NAME" in our own namespace, or "NAMESPACE/NAME"; copied */
+	const char *name; /* "NAME" in our own namespace, or "NAMESPACE/NAME"; copied */
 	const char *identity; /* "": host name and a random part */
 	/* We lead now, or do not any more. */
 	void (*on_change)(void *ctx, bool leads);

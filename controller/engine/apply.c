@@ -57,7 +57,8 @@ static bool doubt_base(struct engine *e, const char *words)
 {
 	if (!e->shown.base || e->shown.base == e->good.base || e->base != e->shown.base)
 		return false;
-	snprintf(e->base_problem, sizeof e->base_problem, "Prometheus refused the configuration from variables and files as a whole, the one before is used: %.300s", words);
+	snprintf(e->base_problem, sizeof e->base_problem,
+		"Prometheus refused the configuration from variables and files as a whole, the one before is used: %.300s", words);
 	log_error("engine base_refused problem=%s", LOGQ(e->base_problem));
 	engine_swap_base(&e->base, e->good.base);
 	return true;
@@ -77,8 +78,8 @@ static bool search_on(struct engine *e, struct generation g, bool taken)
 	if (!e->search.active && !taken) {
 		e->trial = 0;
 		e->before_trial = e->desired->serial;
-		bool begun = e->good_number && g.number != e->good_number &&
-			quarantine_begin(&e->search, &e->verdicts, e->desired, e->good.serial, &g.digest, e->worst.message);
+		bool begun =
+			e->good_number && g.number != e->good_number && quarantine_begin(&e->search, &e->verdicts, e->desired, e->good.serial, &g.digest, e->worst.message);
 		if (begun)
 			log_warn("engine search reason=%s", LOGQ(e->worst.message));
 		return begun;

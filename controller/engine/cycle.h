@@ -16,22 +16,22 @@ enum cycle_outcome {
 	OUTCOME_UNCHANGED,
 	OUTCOME_APPLIED,
 	OUTCOME_QUARANTINE, /* applied, with something left out */
-	OUTCOME_REVERTED,	/* refused by a worker; the last good generation runs */
-	OUTCOME_WAITING,	/* stored; a worker has yet to run it */
-	OUTCOME_HALTED,		/* could not be checked or stored; tried again by itself */
+	OUTCOME_REVERTED, /* refused by a worker; the last good generation runs */
+	OUTCOME_WAITING, /* stored; a worker has yet to run it */
+	OUTCOME_HALTED, /* could not be checked or stored; tried again by itself */
 };
 
 enum cycle_event_kind {
-	CE_DIRTY,		 /* something may have changed */
-	CE_FORGIVE,		 /* what was refused may be taken now */
-	CE_BUILT,		 /* facts: n_unchecked, config_changed, targets_changed, digest */
-	CE_CHECKED,		 /* facts: n_refused */
+	CE_DIRTY, /* something may have changed */
+	CE_FORGIVE, /* what was refused may be taken now */
+	CE_BUILT, /* facts: n_unchecked, config_changed, targets_changed, digest */
+	CE_CHECKED, /* facts: n_refused */
 	CE_CHECK_FAILED, /* nothing is known */
-	CE_STORED,		 /* facts: config_changed, digest */
+	CE_STORED, /* facts: config_changed, digest */
 	CE_STORE_FAILED,
 	CE_WORKER_CHANGED, /* facts: worker_behind: a ready worker does not run the stored generation */
-	CE_RELOADED,	   /* every worker that was told runs it; facts: some_missing, worker_behind, newer_stored, searching */
-	CE_REFUSED,		   /* facts: can_go_back, newer_stored, searching, digest: of what was refused */
+	CE_RELOADED, /* every worker that was told runs it; facts: some_missing, worker_behind, newer_stored, searching */
+	CE_REFUSED, /* facts: can_go_back, newer_stored, searching, digest: of what was refused */
 	CE_UNREACHABLE,
 	CE_TRIAL_EMPTY, /* what was to be tried is what was refused: that is told again */
 	CE_TIMER,
@@ -48,8 +48,8 @@ struct cycle_event {
 
 struct cycle_actions {
 	bool build, check, store, store_targets;
-	bool reload;	   /* show what is stored to the workers and tell them */
-	bool go_back;	   /* show the last good generation again, then tell them */
+	bool reload; /* show what is stored to the workers and tell them */
+	bool go_back; /* show the last good generation again, then tell them */
 	int64_t wake_in_ms; /* < 0: no timer is needed */
 };
 
@@ -65,8 +65,8 @@ struct cycle {
 	bool unreachable; /* no worker could be told; the next that becomes ready is */
 	int64_t reload_started_ms, reload_not_before_ms;
 	unsigned streak; /* how many reloads in a row were waited for by a change */
-	bool waited;	 /* for the next one a change waits */
-	int64_t reload_retry_ms;		   /* pause after a reload that nobody answered */
+	bool waited; /* for the next one a change waits */
+	int64_t reload_retry_ms; /* pause after a reload that nobody answered */
 	int64_t retry_at_ms, retry_ms; /* after a failed check or store; 0: none */
 	bool has_refused;
 	struct digest refused; /* not stored again */

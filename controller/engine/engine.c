@@ -281,8 +281,8 @@ static void store(struct engine *e, bool targets_only)
 		if (engine_awaits_trial(e))
 			e->trial = engine_stored(e).number;
 	}
-	log_info("engine stored generation=%llu puts=%zu deletes=%zu files=%llu bytes=%llu", (unsigned long long)engine_stored(e).number,
-		n_puts, n_deletes, (unsigned long long)w.files, (unsigned long long)w.bytes);
+	log_info("engine stored generation=%llu puts=%zu deletes=%zu files=%llu bytes=%llu", (unsigned long long)engine_stored(e).number, n_puts, n_deletes,
+		(unsigned long long)w.files, (unsigned long long)w.bytes);
 	engine_post(e, (struct cycle_event){.kind = CE_STORED, .config_changed = config, .digest = e->bundle->digest});
 }
 
@@ -323,7 +323,8 @@ void engine_post(struct engine *e, struct cycle_event ev)
 		next.now_ms = (int64_t)timer_now_ms();
 		enum cycle_outcome before = e->cycle.outcome;
 		struct cycle_actions a = cycle_step(&e->cycle, &next);
-		bool ended = next.kind == CE_RELOADED || next.kind == CE_STORED || next.kind == CE_CHECK_FAILED || next.kind == CE_STORE_FAILED || next.kind == CE_REFUSED;
+		bool ended =
+			next.kind == CE_RELOADED || next.kind == CE_STORED || next.kind == CE_CHECK_FAILED || next.kind == CE_STORE_FAILED || next.kind == CE_REFUSED;
 		if (ended || e->cycle.outcome != before)
 			e->metrics.cycles[e->cycle.outcome]++;
 		if (e->cycle.outcome != before)

@@ -49,9 +49,9 @@ void engine_stop(struct engine *e, void (*done)(void *ctx), void *ctx);
 
 /* What became of a change. */
 enum fate {
-	FATE_RUNS,	 /* every worker runs it */
+	FATE_RUNS, /* every worker runs it */
 	FATE_STORED, /* checked and stored; workers are told when the pause after the last reload is over, or when they are there */
-	FATE_HELD,	 /* held back until every source has answered in full */
+	FATE_HELD, /* held back until every source has answered in full */
 	FATE_FAILED, /* could not be checked or stored, or a worker refused it or cannot be reached */
 };
 

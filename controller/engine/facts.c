@@ -71,18 +71,20 @@ bool engine_idle(const struct engine *e)
 static void add_problem_diags(const struct engine *e, struct diags *out)
 {
 	if (engine_drifted_lately(e))
-		diags_add(out, DIAG_WARNING, "", "", e->p.set->drift_repair ? "It was put right; find out who else writes there." : "Find out who else writes there; with drift-repair it is put right.",
+		diags_add(out, DIAG_WARNING, "", "",
+			e->p.set->drift_repair ? "It was put right; find out who else writes there." : "Find out who else writes there; with drift-repair it is put right.",
 			"%s", e->drift);
 	if (*e->base_problem)
-		diags_add(out, DIAG_ERROR, "", "", "Look at the variables and files that the base configuration is made of; install promtool, which names the one at fault.", "%s",
-			e->base_problem);
+		diags_add(out, DIAG_ERROR, "", "",
+			"Look at the variables and files that the base configuration is made of; install promtool, which names the one at fault.", "%s", e->base_problem);
 	if (*e->problem)
 		diags_add(out, DIAG_ERROR, "", "", "See the message; Watchbill tries again by itself.", "%s", e->problem);
 	for (size_t i = 0; i < e->p.n_sources; i++) {
 		const struct source *s = e->p.sources[i];
 		if (s->state != SOURCE_SYNCED)
-			diags_add(out, DIAG_ERROR, "", s->name, s->remedy ? s->remedy : "Look at the orchestrator's API; until it answers in full the last known state is served.",
-				"source %s is %s: %s", s->name, source_state_name(s->state), s->problem);
+			diags_add(out, DIAG_ERROR, "", s->name,
+				s->remedy ? s->remedy : "Look at the orchestrator's API; until it answers in full the last known state is served.", "source %s is %s: %s",
+				s->name, source_state_name(s->state), s->problem);
 	}
 	for (size_t i = 0; i < e->p.n_workers; i++) {
 		const struct worker *w = e->p.workers[i];

@@ -21,7 +21,7 @@ struct waiter {
 /* What a generation was made of. */
 struct origin {
 	struct base_config *base; /* a reference */
-	uint64_t serial;		  /* of the build */
+	uint64_t serial; /* of the build */
 };
 
 struct engine {
@@ -45,8 +45,8 @@ struct engine {
 	struct quarantine search;
 	struct timer *forgive_timer; /* until what was refused is tried again */
 	int64_t forgive_ms;
-	bool differs;	/* a worker took the last reload and runs something else */
-	bool careful;	/* a worker ended while it was starting with the newest generation: that is shown to running ones only */
+	bool differs; /* a worker took the last reload and runs something else */
+	bool careful; /* a worker ended while it was starting with the newest generation: that is shown to running ones only */
 	uint64_t trial; /* the generation that is the search's present trial, 0 until it is stored */
 	uint64_t before_trial; /* serial of the last build that did not know of it */
 	struct {
@@ -62,7 +62,7 @@ struct engine {
 	struct timer *audit_timer;
 	unsigned audit_part;
 	bool repairing; /* what is built now repairs the store: workers may have read what was there */
-	bool doubtful;	/* it was repaired while workers were reading: what they confirm may be what was there before */
+	bool doubtful; /* it was repaired while workers were reading: what they confirm may be what was there before */
 	char drift[320];
 	uint64_t drift_ms;
 	uint64_t change, building_change, decided_change; /* counts changes: the newest; what the build covers; what is stored, or was found to change nothing */

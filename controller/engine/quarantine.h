@@ -16,8 +16,8 @@ struct quarantine {
 	struct digest refused; /* the generation that began it */
 	struct digest *suspects;
 	size_t n, good, bad; /* the first `good` are taken together; somebody among the first `bad` is to blame */
-	size_t tried;		 /* how many of the first suspects the present trial has */
-	bool taken;			 /* some trial was taken: it is the suspects' fault indeed */
+	size_t tried; /* how many of the first suspects the present trial has */
+	bool taken; /* some trial was taken: it is the suspects' fault indeed */
 	struct digest_list {
 		VEC(struct digest) v;
 	} known, waiting, culprits; /* sorted: all pieces when it began; what came later; who was found */
@@ -26,8 +26,8 @@ struct quarantine {
 };
 
 enum quarantine_step {
-	QUARANTINE_TRY,	   /* the verdicts have changed: build, store and reload, then say what came of it */
-	QUARANTINE_DONE,   /* the last trial stands: everything but the culprits runs. What had to wait may come: build again */
+	QUARANTINE_TRY, /* the verdicts have changed: build, store and reload, then say what came of it */
+	QUARANTINE_DONE, /* the last trial stands: everything but the culprits runs. What had to wait may come: build again */
 	QUARANTINE_GAVE_UP /* no piece is to blame; all are as they were before */
 };
 

@@ -23,8 +23,8 @@ struct alerting_files {
 	struct timer *turn;
 	struct alerting_given given; /* being checked */
 	struct alerting_check *check;
-	bool again;		/* a file changed meanwhile */
-	json_t *good;	/* what was taken last; NULL: nothing yet */
+	bool again; /* a file changed meanwhile */
+	json_t *good; /* what was taken last; NULL: nothing yet */
 	struct alerting *first;
 	bool waiting; /* for the first */
 };
@@ -90,8 +90,7 @@ static void read_and_check(struct alerting_files *a, uv_loop_t *loop)
 	alerting_given_deinit(&a->given);
 	read_file(&a->given, "alertmanager-config", set->alertmanager_config, alerting_read_config);
 	read_file(&a->given, "alert-receivers", set->alert_receivers, alerting_read_receivers);
-	a->check =
-		alerting_check_start(loop, &(struct alerting_check_spec){.set = set, .file = a->check_file, .given = &a->given, .done = on_checked, .ctx = a});
+	a->check = alerting_check_start(loop, &(struct alerting_check_spec){.set = set, .file = a->check_file, .given = &a->given, .done = on_checked, .ctx = a});
 	if (a->check)
 		return;
 	AUTO_JSON *tree = alerting_tree(set, &a->given, NULL);

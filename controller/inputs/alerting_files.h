@@ -14,7 +14,7 @@ struct alerting_files;
 struct alerting_files_spec {
 	uv_loop_t *loop;
 	const struct settings *set;
-	const char *tmp_dir;	 /* for amtool's input; borrowed */
+	const char *tmp_dir; /* for amtool's input; borrowed */
 	const char *stored_file; /* the alertmanager.yml that workers see; borrowed */
 	/* What the files say is not what they said the last time; never called from within. */
 	void (*on_change)(void *ctx, struct alerting *alerting_take);

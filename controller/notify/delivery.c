@@ -8,17 +8,17 @@
 #include <utlist.h>
 
 enum {
-	DOWN_AFTER = 3,		 /* attempts in a row without an answer: the receiver is not there */
+	DOWN_AFTER = 3, /* attempts in a row without an answer: the receiver is not there */
 	SLOW_FIRST_MS = 1000 /* the slow schedule begins at no less */
 };
 
 struct delivery_entry {
 	char *name;
-	bool present;		 /* it is there */
+	bool present; /* it is there */
 	struct notice *want; /* what the receiver should know last; NULL while it is gone or held */
 	struct notice *want_remove;
 	struct notice *known; /* takes back what the receiver may know of; NULL when it cannot know */
-	bool is_told;		  /* it knows `told` for sure */
+	bool is_told; /* it knows `told` for sure */
 	struct digest told;
 	struct notice *flying;
 	bool told_in_vain; /* what is on its way does not count: it is to be sent once more */

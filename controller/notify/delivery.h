@@ -19,14 +19,14 @@ struct delivery_entry;
 
 struct delivery_rules {
 	bool can_create, can_remove; /* what the receiver has URLs for */
-	int64_t quick_retries;		 /* so many at retry_ms, then slower up to slowest_ms */
+	int64_t quick_retries; /* so many at retry_ms, then slower up to slowest_ms */
 	int64_t retry_ms, slowest_ms;
 	size_t parallel; /* notices on their way at once */
 };
 
 enum delivery_outcome {
 	DELIVERY_DONE,
-	DELIVERY_REFUSED,	  /* answered, but not with success */
+	DELIVERY_REFUSED, /* answered, but not with success */
 	DELIVERY_UNREACHABLE, /* not answered */
 };
 

@@ -21,7 +21,7 @@ struct entry {
 	bool judged; /* the Engine has just said that the update is over or stuck, after it watched the tasks for the update's monitor period */
 	int64_t held_since_ms, steady_since_ms; /* steady: since when `obs` has been the same */
 	bool has_passed, passed_unready; /* unready: was told at once, and will be once more */
-	struct digest passed;			 /* the notice that passed last */
+	struct digest passed; /* the notice that passed last */
 	UT_hash_handle hh;
 };
 

@@ -21,7 +21,7 @@ struct gate_verdict {
 	bool again; /* tell it even to those who were told the same */
 	const char *name;
 	struct obs_service *service; /* NULL when it is gone */
-	struct notice *create;		 /* only to pass */
+	struct notice *create; /* only to pass */
 };
 
 /* All borrowed for the call. */

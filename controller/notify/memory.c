@@ -25,8 +25,8 @@ void memory_emit(const struct memory_entry *entries, size_t n, struct buf *out)
 	for (size_t i = 0; i < n; i++) {
 		struct emit m = {notices, json_array()};
 		delivery_each_known(entries[i].delivery, emit_one, &m);
-		json_array_append_new(receivers,
-			json_pack("{s:s, s:s, s:o}", "name", entries[i].receiver, "kind", entries[i].nodes ? "nodes" : "services", "knows", m.knows));
+		json_array_append_new(
+			receivers, json_pack("{s:s, s:s, s:o}", "name", entries[i].receiver, "kind", entries[i].nodes ? "nodes" : "services", "knows", m.knows));
 	}
 	AUTO_JSON *all = json_pack("{s:i, s:o, s:o}", "version", 1, "notices", notices, "receivers", receivers);
 	json_emit(all, out);

@@ -489,7 +489,8 @@ static void check_addressees(void *ctx, const struct obs_service *s)
 		if (!w->n->runs[i].spec->nodes && notice_is_for(s, w->n->runs[i].spec->host))
 			return;
 	if (obs_service_label(s, LABEL_PREFIX "notifyService"))
-		diags_add(w->out, DIAG_WARNING, s->key, LABEL_PREFIX "notifyService", "Name hosts of notify-create-service-url.", "no receiver is told of %s: none of them has such a name", s->key);
+		diags_add(w->out, DIAG_WARNING, s->key, LABEL_PREFIX "notifyService", "Name hosts of notify-create-service-url.",
+			"no receiver is told of %s: none of them has such a name", s->key);
 }
 
 void notify_diags(const struct notify *n, struct diags *out)

@@ -37,7 +37,7 @@ struct receiver_facts {
 	enum receiver_state state;
 	size_t pending;
 	struct delivery_counts counts;
-	double last_success_s;	/* ago; < 0: never */
+	double last_success_s; /* ago; < 0: never */
 	const char *last_error; /* "" when the last attempt succeeded */
 };
 

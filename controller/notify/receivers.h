@@ -9,10 +9,10 @@
 #include "model/settings.h"
 
 struct receiver_url {
-	char *base;	  /* "http://user:word@host:8080" */
+	char *base; /* "http://user:word@host:8080" */
 	char *target; /* path and query, begins with '/' */
-	char *shown;  /* for people: neither user nor query */
-	char *host;	  /* "host:8080" as written */
+	char *shown; /* for people: neither user nor query */
+	char *host; /* "host:8080" as written */
 	char *method;
 };
 

@@ -27,7 +27,7 @@ struct ask {
 	struct feed *feed;
 	enum question q;
 	struct http_call *call; /* NULL: answered */
-	json_t *answer;			/* NULL: none that can be used */
+	json_t *answer; /* NULL: none that can be used */
 };
 
 struct feed {
@@ -42,7 +42,7 @@ struct feed {
 	struct site_alerts *alerts;
 	json_t *alerts_day;
 	uint64_t asked_ms[N_QUESTIONS]; /* of those that concern all; 0: never */
-	uint64_t answered_ms;			/* the state, last */
+	uint64_t answered_ms; /* the state, last */
 	struct ask asks[N_QUESTIONS];
 	size_t n_asks, n_open;
 	bool asks_now, asks_history; /* the round under way is about `batch`: how it is now, its history; neither: about all */
@@ -187,8 +187,16 @@ static void ask(struct feed *f, enum question q, const struct http_endpoint *to)
 	struct ask *a = &f->asks[f->n_asks++];
 	*a = (struct ask){.feed = f, .q = q};
 	f->n_open++;
-	a->call = http_start(f->spec.http, &(struct http_request){.to = to, .path = question_path(q), .body = form, .body_len = strlen(form),
-		.content_type = "application/x-www-form-urlencoded", .max_bytes = ANSWER_MAX_BYTES, .timeout_ms = ASK_TIMEOUT_MS, .on_done = on_answer, .ctx = a});
+	a->call = http_start(f->spec.http,
+		&(struct http_request){.to = to,
+			.path = question_path(q),
+			.body = form,
+			.body_len = strlen(form),
+			.content_type = "application/x-www-form-urlencoded",
+			.max_bytes = ANSWER_MAX_BYTES,
+			.timeout_ms = ASK_TIMEOUT_MS,
+			.on_done = on_answer,
+			.ctx = a});
 }
 
 static void fail(struct feed *f, const char *why)

@@ -19,8 +19,9 @@ static size_t char_bytes(const char *s)
 	if (strnlen(s, n) < n || !text_is_utf8(s, n))
 		return 0;
 	/* U+0080 to U+009F control; U+202A to U+202E and U+2066 to U+2069 turn the direction of what follows. */
-	bool turns = n == 3 && c == 0xe2 && ((s[1] == '\x80' && (unsigned char)s[2] >= 0xaa && (unsigned char)s[2] <= 0xae) ||
-											(s[1] == '\x81' && (unsigned char)s[2] >= 0xa6 && (unsigned char)s[2] <= 0xa9));
+	bool turns = n == 3 && c == 0xe2 &&
+		((s[1] == '\x80' && (unsigned char)s[2] >= 0xaa && (unsigned char)s[2] <= 0xae) ||
+			(s[1] == '\x81' && (unsigned char)s[2] >= 0xa6 && (unsigned char)s[2] <= 0xa9));
 	return turns || (c == 0xc2 && (unsigned char)s[1] < 0xa0) ? 0 : n;
 }
 

@@ -72,8 +72,8 @@ void plot_bars(struct buf *out, const float *shares, size_t n)
 		n_known += level_of(shares[i]) != LEVEL_NONE;
 		n_up += level_of(shares[i]) == LEVEL_UP;
 	}
-	buf_printf(out, "<svg class=\"bars\" viewBox=\"0 0 %zu %d\" role=\"img\"><title>%zu of %zu hours without a failure</title>", BAR_STEP * n - 1, BAR_HEIGHT, n_up,
-		n_known);
+	buf_printf(out, "<svg class=\"bars\" viewBox=\"0 0 %zu %d\" role=\"img\"><title>%zu of %zu hours without a failure</title>", BAR_STEP * n - 1, BAR_HEIGHT,
+		n_up, n_known);
 	for (int level = 0; level < N_LEVELS; level++)
 		add_level(out, shares, n, (enum level)level);
 	buf_add_str(out, "</svg>");

@@ -149,9 +149,10 @@ static void add_no_sites(struct page *p, const struct page_facts *f)
 	if (!f->sites)
 		add(p, "<p>What Prometheus knows of sites is not known yet.</p>");
 	else if (!f->sites->n)
-		add(p, "<p>No site is probed: Prometheus has no series of the job <code>blackbox</code>.</p>"
-			   "<p>Write your sites into a file and start with <code>watchbill run --sites FILE</code>, or give a service the label "
-			   "<code>com.df.probeUrl</code>. <code>docs/websites.md</code> goes through it.</p>");
+		add(p,
+			"<p>No site is probed: Prometheus has no series of the job <code>blackbox</code>.</p>"
+			"<p>Write your sites into a file and start with <code>watchbill run --sites FILE</code>, or give a service the label "
+			"<code>com.df.probeUrl</code>. <code>docs/websites.md</code> goes through it.</p>");
 	else
 		add(p, "<p>No site has these words in its address, its service or its labels.</p>");
 }
@@ -164,8 +165,9 @@ static void add_sites(struct page *p, const struct page_facts *f, const struct p
 		page_end_part(p, part);
 		return;
 	}
-	add(p, "<table><thead><tr><th scope=\"col\">State</th><th scope=\"col\">Site</th><th scope=\"col\">Response time</th><th scope=\"col\">Uptime, 24 hours</th>"
-		   "<th scope=\"col\">Status</th><th scope=\"col\">Certificate</th><th scope=\"col\">Alerts</th></tr></thead><tbody>");
+	add(p,
+		"<table><thead><tr><th scope=\"col\">State</th><th scope=\"col\">Site</th><th scope=\"col\">Response time</th><th scope=\"col\">Uptime, 24 hours</th>"
+		"<th scope=\"col\">Status</th><th scope=\"col\">Certificate</th><th scope=\"col\">Alerts</th></tr></thead><tbody>");
 	for (size_t i = 0; i < shown->n_shown; i++)
 		add_site(p, shown->shown[i], f->sites->time_s);
 	add(p, "</tbody></table>");
@@ -211,7 +213,9 @@ static void add_pager(struct page *p, const struct page_facts *f, const struct p
 
 static void add_alert(struct page *p, const struct site_alert *a)
 {
-	add(p, a->fires ? "<tr><td><span class=\"state down\">firing</span></td><th scope=\"row\">" : "<tr><td><span class=\"state up\">resolved</span></td><th scope=\"row\">");
+	add(p,
+		a->fires ? "<tr><td><span class=\"state down\">firing</span></td><th scope=\"row\">"
+				 : "<tr><td><span class=\"state up\">resolved</span></td><th scope=\"row\">");
 	add_text(p, a->name);
 	add(p, "</th><td>");
 	add_text(p, *a->subject ? a->subject : "–");
@@ -264,8 +268,8 @@ static void add_controller(struct page *p, const struct page_controller *c)
 		add(p, ": ");
 		html_text(&p->html, c->problem, PROBLEM_MAX_CHARS);
 	}
-	buf_printf(&p->html, "</dd><dt>Services</dt><dd>%zu</dd><dt>Not as wished</dt><dd>%zu errors, %zu warnings (<a href=\"api/v1/status\">status</a>)</dd>", c->services,
-		c->n_errors, c->n_warnings);
+	buf_printf(&p->html, "</dd><dt>Services</dt><dd>%zu</dd><dt>Not as wished</dt><dd>%zu errors, %zu warnings (<a href=\"api/v1/status\">status</a>)</dd>",
+		c->services, c->n_errors, c->n_warnings);
 	for (size_t i = 0; i < c->n_units; i++)
 		add_unit(p, &c->units[i]);
 	add(p, "</dl>");

@@ -20,9 +20,9 @@ struct page_controller {
 };
 
 struct page_facts {
-	const struct sites *sites;		  /* NULL: not known yet */
+	const struct sites *sites; /* NULL: not known yet */
 	const struct site_alerts *alerts; /* the same */
-	const char *problem;			  /* why what is shown is not of now; "" */
+	const char *problem; /* why what is shown is not of now; "" */
 	const struct page_query *query;
 	const struct page_controller *controller;
 	const char *asset_version; /* of style and script: another one is another address */

@@ -26,7 +26,7 @@ static size_t sorted_names(const json_t *labels, const char **out, size_t max)
 	const char *name;
 	json_t *value;
 	size_t n = 0;
-	json_object_foreach ((json_t *)(uintptr_t)labels, name, value)
+	json_object_foreach((json_t *)(uintptr_t)labels, name, value)
 		if (n < max && strcmp(name, "__name__") != 0)
 			out[n++] = name;
 	if (n)
@@ -104,7 +104,9 @@ static struct site read_site(struct sites *s, const json_t *series)
 		.probe = label(a, labels, "probe"),
 		.module = label(a, labels, "module"),
 		.labels = other_labels(a, labels),
-		.state = value > 0 ? SITE_UP : value < 0 ? SITE_UNKNOWN : SITE_DOWN,
+		.state = value > 0 ? SITE_UP
+			: value < 0    ? SITE_UNKNOWN
+						   : SITE_DOWN,
 	};
 	char *searched = arena_printf(a, "%s\n%s\n%s\n%s\n%s", one.instance, one.service, one.probe, one.module, one.labels);
 	make_small(searched);

@@ -23,8 +23,8 @@ struct site_detail {
 	double duration_s, status, certificate_s; /* the last: when it ends, Unix time */
 	double day, week; /* shares of the time in which it was up */
 	float plot[PLOT_POINTS]; /* seconds; the last is the newest */
-	float bars[BAR_HOURS];	 /* shares */
-	char alerts[256];		 /* names of those that fire for it */
+	float bars[BAR_HOURS]; /* shares */
+	char alerts[256]; /* names of those that fire for it */
 };
 
 /* In the order in which they are shown. */
@@ -38,8 +38,8 @@ enum site_state {
 struct site {
 	struct digest key;
 	const char *instance, *service, *probe, *module; /* "" where there is none */
-	const char *labels;								 /* the others: "env=prod team=web" */
-	const char *searched;							 /* all of these in one, ASCII letters small */
+	const char *labels; /* the others: "env=prod team=web" */
+	const char *searched; /* all of these in one, ASCII letters small */
 	enum site_state state;
 	struct site_detail *detail; /* owned; NULL: never asked */
 };
@@ -50,7 +50,7 @@ struct sites {
 	const struct site **order; /* failing ones first, then by instance */
 	size_t n, n_in[N_SITE_STATES];
 	size_t n_left_out; /* beyond SITES_MAX */
-	int64_t time_s;	   /* of which this is true, by Prometheus' clock */
+	int64_t time_s; /* of which this is true, by Prometheus' clock */
 };
 
 /* Of Prometheus' answer to the question for states. Takes the details over from `before`, which may be NULL and is not to be used
@@ -68,13 +68,13 @@ struct site_detail *site_detail_of(struct site *s);
 
 struct page_query {
 	char q[QUERY_MAX_BYTES + 1]; /* "": all */
-	unsigned page;				 /* from 1 */
+	unsigned page; /* from 1 */
 };
 
 struct page_selection {
 	const struct site *shown[SITES_PER_PAGE];
 	size_t n_shown, n_match, n_pages; /* at least 1 */
-	size_t page;					  /* the one that is shown: the last where the query asks for more */
+	size_t page; /* the one that is shown: the last where the query asks for more */
 };
 
 /* Those that hold all words of `q` in one of their texts, case of ASCII letters ignored. `s` may be NULL. */

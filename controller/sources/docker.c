@@ -30,8 +30,8 @@ struct docker {
 	struct engine_list lists[N_LISTS];
 	bool follows_up; /* the next list is the second one of this connection */
 	struct obs_node *node; /* the Engine's host, while the connection is being made */
-	bool in_container;	   /* of this Engine */
-	char *gateway;		   /* the host's address as seen from there, "" where it is not known */
+	bool in_container; /* of this Engine */
+	char *gateway; /* the host's address as seen from there, "" where it is not known */
 	struct timer *networks_timer;
 };
 

@@ -31,14 +31,14 @@ struct member {
 	bool seen;
 	unsigned char told; /* lists that may still be older than an event that spoke of it */
 	struct member *prev, *next; /* in the group */
-	UT_hash_handle hh;			/* by ID */
+	UT_hash_handle hh; /* by ID */
 };
 
 struct group {
 	char *identity; /* "project service", or "/name" of a container of its own */
 	struct member *members;
 	char *plain_name, *wanted_name; /* with the prefix; as the labels would have it */
-	const char *known_as;			/* one of the two */
+	const char *known_as; /* one of the two */
 	struct obs_service *obs;
 	struct diags diags; /* of the observed value's making */
 	bool dirty;

@@ -176,7 +176,8 @@ int docker_parse_network(struct arena *a, const char *bytes, size_t len, struct 
 	AUTO_JSON *j = json_parse(bytes, len, e);
 	if (!j)
 		return -1;
-	*out = (struct docker_network){.id = copy_str(a, j, "Id"), .name = copy_str(a, j, "Name"), .from_host = strcmp(json_get_str(j, "Driver", ""), "bridge") == 0};
+	*out =
+		(struct docker_network){.id = copy_str(a, j, "Id"), .name = copy_str(a, j, "Name"), .from_host = strcmp(json_get_str(j, "Driver", ""), "bridge") == 0};
 	return need(out->id, "Id", e);
 }
 

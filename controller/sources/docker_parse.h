@@ -16,10 +16,10 @@
 
 /* What becomes of a container as far as targets go. */
 enum docker_state {
-	DOCKER_RUNS,   /* running, also while paused or unhealthy: that it does not answer is what Prometheus is there to see */
+	DOCKER_RUNS, /* running, also while paused or unhealthy: that it does not answer is what Prometheus is there to see */
 	DOCKER_AWAITED, /* restarting, or made but not started yet */
 	DOCKER_FAILED, /* ended by itself with an error */
-	DOCKER_ENDED,  /* done, stopped, or on its way out */
+	DOCKER_ENDED, /* done, stopped, or on its way out */
 };
 
 struct docker_address {
@@ -31,7 +31,7 @@ struct docker_container {
 	const char *id, *name; /* name: without the slash */
 	const char *project, *service, *number; /* of compose; "" where it is not of compose, or its labels cannot be names */
 	bool is_oneoff; /* `docker compose run` */
-	bool is_task;	/* of a Swarm's service */
+	bool is_task; /* of a Swarm's service */
 	enum docker_state state;
 	int64_t created_ms; /* a list tells whole seconds only */
 	struct obs_label *labels;
@@ -39,7 +39,7 @@ struct docker_container {
 	struct docker_address *addresses;
 	size_t n_addresses;
 	const char *lodges_with; /* ID or name of the container whose network it uses; "" */
-	bool mended;			 /* held bytes that are not UTF-8, or a NUL */
+	bool mended; /* held bytes that are not UTF-8, or a NUL */
 };
 
 struct docker_network {
@@ -50,14 +50,14 @@ struct docker_network {
 struct docker_event {
 	const char *type, *action, *signal;
 	const char *container; /* ID; "" where the event is about none */
-	bool asks;			   /* that container has the notify label, whatever it says */
-	uint64_t time_ns;	   /* of the Engine's clock */
+	bool asks; /* that container has the notify label, whatever it says */
+	uint64_t time_ns; /* of the Engine's clock */
 };
 
 /* Where we are. */
 struct docker_self {
-	bool on_host;			/* on the host's own network */
-	const char **networks;	/* else: on which we reach others; sorted names */
+	bool on_host; /* on the host's own network */
+	const char **networks; /* else: on which we reach others; sorted names */
 	size_t n_networks;
 	const char *host; /* the host's address there, "" where none is told */
 };

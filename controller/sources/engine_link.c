@@ -141,8 +141,9 @@ bool engine_link_guarded(struct engine_link *l, struct removal_guard *g, size_t 
 	}
 	bool was_waiting = g->waiting;
 	if (guard_holds(g, known, missing)) {
-		AUTO_FREE char *problem = xasprintf("its list lacks %zu of %zu services that no event said were removed; the last known state stands until a second list says the same",
-			missing, known);
+		AUTO_FREE char *problem =
+			xasprintf("its list lacks %zu of %zu services that no event said were removed; the last known state stands until a second list says the same",
+				missing, known);
 		log_warn("source guarded name=%s missing=%zu known=%zu", port->name, missing, known);
 		engine_link_set_state(l, SOURCE_STALE, problem);
 	} else if (was_waiting && port->complete) {
@@ -211,7 +212,8 @@ static void on_stream_done(void *ctx, struct http_result *r)
 
 void engine_link_open(struct engine_link *l)
 {
-	AUTO_FREE char *encoded = http_encode(l->ops->event_filters), *since = l->last_event_time_ns
+	AUTO_FREE char *encoded = http_encode(l->ops->event_filters),
+				   *since = l->last_event_time_ns
 		? xasprintf("&since=%llu.%09llu", (unsigned long long)(l->last_event_time_ns / 1000000000), (unsigned long long)(l->last_event_time_ns % 1000000000))
 		: xstrdup("");
 	AUTO_FREE char *path = xasprintf("/v%s/events?filters=%s%s", l->version, encoded, since);
@@ -219,7 +221,8 @@ void engine_link_open(struct engine_link *l)
 	l->heard_ms = timer_now_ms();
 	timer_set(l->silence_timer, l->set->event_silence_ms);
 	l->stream = http_start(l->http,
-		&(struct http_request){.to = &l->endpoints[l->endpoint], .path = path, .timeout_ms = -1, .on_data = on_stream_data, .on_done = on_stream_done, .ctx = l});
+		&(struct http_request){
+			.to = &l->endpoints[l->endpoint], .path = path, .timeout_ms = -1, .on_data = on_stream_data, .on_done = on_stream_done, .ctx = l});
 }
 
 bool engine_is_stop_signal(const char *signal)

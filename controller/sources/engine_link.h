@@ -44,7 +44,7 @@ struct engine_link {
 	uint64_t heard_ms;
 	int64_t pause_ms;
 	bool stopped;
-	bool synced;	 /* the owner knows everything, over this connection */
+	bool synced; /* the owner knows everything, over this connection */
 	bool knows_self; /* the owner knows in what container of this Engine we are, or that we are in none */
 	struct timer *reconnect_timer, *silence_timer;
 	const struct engine_link_ops *ops;

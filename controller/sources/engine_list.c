@@ -12,8 +12,8 @@
 #define TRIM_COST_S 0.02
 
 enum {
-	LOOK_MIN = 16,	  /* as many changed objects are always looked at one by one */
-	LOOK_SHARE = 20,  /* and up to a twentieth of all; beyond that a list is cheaper */
+	LOOK_MIN = 16, /* as many changed objects are always looked at one by one */
+	LOOK_SHARE = 20, /* and up to a twentieth of all; beyond that a list is cheaper */
 	MARKED_MAX = 10000, /* more are not remembered: they mean a list anyway */
 };
 
@@ -70,12 +70,13 @@ void engine_list_start(struct engine_list *l, const char *path)
 	l->broken = l->again = false;
 	json_splitter_init(&l->splitter, true, ENGINE_ELEMENT_MAX_BYTES);
 	l->splitter.want = l->want;
-	l->call = http_start(l->link->http, &(struct http_request){.to = &l->link->endpoints[l->link->endpoint],
-											.path = full,
-											.timeout_ms = ENGINE_LIST_TIMEOUT_MS,
-											.on_data = on_data,
-											.on_done = on_done,
-											.ctx = l});
+	l->call = http_start(l->link->http,
+		&(struct http_request){.to = &l->link->endpoints[l->link->endpoint],
+			.path = full,
+			.timeout_ms = ENGINE_LIST_TIMEOUT_MS,
+			.on_data = on_data,
+			.on_done = on_done,
+			.ctx = l});
 }
 
 void engine_list_drop(struct engine_list *l)

@@ -20,7 +20,7 @@ struct engine_list {
 	struct json_splitter splitter;
 	size_t n, n_unreadable;
 	char unreadable[200]; /* what was wrong with the first such element */
-	double cost_s;		  /* of processor time */
+	double cost_s; /* of processor time */
 	bool broken, again;
 };
 
@@ -42,8 +42,8 @@ struct engine_look;
 
 struct engine_looks {
 	struct engine_link *link;
-	const char *what;	   /* "a service" */
-	const char *path;	   /* of one: "/services/%s" up to the ID, and what follows it */
+	const char *what; /* "a service" */
+	const char *path; /* of one: "/services/%s" up to the ID, and what follows it */
 	const char *path_tail; /* "" or "/json" */
 	const struct json_want *want;
 	/* Takes what was found; -1 with `e` when it cannot be read, and then everything is to be listed: on_unreadable. */

@@ -362,7 +362,14 @@ static void run_command(struct item *it)
 	for (size_t i = 0; i < c->n; i++)
 		argv[i] = c->at[i];
 	it->proc = proc_start(it->s->loop,
-		&(struct proc_spec){.argv = argv, .capture_bytes = ANSWER_MAX_BYTES, .only_output = true, .whole_group = true, .timeout_ms = it->s->set->sites_interval_ms, .on_exit = on_command, .ctx = it}, &e);
+		&(struct proc_spec){.argv = argv,
+			.capture_bytes = ANSWER_MAX_BYTES,
+			.only_output = true,
+			.whole_group = true,
+			.timeout_ms = it->s->set->sites_interval_ms,
+			.on_exit = on_command,
+			.ctx = it},
+		&e);
 	if (!it->proc)
 		take_answer(it, NULL, 0, e.msg);
 }
@@ -374,8 +381,16 @@ static void ask(void *ctx)
 		run_command(it);
 	else
 		it->call = http_start(it->s->http,
-			&(struct http_request){.to = &it->ep, .path = it->path, .accept = "application/json", .max_bytes = ANSWER_MAX_BYTES, .timeout_ms = it->s->set->sites_interval_ms,
-				.want_header = "ETag", .if_none_match = it->etag, .follow_redirects = true, .on_done = on_answer, .ctx = it});
+			&(struct http_request){.to = &it->ep,
+				.path = it->path,
+				.accept = "application/json",
+				.max_bytes = ANSWER_MAX_BYTES,
+				.timeout_ms = it->s->set->sites_interval_ms,
+				.want_header = "ETag",
+				.if_none_match = it->etag,
+				.follow_redirects = true,
+				.on_done = on_answer,
+				.ctx = it});
 }
 
 /* -- the source -- */

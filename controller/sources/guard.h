@@ -6,12 +6,12 @@
 #include <stddef.h>
 
 enum {
-	GUARD_LEAST = 10,		/* fewer services than this may go, as long as some stay */
+	GUARD_LEAST = 10, /* fewer services than this may go, as long as some stay */
 	GUARD_AGAIN_MS = 2000, /* when to ask a second time */
 };
 
 struct removal_guard {
-	double share;	 /* of the services that may go at once; 1: all */
+	double share; /* of the services that may go at once; 1: all */
 	bool waiting; /* for a second list */
 };
 

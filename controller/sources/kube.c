@@ -39,7 +39,7 @@ struct collection {
 	struct removal_guard guard;
 	bool listing, listed;
 	size_t n, n_changed, n_unreadable; /* of the list that is being read */
-	char unreadable[200];			   /* what was wrong with the first such object */
+	char unreadable[200]; /* what was wrong with the first such object */
 };
 
 /* Something that is asked for by itself. */
@@ -67,8 +67,8 @@ struct kube {
 };
 
 static const struct {
-	const char *name;	 /* for people */
-	const char *api;	 /* before the namespace */
+	const char *name; /* for people */
+	const char *api; /* before the namespace */
 	const char *resource;
 	bool in_spaces, metadata_only;
 	const struct json_want *wants;
@@ -126,7 +126,8 @@ static bool note_diags(struct kube *k)
 		const struct collection *c = &k->collections[i];
 		const char *name = kinds[c->kind].name;
 		if (c->watch && kube_watch_state(c->watch) == KUBE_WATCH_DENIED)
-			diags_add(&now, DIAG_ERROR, "", name, "Give Watchbill's account the verbs get, list and watch for it, or name the namespaces it may read in kube-namespaces.",
+			diags_add(&now, DIAG_ERROR, "", name,
+				"Give Watchbill's account the verbs get, list and watch for it, or name the namespaces it may read in kube-namespaces.",
 				"may not be read%s%s, so %s: %.300s", *c->space ? " in namespace " : "", c->space, kinds[c->kind].lost, kube_watch_problem(c->watch));
 		if (c->n_unreadable)
 			diags_add(&now, DIAG_ERROR, "", name, "Look at what the API server answers; until it can be read nothing of this list is taken away.",
@@ -168,7 +169,8 @@ static void set_state(struct kube *k)
 	for (size_t i = 0; i < k->n_collections && !*problem; i++) {
 		const struct collection *c = &k->collections[i];
 		enum kube_watch_state s = c->watch ? kube_watch_state(c->watch) : KUBE_WATCH_NEW;
-		bool needed = s == KUBE_WATCH_STALE || (s == KUBE_WATCH_NEW && c->watch && *kube_watch_problem(c->watch)) || (s == KUBE_WATCH_DENIED && c->kind == KUBE_SERVICES);
+		bool needed =
+			s == KUBE_WATCH_STALE || (s == KUBE_WATCH_NEW && c->watch && *kube_watch_problem(c->watch)) || (s == KUBE_WATCH_DENIED && c->kind == KUBE_SERVICES);
 		if (needed)
 			snprintf(problem, sizeof problem, "%s: %.220s", kinds[c->kind].name, kube_watch_problem(c->watch));
 		else if (c->guard.waiting)
@@ -409,7 +411,8 @@ static size_t on_list_end(void *ctx)
 static void on_watch_state(void *ctx)
 {
 	struct collection *c = ctx;
-	log_debug("source watch name=%s kind=%s namespace=%s state=%s", c->k->port.name, kinds[c->kind].name, LOGQ(c->space), kube_watch_state_name(kube_watch_state(c->watch)));
+	log_debug("source watch name=%s kind=%s namespace=%s state=%s", c->k->port.name, kinds[c->kind].name, LOGQ(c->space),
+		kube_watch_state_name(kube_watch_state(c->watch)));
 	timer_set(c->k->batch_timer, 0);
 }
 
@@ -417,8 +420,9 @@ static void open_collection(struct collection *c)
 {
 	struct kube *k = c->k;
 	bool by_label = k->set->kube_opt_in == KUBE_OPT_IN_LABEL && (c->kind == KUBE_SERVICES || c->kind == KUBE_PODS);
-	AUTO_FREE char *space = http_encode(c->space), *path = *c->space ? xasprintf("%s/namespaces/%s/%s", kinds[c->kind].api, space, kinds[c->kind].resource)
-																	 : xasprintf("%s/%s", kinds[c->kind].api, kinds[c->kind].resource);
+	AUTO_FREE char *space = http_encode(c->space),
+				   *path = *c->space ? xasprintf("%s/namespaces/%s/%s", kinds[c->kind].api, space, kinds[c->kind].resource)
+									 : xasprintf("%s/%s", kinds[c->kind].api, kinds[c->kind].resource);
 	AUTO_FREE char *selector = by_label ? xasprintf("%s=true", k->set->notify_label) : NULL;
 	struct kube_watch_spec spec = {
 		.path = path,

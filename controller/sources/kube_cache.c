@@ -593,14 +593,14 @@ void kube_cache_begin(struct kube_cache *c, enum kube_kind kind, const char *spa
 }
 
 /* What is of this list and was not seen. The keys of spaces are names: those are in no namespace. */
-#define SWEEP(type, head, in, drop)                                                                \
-	do {                                                                                           \
-		type *it, *next;                                                                           \
-		HASH_ITER(hh, head, it, next)                                                              \
-			if (!it->seen && (in)) {                                                               \
-				drop(c, it);                                                                       \
-				n++;                                                                               \
-			}                                                                                      \
+#define SWEEP(type, head, in, drop) \
+	do { \
+		type *it, *next; \
+		HASH_ITER(hh, head, it, next) \
+			if (!it->seen && (in)) { \
+				drop(c, it); \
+				n++; \
+			} \
 	} while (0)
 
 size_t kube_cache_end(struct kube_cache *c, enum kube_kind kind, const char *space, bool keep_missing)

@@ -31,8 +31,8 @@ int kube_cache_delete(struct kube_cache *c, enum kube_kind kind, const char *byt
 
 /* What has to be asked for by itself. */
 struct kube_wish {
-	enum kube_kind kind;	 /* KUBE_SLICES: those of the Service `name`; KUBE_PODS: the pod `name`, whole */
-	char *space, *name;		 /* owned */
+	enum kube_kind kind; /* KUBE_SLICES: those of the Service `name`; KUBE_PODS: the pod `name`, whole */
+	char *space, *name; /* owned */
 };
 /* The next one, that nobody has been told of yet; false when there is none. */
 bool kube_cache_wish(struct kube_cache *c, struct kube_wish *out);

@@ -17,7 +17,8 @@ const struct json_want kube_service_wants[] = {{"metadata", meta_wants}, {"spec"
 static const struct json_want slice_meta_wants[] = {{"name", NULL}, {"namespace", NULL}, {"labels", NULL}, {NULL, NULL}};
 static const struct json_want target_wants[] = {{"kind", NULL}, {"name", NULL}, {NULL, NULL}};
 static const struct json_want endpoint_wants[] = {{"addresses", NULL}, {"conditions", NULL}, {"nodeName", NULL}, {"targetRef", target_wants}, {NULL, NULL}};
-const struct json_want kube_slice_wants[] = {{"metadata", slice_meta_wants}, {"addressType", NULL}, {"ports", NULL}, {"endpoints", endpoint_wants}, {NULL, NULL}};
+const struct json_want kube_slice_wants[] = {
+	{"metadata", slice_meta_wants}, {"addressType", NULL}, {"ports", NULL}, {"endpoints", endpoint_wants}, {NULL, NULL}};
 
 static const struct json_want container_wants[] = {{"ports", NULL}, {NULL, NULL}};
 static const struct json_want pod_spec_wants[] = {{"nodeName", NULL}, {"containers", container_wants}, {"initContainers", container_wants}, {NULL, NULL}};
@@ -57,7 +58,8 @@ bool kube_may_be_ours(const struct settings *set, const char *bytes, size_t len)
 
 bool kube_peek(const char *bytes, size_t len, struct kube_place *out)
 {
-	struct json_span meta = json_span_of((struct json_span){bytes, len}, "metadata"), space = json_span_of(meta, "namespace"), name = json_span_of(meta, "name");
+	struct json_span meta = json_span_of((struct json_span){bytes, len}, "metadata"), space = json_span_of(meta, "namespace"),
+					 name = json_span_of(meta, "name");
 	struct json_span service = json_span_of(json_span_of(meta, "labels"), KUBE_SERVICE_NAME_LABEL);
 	*out = (struct kube_place){json_span_str(space), json_span_str(name), service.at ? json_span_str(service) : xstrdup("")};
 	if (out->space && out->name && out->service)
@@ -209,8 +211,8 @@ static void read_workload(struct arena *a, const json_t *meta, struct kube_pod *
 	}
 	bool is_set = strcmp(out->workload_kind, "ReplicaSet") == 0, is_job = strcmp(out->workload_kind, "Job") == 0;
 	const char *maker = is_set ? deployment_of(a, out->workload, json_get_str(json_object_get(meta, "labels"), "pod-template-hash", ""))
-						: is_job ? cron_job_of(a, out->workload)
-								 : NULL;
+		: is_job               ? cron_job_of(a, out->workload)
+							   : NULL;
 	if (maker) {
 		out->workload_kind = is_set ? "Deployment" : "CronJob";
 		out->workload = maker;

@@ -25,8 +25,8 @@ struct kube_meta {
 struct kube_service {
 	struct kube_meta meta;
 	const char *external_name; /* of type ExternalName; else "" */
-	bool prefers_ipv6;		   /* the first of its address families */
-	struct obs_port *ports;	   /* the number is the Service's own */
+	bool prefers_ipv6; /* the first of its address families */
+	struct obs_port *ports; /* the number is the Service's own */
 	size_t n_ports;
 };
 
@@ -50,7 +50,7 @@ struct kube_slice {
 struct kube_pod {
 	struct kube_meta meta;
 	const char *workload_kind, *workload; /* who made it: "Deployment", "shop" */
-	struct obs_label *copied;			  /* of its labels, those of the setting pod-labels */
+	struct obs_label *copied; /* of its labels, those of the setting pod-labels */
 	size_t n_copied;
 	bool has_rest;
 	/* the rest */
@@ -75,7 +75,7 @@ int kube_parse_name(struct arena *a, const char *bytes, size_t len, struct kube_
 /* Where an object is, seen without reading the rest of it. */
 struct kube_place {
 	char *space, *name; /* owned by whoever asked */
-	char *service;		/* of a slice, else "" */
+	char *service; /* of a slice, else "" */
 };
 /* False when it is not plain to see: then it has to be parsed. */
 bool kube_peek(const char *bytes, size_t len, struct kube_place *out);

@@ -16,8 +16,8 @@
 #include "base/vec.h"
 #include "io/fs.h"
 #include "io/timer.h"
-#include "sources/guard.h"
 #include "model/notices.h"
+#include "sources/guard.h"
 #include "sources/push.h"
 
 #include <stdlib.h>
@@ -34,14 +34,14 @@ struct asked {
 	struct listener *l;
 	struct http_endpoint to;
 	char *path, *file;
-	bool nodes;				 /* else services */
-	bool tried;			 /* has answered or failed since the start */
+	bool nodes; /* else services */
+	bool tried; /* has answered or failed since the start */
 	int64_t retry_ms;
 	struct http_call *call;
 	struct timer *timer;
 	char problem[200]; /* "" while it answers */
 	struct removal_guard guard;
-	json_t *names;	   /* of the services that it told of: a set */
+	json_t *names; /* of the services that it told of: a set */
 };
 
 struct listener {
@@ -226,8 +226,13 @@ static void ask(void *ctx)
 	if (q->l->stopped || q->call)
 		return;
 	q->call = http_start(q->l->http,
-		&(struct http_request){
-			.to = &q->to, .path = q->path, .max_bytes = ANSWER_MAX_BYTES, .timeout_ms = TIMEOUT_MS, .want_header = LISTENER_WHOLE_HEADER, .on_done = on_answer, .ctx = q});
+		&(struct http_request){.to = &q->to,
+			.path = q->path,
+			.max_bytes = ANSWER_MAX_BYTES,
+			.timeout_ms = TIMEOUT_MS,
+			.want_header = LISTENER_WHOLE_HEADER,
+			.on_done = on_answer,
+			.ctx = q});
 }
 
 /* -- addresses -- */

@@ -16,7 +16,8 @@ enum { SITES_MAX = 100000, TARGET_MAX_BYTES = 2000, LABELS_MAX = 200 };
 /* Labels of a list that are settings of the probe. */
 static const struct {
 	const char *label, *name;
-} settings_of_probe[] = {{"module", "probeModule"}, {"__param_module", "probeModule"}, {"__scrape_interval__", "probeInterval"}, {"__scrape_timeout__", "probeTimeout"}};
+} settings_of_probe[] = {
+	{"module", "probeModule"}, {"__param_module", "probeModule"}, {"__scrape_interval__", "probeInterval"}, {"__scrape_timeout__", "probeTimeout"}};
 
 struct reading {
 	struct sites *out;
@@ -94,7 +95,8 @@ static void report_labels(struct reading *r, size_t group, const json_t *labels)
 	json_t *value;
 	json_object_foreach((json_t *)labels, label, value)
 		if (!label_key(&a, label))
-			mistake(r, group, "Write a name of letters, digits and underscores that does not begin with two of those.", "cannot be a label; it is left out", label);
+			mistake(
+				r, group, "Write a name of letters, digits and underscores that does not begin with two of those.", "cannot be a label; it is left out", label);
 }
 
 static void read_group(struct reading *r, size_t i, const json_t *group)
@@ -103,7 +105,8 @@ static void read_group(struct reading *r, size_t i, const json_t *group)
 	size_t k;
 	json_t *target;
 	if (!json_is_array(targets) || (labels && !json_is_object(labels))) {
-		diags_add(&r->out->diags, DIAG_ERROR, "", r->name, "Write `targets:` with a list and `labels:` with a mapping.", "group %zu has no list `targets`; it is left out", i + 1);
+		diags_add(&r->out->diags, DIAG_ERROR, "", r->name, "Write `targets:` with a list and `labels:` with a mapping.",
+			"group %zu has no list `targets`; it is left out", i + 1);
 		return;
 	}
 	report_labels(r, i, labels);
@@ -135,6 +138,7 @@ int sites_parse(struct sites *out, const char *name, const char *text, size_t le
 		read_group(&r, i, group);
 	json_decref(r.seen);
 	if (out->n == SITES_MAX)
-		diags_add(&out->diags, DIAG_ERROR, "", name, "Split the list over several Watchbills.", "there are more than %d sites; the rest is left out", SITES_MAX);
+		diags_add(
+			&out->diags, DIAG_ERROR, "", name, "Split the list over several Watchbills.", "there are more than %d sites; the rest is left out", SITES_MAX);
 	return 0;
 }

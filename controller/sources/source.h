@@ -31,11 +31,11 @@ struct source {
 	const struct source_ops *ops;
 	const char *name;
 	enum source_state state;
-	bool complete;		   /* has answered in full at least once */
+	bool complete; /* has answered in full at least once */
 	struct obs_part *part; /* owned; NULL before the first full answer */
-	char problem[256];	   /* why it is not synced, "" when it is */
-	const char *remedy;	   /* what to do when it is not synced; NULL: look at the orchestrator */
-	char where[256];	   /* the endpoint in use, for people */
+	char problem[256]; /* why it is not synced, "" when it is */
+	const char *remedy; /* what to do when it is not synced; NULL: look at the orchestrator */
+	char where[256]; /* the endpoint in use, for people */
 	/* Networks on which a Prometheus that runs beside us reaches tasks; may be empty. Part of the source because it is the orchestrator
 	 * that knows. */
 	struct {

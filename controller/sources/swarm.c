@@ -15,8 +15,8 @@
 #include <string.h>
 
 enum {
-	ROLLING_IDS_MAX = 200,	/* more rolling services than this: list all tasks */
-	ROLL_MS = 10000,		/* how long after a change of what runs tasks are looked at closely */
+	ROLLING_IDS_MAX = 200, /* more rolling services than this: list all tasks */
+	ROLL_MS = 10000, /* how long after a change of what runs tasks are looked at closely */
 	FAST_TASKS_MS = 100,
 	FAST_COST_FACTOR = 4,
 	NAMES_SOON_MS = 200,

@@ -20,22 +20,22 @@ struct cached_service {
 	struct arena arena; /* of spec */
 	struct swarm_service spec;
 	bool opted_in;
-	char *wanted_name;		  /* as its labels would have it be known; owned */
-	const char *known_as;	  /* that, or, where another service has it, `plain_name` */
-	char *plain_name;		  /* the orchestrator's name with the prefix; owned */
-	struct swarm_tasks incoming;	  /* of the list that is being read; in the cache's arena */
-	struct swarm_tasks fresh;		  /* not observed yet; otherwise the tasks are in `obs` alone */
+	char *wanted_name; /* as its labels would have it be known; owned */
+	const char *known_as; /* that, or, where another service has it, `plain_name` */
+	char *plain_name; /* the orchestrator's name with the prefix; owned */
+	struct swarm_tasks incoming; /* of the list that is being read; in the cache's arena */
+	struct swarm_tasks fresh; /* not observed yet; otherwise the tasks are in `obs` alone */
 	bool has_fresh;
-	struct digest tasks;	  /* of the tasks last known */
+	struct digest tasks; /* of the tasks last known */
 	size_t n_tasks;
 	size_t n_wanted, n_incoming_wanted; /* tasks that should run, whatever they do now */
 	struct obs_service *obs;
 	bool dirty, seen, spec_changed;
 	bool told; /* an event spoke of it since the last list */
 	int64_t rolling_until_ms; /* 0: not rolling */
-	bool glance;			  /* its tasks are to be looked at once */
-	bool listed;			  /* they are in the list that is being read */
-	bool watched;			  /* in the list of those that roll or may have to */
+	bool glance; /* its tasks are to be looked at once */
+	bool listed; /* they are in the list that is being read */
+	bool watched; /* in the list of those that roll or may have to */
 	struct cached_service *prev, *next;
 	UT_hash_handle hh;
 };
@@ -533,7 +533,8 @@ static char *paused_remedy(const char *name, bool is_rollback)
 {
 	if (is_rollback)
 		return xasprintf("See why its tasks fail: docker service ps --no-trunc %s. The way back failed as well: deploy what works.", name);
-	return xasprintf("See why its tasks fail: docker service ps --no-trunc %s. Then deploy what works, or go back: docker service update --rollback %s.", name, name);
+	return xasprintf(
+		"See why its tasks fail: docker service ps --no-trunc %s. Then deploy what works, or go back: docker service update --rollback %s.", name, name);
 }
 
 /* Of services that are not opted in nobody asked to hear. */

@@ -10,9 +10,9 @@
 struct swarm_pieces {
 	const struct swarm_service *spec; /* labels NULL: those of `before` */
 	const char *known_as;
-	const struct swarm_tasks *tasks;  /* NULL: those of `before` */
+	const struct swarm_tasks *tasks; /* NULL: those of `before` */
 	const struct obs_service *before; /* NULL: there is none */
-	int64_t n_wanted;				  /* tasks that should run, where the spec does not say so */
+	int64_t n_wanted; /* tasks that should run, where the spec does not say so */
 	bool opted_in;
 	bool tells_update; /* in any case; otherwise where a notification waits for its end */
 };

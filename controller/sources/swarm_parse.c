@@ -10,19 +10,22 @@
 
 /* Of what tasks are made of it is enough to see that it changed. */
 static const struct json_want template_wants[] = {{"Networks", NULL}, {JSON_REST, NULL}};
-static const struct json_want service_spec_wants[] = {{"Name", NULL}, {"Labels", NULL}, {"TaskTemplate", template_wants}, {"Mode", NULL}, {"Networks", NULL}, {NULL, NULL}};
-const struct json_want swarm_service_wants[] = {{"ID", NULL}, {"Version", NULL}, {"CreatedAt", NULL}, {"Spec", service_spec_wants}, {"UpdateStatus", NULL}, {NULL, NULL}};
+static const struct json_want service_spec_wants[] = {
+	{"Name", NULL}, {"Labels", NULL}, {"TaskTemplate", template_wants}, {"Mode", NULL}, {"Networks", NULL}, {NULL, NULL}};
+const struct json_want swarm_service_wants[] = {
+	{"ID", NULL}, {"Version", NULL}, {"CreatedAt", NULL}, {"Spec", service_spec_wants}, {"UpdateStatus", NULL}, {NULL, NULL}};
 
 static const struct json_want network_spec_wants[] = {{"Name", NULL}, {"Ingress", NULL}, {NULL, NULL}};
 static const struct json_want network_wants[] = {{"Spec", network_spec_wants}, {NULL, NULL}};
 static const struct json_want attachment_wants[] = {{"Network", network_wants}, {"Addresses", NULL}, {NULL, NULL}};
 static const struct json_want status_wants[] = {{"State", NULL}, {NULL, NULL}};
-const struct json_want swarm_task_wants[] = {{"ID", NULL}, {"ServiceID", NULL}, {"NodeID", NULL}, {"Slot", NULL}, {"Status", status_wants}, {"DesiredState", NULL},
-	{"NetworksAttachments", attachment_wants}, {NULL, NULL}};
+const struct json_want swarm_task_wants[] = {{"ID", NULL}, {"ServiceID", NULL}, {"NodeID", NULL}, {"Slot", NULL}, {"Status", status_wants},
+	{"DesiredState", NULL}, {"NetworksAttachments", attachment_wants}, {NULL, NULL}};
 
 static const struct json_want engine_wants[] = {{"Labels", NULL}, {NULL, NULL}};
 static const struct json_want description_wants[] = {{"Hostname", NULL}, {"Engine", engine_wants}, {NULL, NULL}};
-const struct json_want swarm_node_wants[] = {{"ID", NULL}, {"Version", NULL}, {"Spec", NULL}, {"Description", description_wants}, {"Status", NULL}, {NULL, NULL}};
+const struct json_want swarm_node_wants[] = {
+	{"ID", NULL}, {"Version", NULL}, {"Spec", NULL}, {"Description", description_wants}, {"Status", NULL}, {NULL, NULL}};
 
 const struct json_want swarm_network_wants[] = {{"Id", NULL}, {"Name", NULL}, {"Ingress", NULL}, {NULL, NULL}};
 
@@ -98,7 +101,8 @@ static enum obs_update update_of(const char *state)
 	static const struct {
 		const char *state;
 		enum obs_update update;
-	} rows[] = {{"updating", OBS_UPDATE_RUNNING}, {"rollback_started", OBS_UPDATE_RUNNING}, {"paused", OBS_UPDATE_PAUSED}, {"rollback_paused", OBS_UPDATE_PAUSED}};
+	} rows[] = {
+		{"updating", OBS_UPDATE_RUNNING}, {"rollback_started", OBS_UPDATE_RUNNING}, {"paused", OBS_UPDATE_PAUSED}, {"rollback_paused", OBS_UPDATE_PAUSED}};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		if (strcmp(rows[i].state, state) == 0)
 			return rows[i].update;
@@ -171,7 +175,12 @@ static int read_attachments(struct arena *a, struct json_span list, struct swarm
 int swarm_parse_task(struct arena *a, const char *bytes, size_t len, struct swarm_task *out, struct err *e)
 {
 	enum { ID, SERVICE, NODE, SLOT, STATUS, DESIRED, ATTACHMENTS, N };
-	static const char *const names[N] = {[ID] = "ID", [SERVICE] = "ServiceID", [NODE] = "NodeID", [SLOT] = "Slot", [STATUS] = "Status", [DESIRED] = "DesiredState",
+	static const char *const names[N] = {[ID] = "ID",
+		[SERVICE] = "ServiceID",
+		[NODE] = "NodeID",
+		[SLOT] = "Slot",
+		[STATUS] = "Status",
+		[DESIRED] = "DesiredState",
 		[ATTACHMENTS] = "NetworksAttachments"};
 	struct json_span m[N];
 	if (json_span_members((struct json_span){bytes, len}, names, N, m) < 0)

@@ -23,7 +23,7 @@ struct swarm_service {
 	struct digest tasks_spec; /* changes when tasks have to be replaced, started or stopped */
 	enum obs_update update;
 	const char *update_state, *update_message; /* the Engine's words; "" without any */
-	bool mended;			  /* held bytes that are not UTF-8, or a NUL */
+	bool mended; /* held bytes that are not UTF-8, or a NUL */
 };
 
 struct swarm_address {
@@ -34,7 +34,7 @@ struct swarm_address {
 struct swarm_task {
 	const char *id, *service_id, *node_id;
 	const char *slot; /* "" for global services */
-	bool running;	  /* and meant to be */
+	bool running; /* and meant to be */
 	struct swarm_address *addresses;
 	size_t n_addresses;
 };
@@ -46,7 +46,7 @@ struct swarm_network {
 
 struct swarm_event {
 	const char *type, *action, *id, *service_id, *task_id, *signal;
-	bool has_details;  /* attributes beyond the name */
+	bool has_details; /* attributes beyond the name */
 	uint64_t time_ns; /* of the orchestrator's clock */
 };
 

@@ -74,7 +74,8 @@ struct swarm_tasks swarm_tasks_own(const struct swarm_tasks *from)
 	struct swarm_tasks out = {0};
 	for (size_t i = 0; i < from->v.n; i++) {
 		const struct swarm_kept_task *k = &from->v.at[i];
-		swarm_tasks_add(&out, NULL, &(struct swarm_task){.id = k->id, .node_id = k->node_id, .slot = k->slot, .addresses = k->addresses, .n_addresses = k->n_addresses});
+		swarm_tasks_add(
+			&out, NULL, &(struct swarm_task){.id = k->id, .node_id = k->node_id, .slot = k->slot, .addresses = k->addresses, .n_addresses = k->n_addresses});
 	}
 	return out;
 }

@@ -438,8 +438,8 @@ static int remove_former_files(const char *dir, const struct folder *top, struct
 }
 
 /* Makes the generation at `tmp`, out of what is there with links to `there`. Notes in `links` what it links to then. */
-static int fill_generation(
-	struct directory_store *s, const struct bundle *want, const char *tmp, const struct objects *there, struct objects *links, struct store_written *w, struct err *e)
+static int fill_generation(struct directory_store *s, const struct bundle *want, const char *tmp, const struct objects *there, struct objects *links,
+	struct store_written *w, struct err *e)
 {
 	const struct folder *top = want->folders[BUNDLE_TOP];
 	AUTO_FREE char *name = generation_name(&s->stored), *stored = path_of(s, "generations", name);

@@ -176,7 +176,7 @@ static void on_listed(void *ctx, const json_t *answer, const struct err *e)
 	} list = {0};
 	size_t i;
 	json_t *kv;
-	json_array_foreach (json_object_get(answer, "kvs"), i, kv) {
+	json_array_foreach(json_object_get(answer, "kvs"), i, kv) {
 		size_t len;
 		AUTO_FREE char *key = get_bytes(kv, "key", &len);
 		struct remote_shard shard;
@@ -310,7 +310,8 @@ static void put_confirmation(struct etcd_store *s)
 
 static void ask_for_lease(struct etcd_store *s)
 {
-	s->call = etcd_post(s->client, "/v3/lease/grant", json_pack("{s:o}", "TTL", json_sprintf("%lld", (long long)s->lease.ttl_s)), SMALL_ANSWER_BYTES, on_lease, s);
+	s->call =
+		etcd_post(s->client, "/v3/lease/grant", json_pack("{s:o}", "TTL", json_sprintf("%lld", (long long)s->lease.ttl_s)), SMALL_ANSWER_BYTES, on_lease, s);
 }
 
 static void on_lease(void *ctx, const json_t *answer, const struct err *e)
@@ -365,7 +366,7 @@ static void look_for_own(struct etcd_store *s, const json_t *kvs)
 	size_t i;
 	json_t *kv;
 	bool there = false;
-	json_array_foreach ((json_t *)kvs, i, kv)
+	json_array_foreach((json_t *)kvs, i, kv)
 		there |= s->lease.key && strcmp(json_get_str(kv, "key", ""), s->lease.key) == 0 && strcmp(json_get_str(kv, "value", ""), s->lease.text) == 0;
 	if (!there) {
 		free(TAKE(s->lease.key));
@@ -397,7 +398,7 @@ static void report(struct etcd_store *s, const json_t *head, const json_t *reade
 	size_t i;
 	json_t *kv;
 	look_for_own(s, kvs);
-	json_array_foreach ((json_t *)kvs, i, kv)
+	json_array_foreach((json_t *)kvs, i, kv)
 		texts[state.n_confirmations++] = text_of(kv);
 	state.confirmations = texts;
 	s->events.on_state(s->events.ctx, &state);
@@ -453,7 +454,8 @@ static void on_watch_message(void *ctx, const json_t *result)
 	struct etcd_store *s = ctx;
 	/* Refused, by an old token too: the stream stays open, but nothing will come. */
 	if (json_is_true(json_object_get(result, "canceled"))) {
-		err_set(&s->cancelled, ERR_DENIED, "%s: the watch was refused: %s", etcd_client_shown(s->client), json_get_str(result, "cancel_reason", "no reason is given"));
+		err_set(&s->cancelled, ERR_DENIED, "%s: the watch was refused: %s", etcd_client_shown(s->client),
+			json_get_str(result, "cancel_reason", "no reason is given"));
 		etcd_forget_token(s->client);
 		timer_set(s->turn, 0);
 		return;

@@ -34,8 +34,8 @@ struct etcd_call {
 	char *path, *body;
 	size_t max_bytes;
 	size_t endpoint; /* that was asked last */
-	size_t tried;	 /* endpoints that did not answer */
-	bool renewed;	 /* the token, for this call */
+	size_t tried; /* endpoints that did not answer */
+	bool renewed; /* the token, for this call */
 	struct http_call *http;
 	void (*value)(void *ctx, const json_t *result); /* of a stream */
 	struct json_splitter splitter;
@@ -176,7 +176,8 @@ static void ask_for_token(struct etcd_call *call)
 {
 	struct etcd_client *c = call->client;
 	AUTO_FREE char *password = NULL;
-	struct http_request request = {.to = &c->endpoints[call->endpoint], .path = "/v3/auth/authenticate", .body = "{}", .body_len = 2, .on_done = on_token, .ctx = call};
+	struct http_request request = {
+		.to = &c->endpoints[call->endpoint], .path = "/v3/auth/authenticate", .body = "{}", .body_len = 2, .on_done = on_token, .ctx = call};
 	AUTO_FREE char *body = NULL;
 	if (read_password(c, &password, &call->broken) < 0) {
 		request.path = "/version"; /* any call: it has to end later than it begins */
@@ -291,7 +292,8 @@ static void send_call(struct etcd_call *call)
 static struct etcd_call *call_new(struct etcd_client *c, const char *path, json_t *body_take, size_t max_bytes, etcd_done_fn *done, void *ctx)
 {
 	struct etcd_call *call = xcalloc(1, sizeof *call);
-	*call = (struct etcd_call){.client = c, .next = c->calls, .path = xstrdup(path), .body = json_dumps(body_take, JSON_COMPACT), .max_bytes = max_bytes, .done = done, .ctx = ctx};
+	*call = (struct etcd_call){
+		.client = c, .next = c->calls, .path = xstrdup(path), .body = json_dumps(body_take, JSON_COMPACT), .max_bytes = max_bytes, .done = done, .ctx = ctx};
 	json_decref(body_take);
 	if (call->next)
 		call->next->prev = call;

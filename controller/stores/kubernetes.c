@@ -27,7 +27,7 @@
 enum {
 	SMALL_ANSWER_BYTES = 1024 * 1024,
 	TEXT_ANSWER_BYTES = 8 * SHARD_MAX_BYTES, /* a character may come as six */
-	LIST_ANSWER_BYTES = 64 * 1024 * 1024,	 /* of metadata; strangers may have put some */
+	LIST_ANSWER_BYTES = 64 * 1024 * 1024, /* of metadata; strangers may have put some */
 };
 
 /* A shard that was seen. There may be one of either kind of the same name. */
@@ -60,7 +60,7 @@ struct kubernetes_store {
 		size_t len;
 		int64_t ttl_ms;
 		struct kube_version at; /* of what was said last; "": look first */
-		bool looked;			/* in this call */
+		bool looked; /* in this call */
 	} saying;
 
 	struct kube_lookout *lookout;
@@ -78,8 +78,12 @@ static struct kubernetes_store *self(struct remote_store *s)
 /* False: it went well. */
 static bool failed(const struct kubernetes_store *s, const struct http_result *r, struct err *e)
 {
-	static const enum err_kind kinds[] = {[KUBE_TRANSIENT] = ERR_TRANSIENT, [KUBE_DENIED] = ERR_DENIED, [KUBE_NOT_FOUND] = ERR_TRANSIENT, [KUBE_CONFLICT] = ERR_CONFLICT,
-		[KUBE_GONE] = ERR_TRANSIENT, [KUBE_REFUSED] = ERR_TRANSIENT};
+	static const enum err_kind kinds[] = {[KUBE_TRANSIENT] = ERR_TRANSIENT,
+		[KUBE_DENIED] = ERR_DENIED,
+		[KUBE_NOT_FOUND] = ERR_TRANSIENT,
+		[KUBE_CONFLICT] = ERR_CONFLICT,
+		[KUBE_GONE] = ERR_TRANSIENT,
+		[KUBE_REFUSED] = ERR_TRANSIENT};
 	char line[256];
 	enum kube_fate fate = kube_fate(r, line);
 	if (fate == KUBE_OK)
@@ -110,7 +114,8 @@ static json_t *own_object(const struct kubernetes_store *s, const struct http_re
 	if (j && o->ours && o->part == part)
 		return j;
 	if (j && *o->name)
-		err_set(e, ERR_DENIED, "%s: %s/%s is somebody else's: it has not the labels of this store. Delete it, or choose another kube-store", s->port.name, s->place.space, o->name);
+		err_set(e, ERR_DENIED, "%s: %s/%s is somebody else's: it has not the labels of this store. Delete it, or choose another kube-store", s->port.name,
+			s->place.space, o->name);
 	else
 		err_set(e, ERR_TRANSIENT, "%s: an answer of another form", s->port.name);
 	json_decref(j);
@@ -176,11 +181,13 @@ static void create(struct kubernetes_store *s, bool secret, const char *body, an
 static void apply(struct kubernetes_store *s, const char *name, const char *body, answer_fn *on_answer)
 {
 	AUTO_FREE char *object = kube_object_path(&s->place, false, name), *path = xasprintf("%s?fieldManager=" MANAGER "&force=true", object);
-	start(s, (struct kube_request){.method = "PATCH", .path = path, .body = body, .content_type = "application/apply-patch+yaml", .accept = METADATA_OF("PartialObjectMetadata")},
+	start(s,
+		(struct kube_request){
+			.method = "PATCH", .path = path, .body = body, .content_type = "application/apply-patch+yaml", .accept = METADATA_OF("PartialObjectMetadata")},
 		on_answer);
 }
 
-static void delete(struct kubernetes_store *s, bool secret, const char *name, const struct kube_version *at, answer_fn *on_answer)
+static void delete (struct kubernetes_store *s, bool secret, const char *name, const struct kube_version *at, answer_fn *on_answer)
 {
 	AUTO_FREE char *path = kube_object_path(&s->place, secret, name), *body = kube_delete_body(at);
 	start(s, (struct kube_request){.method = "DELETE", .path = path, .body = body, .max_bytes = TEXT_ANSWER_BYTES}, on_answer);
@@ -248,7 +255,8 @@ static void on_put(void *ctx, struct http_result *r)
 	end_call(s, &out);
 }
 
-static void kubernetes_put_shard(struct remote_store *store, const struct digest *name, bool secret, const char *text, size_t len, remote_done_fn *done, void *ctx)
+static void kubernetes_put_shard(
+	struct remote_store *store, const struct digest *name, bool secret, const char *text, size_t len, remote_done_fn *done, void *ctx)
 {
 	struct kubernetes_store *s = self(store);
 	char hex[DIGEST_HEX + 1];
@@ -299,7 +307,7 @@ static void prune_then_end_list(struct kubernetes_store *s)
 {
 	const struct kube_said *silent = may_write(s) ? kube_lookout_silent(s->lookout) : NULL;
 	if (silent)
-		delete(s, false, silent->name, &silent->at, on_silent_deleted);
+		delete (s, false, silent->name, &silent->at, on_silent_deleted);
 	else
 		end_list(s);
 }
@@ -318,7 +326,7 @@ static void on_listed(void *ctx, struct http_result *r)
 		end_with(s, &e);
 		return;
 	}
-	json_array_foreach ((json_t *)items, i, item) {
+	json_array_foreach((json_t *)items, i, item) {
 		struct kube_object o = kube_object_read(&s->place, item);
 		struct seen one = {.secret = s->secret, .at = o.at};
 		if (o.ours && o.part == KUBE_PART_SHARD && digest_parse(o.which, &one.name))
@@ -378,7 +386,7 @@ static void delete_next(struct kubernetes_store *s)
 	}
 	const struct seen *one = find_seen(s, &s->deleting.v.at[s->deleting.v.n - 1]);
 	AUTO_FREE char *name = shard_name(s, &one->name);
-	delete(s, one->secret, name, &one->at, on_deleted);
+	delete (s, one->secret, name, &one->at, on_deleted);
 }
 
 static void on_head_looked_at(void *ctx, struct http_result *r)
@@ -403,7 +411,8 @@ static void get_head(struct kubernetes_store *s, bool metadata, answer_fn *on_an
 	get(s, false, name, metadata, on_answer);
 }
 
-static void kubernetes_delete_shards(struct remote_store *store, const struct digest *names, size_t n, const char *head_version, remote_done_fn *done, void *ctx)
+static void kubernetes_delete_shards(
+	struct remote_store *store, const struct digest *names, size_t n, const char *head_version, remote_done_fn *done, void *ctx)
 {
 	struct kubernetes_store *s = self(store);
 	begin(s, done, ctx);
@@ -584,7 +593,8 @@ static void kubernetes_watch(struct remote_store *store, const struct remote_eve
 {
 	struct kubernetes_store *s = self(store);
 	s->writes = events->wants_confirmations;
-	s->lookout = kube_lookout_new(&(struct kube_lookout_spec){.loop = s->loop, .client = s->kube, .place = &s->place, .shown = s->port.name, .events = *events});
+	s->lookout =
+		kube_lookout_new(&(struct kube_lookout_spec){.loop = s->loop, .client = s->kube, .place = &s->place, .shown = s->port.name, .events = *events});
 }
 
 /* -- life -- */

@@ -43,7 +43,8 @@ int kube_place_parse(struct kube_place *p, const char *setting, const char *own_
 	const char *slash = strchr(setting, '/'), *name = slash ? slash + 1 : setting;
 	size_t space_len = slash ? (size_t)(slash - setting) : 0;
 	if (!is_object_name(name, strlen(name)) || (slash && (!is_object_name(setting, space_len) || memchr(setting, '.', space_len))))
-		return err_set(e, ERR_INPUT, "kube-store: \"%.100s\" is no NAME or NAMESPACE/NAME of lower case letters, digits and \"-\", at most %d", setting, PLACE_NAME_MAX);
+		return err_set(
+			e, ERR_INPUT, "kube-store: \"%.100s\" is no NAME or NAMESPACE/NAME of lower case letters, digits and \"-\", at most %d", setting, PLACE_NAME_MAX);
 	p->space = slash ? xstrndup(setting, space_len) : xstrdup(own_space);
 	p->name = xstrdup(name);
 	return 0;
@@ -102,7 +103,8 @@ static json_t *object_json(const struct kube_place *p, enum kube_part part, cons
 	return object;
 }
 
-char *kube_object_body(const struct kube_place *p, enum kube_part part, const char *which, bool secret, const struct kube_version *at, const char *text, size_t len)
+char *kube_object_body(
+	const struct kube_place *p, enum kube_part part, const char *which, bool secret, const struct kube_version *at, const char *text, size_t len)
 {
 	AUTO_FREE char *coded = secret ? base64_encode(text, len) : NULL;
 	json_t *data = json_object();
@@ -110,15 +112,18 @@ char *kube_object_body(const struct kube_place *p, enum kube_part part, const ch
 	return dump_take(object_json(p, part, which, secret, at, data));
 }
 
-char *kube_reader_body(const struct kube_place *p, const char *reader, const struct kube_version *at, const char *text, size_t len, int64_t ttl_ms, const char *renewed)
+char *kube_reader_body(
+	const struct kube_place *p, const char *reader, const struct kube_version *at, const char *text, size_t len, int64_t ttl_ms, const char *renewed)
 {
-	json_t *data = json_pack("{s:o, s:o, s:s}", keys[KUBE_PART_READER], json_stringn(text, len), "ttlMilliseconds", json_sprintf("%lld", (long long)ttl_ms), "renewed", renewed);
+	json_t *data = json_pack(
+		"{s:o, s:o, s:s}", keys[KUBE_PART_READER], json_stringn(text, len), "ttlMilliseconds", json_sprintf("%lld", (long long)ttl_ms), "renewed", renewed);
 	return dump_take(object_json(p, KUBE_PART_READER, reader, false, at, data));
 }
 
 char *kube_delete_body(const struct kube_version *at)
 {
-	return dump_take(json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "v1", "kind", "DeleteOptions", "preconditions", "uid", at->uid, "resourceVersion", at->version));
+	return dump_take(
+		json_pack("{s:s, s:s, s:{s:s, s:s}}", "apiVersion", "v1", "kind", "DeleteOptions", "preconditions", "uid", at->uid, "resourceVersion", at->version));
 }
 
 /* -- reading -- */

@@ -50,9 +50,11 @@ struct kube_version {
 
 /* The object as JSON, for creating it or, with a version, for applying it to what is there in that version. `text` is the head's or shard's. The
  * caller frees. */
-char *kube_object_body(const struct kube_place *p, enum kube_part part, const char *which, bool secret, const struct kube_version *at, const char *text, size_t len);
+char *kube_object_body(
+	const struct kube_place *p, enum kube_part part, const char *which, bool secret, const struct kube_version *at, const char *text, size_t len);
 /* A confirmation. `renewed` is a time, for people and so that the object changes. */
-char *kube_reader_body(const struct kube_place *p, const char *reader, const struct kube_version *at, const char *text, size_t len, int64_t ttl_ms, const char *renewed);
+char *kube_reader_body(
+	const struct kube_place *p, const char *reader, const struct kube_version *at, const char *text, size_t len, int64_t ttl_ms, const char *renewed);
 /* What a deletion names, so that it is of this very state. The caller frees. */
 char *kube_delete_body(const struct kube_version *at);
 

@@ -106,17 +106,17 @@ struct remote_store {
 
 /* An agreement with other writers on the one that writes (a Lease). */
 struct remote_fence {
-	bool (*held)(void *ctx);			 /* whether we may begin a write now; it has to be over within REMOTE_WRITE_MS */
-	int64_t (*term)(void *ctx);			 /* grows with each hand-over */
-	const char *(*holder)(void *ctx);	 /* as far as is known, "" for nobody */
-	const char *(*problem)(void *ctx);	 /* why that is not known; "" when it is */
+	bool (*held)(void *ctx); /* whether we may begin a write now; it has to be over within REMOTE_WRITE_MS */
+	int64_t (*term)(void *ctx); /* grows with each hand-over */
+	const char *(*holder)(void *ctx); /* as far as is known, "" for nobody */
+	const char *(*problem)(void *ctx); /* why that is not known; "" when it is */
 	void *ctx;
 };
 
 struct remote_spec {
 	uv_loop_t *loop;
 	struct http_client *http;
-	struct kube_client *kube;		  /* of the store that is there */
+	struct kube_client *kube; /* of the store that is there */
 	const struct settings *set;
 	const struct remote_fence *fence; /* NULL: whoever is asked to write may. Asked before each write of a call that makes several */
 };

@@ -162,7 +162,8 @@ static void reassess(struct follower *f)
 {
 	struct confirmation now = f->said;
 	assess(f, &now);
-	bool same = now.serial == f->said.serial && now.outcome == f->said.outcome && digest_equal(&now.digest, &f->said.digest) && strcmp(now.message, f->said.message) == 0;
+	bool same = now.serial == f->said.serial && now.outcome == f->said.outcome && digest_equal(&now.digest, &f->said.digest) &&
+		strcmp(now.message, f->said.message) == 0;
 	if (same || (f->has_head && now.outcome == CONFIRM_WAITING && now.serial != f->said.serial))
 		return;
 	now.at_ms = wall_clock_ms();

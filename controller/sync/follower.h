@@ -31,7 +31,7 @@ void follower_free(struct follower *f);
 
 /* Facts, borrowed until the loop runs again. */
 struct follower_facts {
-	bool link;			 /* the store answers */
+	bool link; /* the store answers */
 	const char *problem; /* with the store or its texts; "" */
 	const struct shards_head *head; /* as published; NULL: nothing was seen of one yet */
 	struct generation shown;

@@ -83,9 +83,10 @@ static json_t *workers_json(const struct sync *s)
 	json_t *list = json_array();
 	for (size_t i = 0; i < s->n_workers; i++) {
 		const struct worker *w = s->workers[i];
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", w->name, "kind", w->ops->kind, "state", worker_state_name(w->state),
-										"running_digest", w->runs_known ? digest_or_null(&w->running) : json_null(), "reloads", (json_int_t)w->reloads, "refusals",
-										(json_int_t)w->refusals, "problem", w->problem));
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", w->name, "kind", w->ops->kind, "state", worker_state_name(w->state), "running_digest",
+				w->runs_known ? digest_or_null(&w->running) : json_null(), "reloads", (json_int_t)w->reloads, "refusals", (json_int_t)w->refusals, "problem",
+				w->problem));
 	}
 	return list;
 }
@@ -96,12 +97,12 @@ static void handle_status(struct sync *s, struct api_exchange *x)
 	struct follower_facts f = follower_facts(s->follower);
 	const struct worker *first = s->n_workers ? s->workers[0] : NULL;
 	static const struct digest none;
-	json_t *digests = json_pack("{s:o, s:o, s:o}", "desired", digest_or_null(f.head ? &f.head->digest : &none), "stored", digest_or_null(&f.shown.digest), "running",
-		digest_or_null(first && first->runs_known ? &first->running : &none));
+	json_t *digests = json_pack("{s:o, s:o, s:o}", "desired", digest_or_null(f.head ? &f.head->digest : &none), "stored", digest_or_null(&f.shown.digest),
+		"running", digest_or_null(first && first->runs_known ? &first->running : &none));
 	json_t *source = json_pack("{s:s, s:s, s:s}", "name", s->remote->name, "state", f.link ? "synced" : "stale", "problem", f.problem);
-	json_t *j = json_pack("{s:s, s:s, s:{s:I, s:o}, s:o, s:s, s:s, s:I, s:[o], s:o, s:[]}", "version", WATCHBILL_VERSION, "reader", s->name, "generation", "number",
-		(json_int_t)f.shown.number, "digest", digest_or_null(&f.shown.digest), "digests", digests, "outcome", confirm_outcome_name(f.said->outcome), "message",
-		f.said->message, "serial", (json_int_t)f.said->serial, "sources", source, "workers", workers_json(s), "diags");
+	json_t *j = json_pack("{s:s, s:s, s:{s:I, s:o}, s:o, s:s, s:s, s:I, s:[o], s:o, s:[]}", "version", WATCHBILL_VERSION, "reader", s->name, "generation",
+		"number", (json_int_t)f.shown.number, "digest", digest_or_null(&f.shown.digest), "digests", digests, "outcome", confirm_outcome_name(f.said->outcome),
+		"message", f.said->message, "serial", (json_int_t)f.said->serial, "sources", source, "workers", workers_json(s), "diags");
 	AUTO_FREE char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
 	json_decref(j);
 	api_reply(x, text ? 200 : 500, "application/json", text ? text : "{}", text ? strlen(text) : 2, NULL);
@@ -235,13 +236,8 @@ static int compose(struct sync *s, struct err *e)
 	make_flags(s);
 	if (make_workers(s, e) < 0)
 		return -1;
-	s->follower = follower_new(&(struct follower_spec){.loop = &s->loop,
-		.set = s->set,
-		.name = s->name,
-		.remote = s->remote,
-		.replica = s->replica,
-		.workers = s->workers,
-		.n_workers = s->n_workers});
+	s->follower = follower_new(&(struct follower_spec){
+		.loop = &s->loop, .set = s->set, .name = s->name, .remote = s->remote, .replica = s->replica, .workers = s->workers, .n_workers = s->n_workers});
 	if (!(s->access = access_new(&s->loop, s->set, e)) || !(s->listeners = listeners_new(&s->loop, s->set, s->access, NULL, handle, s, e)))
 		return -1;
 	follower_start(s->follower);

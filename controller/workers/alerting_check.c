@@ -78,7 +78,8 @@ static void refuse(struct alerting_check *c, const char *output)
 	AUTO_FREE char *words = base_words_without_values(output);
 	struct diags *d = &c->spec.given->diags;
 	if (c->trying == TRY_NONE) {
-		diags_add(d, DIAG_ERROR, "", "alertmanager-config", "Correct the file; what was good last is used until then.", "Alertmanager would refuse it: %s", words);
+		diags_add(
+			d, DIAG_ERROR, "", "alertmanager-config", "Correct the file; what was good last is used until then.", "Alertmanager would refuse it: %s", words);
 		return;
 	}
 	const json_t *receiver = json_array_get(c->spec.given->receivers, (size_t)c->trying);

@@ -134,8 +134,13 @@ static void on_modules_checked(void *ctx, const struct err *e)
 static void check_modules(struct checker *c)
 {
 	struct err e = {0};
-	struct probe_check_spec spec = {.program = c->blackbox, .file = c->modules_file, .modules = c->modules.v.at, .n = c->modules.v.n, .on_refused = on_refused_module,
-		.done = on_modules_checked, .ctx = c};
+	struct probe_check_spec spec = {.program = c->blackbox,
+		.file = c->modules_file,
+		.modules = c->modules.v.at,
+		.n = c->modules.v.n,
+		.on_refused = on_refused_module,
+		.done = on_modules_checked,
+		.ctx = c};
 	if (c->modules.v.n && !c->err.kind)
 		c->probe_check = probe_check_start(c->loop, &spec, &e);
 	if (e.kind)

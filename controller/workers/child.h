@@ -8,7 +8,7 @@
 struct child;
 
 struct child_spec {
-	const char *name;		 /* for logs; copied */
+	const char *name; /* for logs; copied */
 	const char *const *argv; /* ends in NULL; copied */
 	void (*on_started)(void *ctx);
 	/* It has ended, or could not be started (`ran` is false); `problem` says how. It will be started again. */

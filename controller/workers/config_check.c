@@ -74,8 +74,8 @@ static int try_range(struct config_check *c, struct range r, struct err *e)
 	const char *argv[] = {c->spec.set->promtool, "check", "config", c->file, c->spec.files_are_here ? NULL : "--syntax-only", NULL};
 	if (write_config(c, r, e) < 0)
 		return -1;
-	c->proc = proc_start(c->loop,
-		&(struct proc_spec){.argv = argv, .capture_bytes = OUTPUT_MAX_BYTES, .timeout_ms = PROMTOOL_TIMEOUT_MS, .on_exit = on_promtool, .ctx = c}, e);
+	c->proc = proc_start(
+		c->loop, &(struct proc_spec){.argv = argv, .capture_bytes = OUTPUT_MAX_BYTES, .timeout_ms = PROMTOOL_TIMEOUT_MS, .on_exit = on_promtool, .ctx = c}, e);
 	return c->proc ? 0 : -1;
 }
 

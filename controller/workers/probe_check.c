@@ -84,8 +84,8 @@ static int try_range(struct probe_check *c, struct range r, struct err *e)
 	const char *argv[] = {c->program, c->argument, "--config.check", NULL};
 	if (write_modules(c, r, e) < 0)
 		return -1;
-	c->proc = proc_start(
-		c->loop, &(struct proc_spec){.argv = argv, .capture_bytes = OUTPUT_MAX_BYTES, .timeout_ms = TIMEOUT_MS, .on_exit = on_exit_of, .ctx = c}, e);
+	c->proc =
+		proc_start(c->loop, &(struct proc_spec){.argv = argv, .capture_bytes = OUTPUT_MAX_BYTES, .timeout_ms = TIMEOUT_MS, .on_exit = on_exit_of, .ctx = c}, e);
 	return c->proc ? 0 : -1;
 }
 

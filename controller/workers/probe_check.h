@@ -10,7 +10,7 @@ struct probe_check;
 
 struct probe_check_spec {
 	const char *program; /* of blackbox_exporter */
-	const char *file;	 /* for its input */
+	const char *file; /* for its input */
 	const struct module_check *const *modules; /* copied; what they point to is borrowed until `done` */
 	size_t n;
 	void (*on_refused)(void *ctx, const struct module_check *m, const char *why);

@@ -123,7 +123,8 @@ static bool same_start(const char *a, const char *b)
 
 static void ask_runtimeinfo(struct prometheus *p, void (*done)(void *ctx, struct http_result *r))
 {
-	p->call = http_start(p->http, &(struct http_request){.to = &p->ep, .path = "/api/v1/status/runtimeinfo", .timeout_ms = RELOAD_TIMEOUT_MS, .on_done = done, .ctx = p});
+	p->call = http_start(
+		p->http, &(struct http_request){.to = &p->ep, .path = "/api/v1/status/runtimeinfo", .timeout_ms = RELOAD_TIMEOUT_MS, .on_done = done, .ctx = p});
 }
 
 /* A Prometheus that does not tell (404) is taken at its word. */
@@ -166,8 +167,9 @@ static void on_rules(void *ctx, struct http_result *r)
 static void ask_rules(struct prometheus *p)
 {
 	running_rules_init(&p->rules, &p->have);
-	p->call = http_start(p->http, &(struct http_request){
-									  .to = &p->ep, .path = "/api/v1/rules?type=alert", .timeout_ms = RELOAD_TIMEOUT_MS, .on_data = on_rules_data, .on_done = on_rules, .ctx = p});
+	p->call = http_start(p->http,
+		&(struct http_request){
+			.to = &p->ep, .path = "/api/v1/rules?type=alert", .timeout_ms = RELOAD_TIMEOUT_MS, .on_data = on_rules_data, .on_done = on_rules, .ctx = p});
 }
 
 static void on_config(void *ctx, struct http_result *r)
@@ -307,7 +309,8 @@ static void poll_now(struct prometheus *p)
 	if (p->poll || p->stopping)
 		return;
 	/* Ready first: during its start Prometheus answers the API with 503. */
-	p->poll = http_start(p->http, &(struct http_request){.to = &p->ep, .path = "/api/v1/status/runtimeinfo", .timeout_ms = 5000, .on_done = on_polled, .ctx = p});
+	p->poll =
+		http_start(p->http, &(struct http_request){.to = &p->ep, .path = "/api/v1/status/runtimeinfo", .timeout_ms = 5000, .on_done = on_polled, .ctx = p});
 }
 
 /* -- the child -- */
@@ -383,12 +386,8 @@ static bool prometheus_reads(const char *path)
 	return strcmp(path, MODULES_FILE) != 0 && strcmp(path, ALERTING_FILE) != 0;
 }
 
-static const struct worker_ops prometheus_ops = {.kind = "prometheus",
-	.start = prometheus_start,
-	.reload = prometheus_reload,
-	.stop = prometheus_stop,
-	.free = prometheus_free,
-	.reads = prometheus_reads};
+static const struct worker_ops prometheus_ops = {
+	.kind = "prometheus", .start = prometheus_start, .reload = prometheus_reload, .stop = prometheus_stop, .free = prometheus_free, .reads = prometheus_reads};
 
 /* Where the child of ours answers us: below its prefix. */
 static char *child_url(const char *listen, const char *prefix)

@@ -11,8 +11,8 @@ struct prometheus_spec {
 	uv_loop_t *loop;
 	struct http_client *http;
 	const struct settings *set;
-	const char *url;		/* "child", or the URL of a remote one */
-	const char *store_dir;	/* holds current/prometheus.yml */
+	const char *url; /* "child", or the URL of a remote one */
+	const char *store_dir; /* holds current/prometheus.yml */
 	const struct flags *flags; /* of a child, complete but for --config.file; borrowed for as long as the worker lives */
 };
 

@@ -39,8 +39,8 @@ enum {
 	RETRY_FIRST_MS = 500,
 	RETRY_MAX_MS = 30000,
 	CONFIRM_TIMEOUT_MS = 150000, /* longer than a reader waits for its Prometheus */
-	FENCE_LOOK_MS = 250,		 /* until it is said that the fence is lost, or it is held again */
-	FOLLOW_LOOK_MS = 1000,		 /* who writes now */
+	FENCE_LOOK_MS = 250, /* until it is said that the fence is lost, or it is held again */
+	FOLLOW_LOOK_MS = 1000, /* who writes now */
 };
 
 struct upload {
@@ -74,7 +74,7 @@ struct publisher {
 	int64_t retry_ms;
 
 	bool head_known; /* what stands there is `head` in `version`, or something foreign in `version` */
-	bool claimed;	 /* the head is ours to write; before, it is another's */
+	bool claimed; /* the head is ours to write; before, it is another's */
 	bool deposed;
 	bool foreign;
 	bool has_head;
@@ -92,8 +92,8 @@ struct publisher {
 		VEC(struct upload) v;
 	} uploads;
 
-	bool dirty;		/* what is shown may not be what was read last */
-	bool has_next;	/* `next` has to become the head */
+	bool dirty; /* what is shown may not be what was read last */
+	bool has_next; /* `next` has to become the head */
 	bool ask_again; /* readers that refused are to try again */
 	struct shards_head next;
 
@@ -148,8 +148,11 @@ static bool is_published(const struct publisher *p)
 
 static void evaluate(struct publisher *p)
 {
-	static const enum reload_outcome outcomes[] = {[HEARD_NOBODY] = RELOAD_UNREACHABLE, [HEARD_DONE] = RELOAD_DONE, [HEARD_UNREACHABLE] = RELOAD_UNREACHABLE,
-		[HEARD_DIFFERS] = RELOAD_DIFFERS, [HEARD_REFUSED] = RELOAD_REFUSED};
+	static const enum reload_outcome outcomes[] = {[HEARD_NOBODY] = RELOAD_UNREACHABLE,
+		[HEARD_DONE] = RELOAD_DONE,
+		[HEARD_UNREACHABLE] = RELOAD_UNREACHABLE,
+		[HEARD_DIFFERS] = RELOAD_DIFFERS,
+		[HEARD_REFUSED] = RELOAD_REFUSED};
 	const struct confirmation *who;
 	enum heard v = hear(p, &who);
 	if (!p->reload.active)
@@ -163,7 +166,9 @@ static void evaluate(struct publisher *p)
 	reload_answered(&p->reload);
 	if (v == HEARD_PENDING)
 		return;
-	AUTO_FREE char *words = v == HEARD_NOBODY ? xstrdup("no reader is there") : v == HEARD_DONE ? xstrdup("") : xasprintf("reader %s: %s", who->reader, who->message);
+	AUTO_FREE char *words = v == HEARD_NOBODY ? xstrdup("no reader is there")
+		: v == HEARD_DONE                     ? xstrdup("")
+											  : xasprintf("reader %s: %s", who->reader, who->message);
 	finish_reload(p, outcomes[v], words);
 }
 
@@ -172,7 +177,8 @@ static void on_deadline(void *ctx)
 	struct publisher *p = ctx;
 	const struct confirmation *who;
 	hear(p, &who);
-	AUTO_FREE char *words = xasprintf("reader %s has not said in time whether it runs%s%s", who ? who->reader : "?", who && *who->message ? ": " : "", who ? who->message : "");
+	AUTO_FREE char *words =
+		xasprintf("reader %s has not said in time whether it runs%s%s", who ? who->reader : "?", who && *who->message ? ": " : "", who ? who->message : "");
 	finish_reload(p, RELOAD_UNREACHABLE, is_published(p) ? words : "it could not be published in time");
 }
 
@@ -766,8 +772,10 @@ static void publisher_describe(const struct worker *w, json_t *into)
 {
 	const struct publisher *p = self(w);
 	json_object_set_new(into, "readers", readers_json(&p->readers, head_of(p)));
-	json_object_set_new(into, "published", p->has_head ? json_pack("{s:I, s:o, s:I, s:I, s:I}", "number", (json_int_t)p->head.number, "digest", json_of_digest(&p->head.digest),
-		"serial", (json_int_t)p->head.serial, "term", (json_int_t)p->head.term, "shards", (json_int_t)p->head.shards.n) : json_null());
+	json_object_set_new(into, "published",
+		p->has_head ? json_pack("{s:I, s:o, s:I, s:I, s:I}", "number", (json_int_t)p->head.number, "digest", json_of_digest(&p->head.digest), "serial",
+						  (json_int_t)p->head.serial, "term", (json_int_t)p->head.term, "shards", (json_int_t)p->head.shards.n)
+					: json_null());
 }
 
 static void publisher_free(struct worker *w)

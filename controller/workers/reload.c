@@ -20,8 +20,7 @@ void reload_answered(struct reload *r)
 void reload_end(struct reload *r, struct worker *w, enum reload_outcome outcome, const char *message)
 {
 	uint64_t now = uv_hrtime(), answered = r->answered ? r->answered : now;
-	struct reload_result result = {
-		.outcome = outcome, .seconds = (double)(answered - r->started) / 1e9, .confirm_seconds = (double)(now - answered) / 1e9};
+	struct reload_result result = {.outcome = outcome, .seconds = (double)(answered - r->started) / 1e9, .confirm_seconds = (double)(now - answered) / 1e9};
 	snprintf(result.message, sizeof result.message, "%s", message);
 	r->active = false;
 	w->reloads++;

@@ -107,8 +107,8 @@ static bool read_state(const struct tool *t, const struct http_result *r, char i
 
 static void ask(struct tool *t, struct http_call **call, int64_t timeout_ms, void (*done)(void *ctx, struct http_result *r))
 {
-	*call = http_start(t->http,
-		&(struct http_request){.to = &t->ep, .path = "/metrics", .timeout_ms = timeout_ms, .max_bytes = METRICS_MAX_BYTES, .on_done = done, .ctx = t});
+	*call = http_start(
+		t->http, &(struct http_request){.to = &t->ep, .path = "/metrics", .timeout_ms = timeout_ms, .max_bytes = METRICS_MAX_BYTES, .on_done = done, .ctx = t});
 }
 
 /* -- reload -- */
@@ -167,8 +167,9 @@ static void on_confirmed(void *ctx, struct http_result *r)
 	else if (!t->reload.compares)
 		finish(t, RELOAD_DONE, "");
 	else
-		t->call = http_start(t->http, &(struct http_request){.to = &t->ep, .path = t->kind->config_path, .timeout_ms = RELOAD_TIMEOUT_MS,
-											 .max_bytes = CONFIG_MAX_BYTES, .on_done = on_config, .ctx = t});
+		t->call = http_start(t->http,
+			&(struct http_request){
+				.to = &t->ep, .path = t->kind->config_path, .timeout_ms = RELOAD_TIMEOUT_MS, .max_bytes = CONFIG_MAX_BYTES, .on_done = on_config, .ctx = t});
 }
 
 static void on_reloaded(void *ctx, struct http_result *r)
@@ -191,7 +192,8 @@ static void tool_reload(struct worker *w, const struct digest *digest, const str
 	struct tool *t = self(w);
 	reload_begin(&t->reload, digest, want, done, ctx);
 	t->call = http_start(t->http,
-		&(struct http_request){.to = &t->ep, .method = "POST", .path = "/-/reload", .timeout_ms = RELOAD_TIMEOUT_MS, .body = "", .on_done = on_reloaded, .ctx = t});
+		&(struct http_request){
+			.to = &t->ep, .method = "POST", .path = "/-/reload", .timeout_ms = RELOAD_TIMEOUT_MS, .body = "", .on_done = on_reloaded, .ctx = t});
 }
 
 /* -- being there -- */
@@ -265,8 +267,8 @@ static struct child *make_child(struct tool *t, const struct tool_spec *spec)
 	argv[n++] = xasprintf("--config.file=%s", t->file);
 	argv[n++] = xasprintf("%s=%s", k->listen_flag, *(char *const *)((const char *)spec->set + k->listen));
 	n = k->add_args(spec->set, argv, n);
-	struct child *c =
-		child_new(spec->loop, &(struct child_spec){.name = t->w.name, .argv = (const char *const *)argv, .on_started = on_started, .on_ended = on_ended, .ctx = t});
+	struct child *c = child_new(
+		spec->loop, &(struct child_spec){.name = t->w.name, .argv = (const char *const *)argv, .on_started = on_started, .on_ended = on_ended, .ctx = t});
 	for (size_t i = 0; i < n; i++)
 		free(argv[i]);
 	return c;

@@ -17,7 +17,7 @@ struct tool_spec {
 	uv_loop_t *loop;
 	struct http_client *http;
 	const struct settings *set;
-	const char *url;	   /* "child", or the URL of a remote one */
+	const char *url; /* "child", or the URL of a remote one */
 	const char *store_dir; /* holds current/ */
 };
 

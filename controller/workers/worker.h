@@ -16,9 +16,9 @@ enum worker_state {
 };
 
 enum reload_outcome {
-	RELOAD_DONE,		/* the worker confirmed that it runs the generation */
-	RELOAD_REFUSED,		/* it read the generation and did not take (all of) it */
-	RELOAD_DIFFERS,		/* it took what it read, but that is not what was stored */
+	RELOAD_DONE, /* the worker confirmed that it runs the generation */
+	RELOAD_REFUSED, /* it read the generation and did not take (all of) it */
+	RELOAD_DIFFERS, /* it took what it read, but that is not what was stored */
 	RELOAD_UNREACHABLE, /* nobody knows; ask again when it is ready */
 };
 
@@ -27,7 +27,7 @@ struct worker;
 struct reload_result {
 	enum reload_outcome outcome;
 	char message[512]; /* the worker's own words when refused */
-	double seconds;			/* until the worker had answered */
+	double seconds; /* until the worker had answered */
 	double confirm_seconds; /* until it had said what it runs, after that */
 };
 
@@ -61,11 +61,11 @@ struct worker {
 	const struct worker_ops *ops;
 	char *name; /* "prometheus", or the URL of a remote one */
 	enum worker_state state;
-	bool supervised;	   /* a child of ours */
-	bool died_starting;	   /* the child ended before it had answered once */
-	bool runs_known;	   /* whether `running` is what it runs */
+	bool supervised; /* a child of ours */
+	bool died_starting; /* the child ended before it had answered once */
+	bool runs_known; /* whether `running` is what it runs */
 	struct digest running; /* the generation that it confirmed last */
-	struct digest part;	   /* of what it reads of that; zero: not known */
+	struct digest part; /* of what it reads of that; zero: not known */
 	uint64_t reloads, refusals, restarts;
 	bool drifted; /* set with on_change: it runs something that we did not tell it to, or `drift` says what else somebody changed */
 	char drift[200]; /* "": somebody reloaded it */

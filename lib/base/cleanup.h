@@ -8,11 +8,11 @@
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 
 /* Hands the value of a cleanup variable to a new owner and leaves NULL behind. */
-#define TAKE(p)                                                                                    \
-	({                                                                                             \
-		__typeof__(p) take_tmp_ = (p);                                                             \
-		(p) = NULL;                                                                                \
-		take_tmp_;                                                                                 \
+#define TAKE(p) \
+	({ \
+		__typeof__(p) take_tmp_ = (p); \
+		(p) = NULL; \
+		take_tmp_; \
 	})
 
 static inline void free_cleanup(void *p)

@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void diags_add(struct diags *d, enum diag_severity severity, const char *service, const char *label,
-			   const char *remedy, const char *fmt, ...)
+void diags_add(struct diags *d, enum diag_severity severity, const char *service, const char *label, const char *remedy, const char *fmt, ...)
 {
 	char *message = NULL;
 	va_list ap;

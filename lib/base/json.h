@@ -38,13 +38,13 @@ struct json_splitter {
 	struct buf rest;
 	const char *broken; /* why the stream cannot be read further, NULL while it can */
 	const struct json_want *want; /* members of a value; NULL: all */
-	uint64_t objects;			  /* bit d: the container at depth d is an object (to depth 63) */
+	uint64_t objects; /* bit d: the container at depth d is an object (to depth 63) */
 	const struct json_want *wants[JSON_WANT_DEPTH + 1]; /* members of the container at each depth; NULL: all */
 	const struct json_want *next; /* members of the value that comes next */
 	bool expects_key, in_key, sum_next;
-	size_t member;	/* where in `value` the member began that is being read, with the comma before it */
+	size_t member; /* where in `value` the member began that is being read, with the comma before it */
 	int skip_depth; /* depth of the container whose member is being left out; 0: none is */
-	bool summed;	/* that one's bytes are added up in `sum` */
+	bool summed; /* that one's bytes are added up in `sum` */
 	uint64_t sum;
 	char key[32];
 	size_t key_len;
@@ -54,7 +54,7 @@ struct json_splitter {
  * else is left out, so that nobody has to read it: what is asked of an answer is often a tenth of it. A list may end in {JSON_REST} instead: of the
  * other members it is enough to see that they changed. */
 struct json_want {
-	const char *name;				 /* shorter than 32 bytes */
+	const char *name; /* shorter than 32 bytes */
 	const struct json_want *members; /* NULL: the whole value */
 };
 

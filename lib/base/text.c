@@ -64,8 +64,13 @@ static const struct duration_unit {
 	const char *name;
 	int64_t ms;
 } duration_units[] = {
-	{"y", 365LL * 24 * 3600 * 1000}, {"w", 7LL * 24 * 3600 * 1000}, {"d", 24LL * 3600 * 1000}, {"h", 3600LL * 1000},
-	{"m", 60LL * 1000},				 {"s", 1000},					{"ms", 1},
+	{"y", 365LL * 24 * 3600 * 1000},
+	{"w", 7LL * 24 * 3600 * 1000},
+	{"d", 24LL * 3600 * 1000},
+	{"h", 3600LL * 1000},
+	{"m", 60LL * 1000},
+	{"s", 1000},
+	{"ms", 1},
 };
 
 bool text_parse_duration_ms(const char *s, int64_t *out)
@@ -91,8 +96,7 @@ bool text_parse_duration_ms(const char *s, int64_t *out)
 		while (u < n_units && !(strlen(duration_units[u].name) == len && memcmp(duration_units[u].name, end, len) == 0))
 			u++;
 		int64_t part;
-		if (errno || u == n_units || __builtin_mul_overflow(n, duration_units[u].ms, &part) ||
-			__builtin_add_overflow(total, part, &total))
+		if (errno || u == n_units || __builtin_mul_overflow(n, duration_units[u].ms, &part) || __builtin_add_overflow(total, part, &total))
 			return false;
 		next_unit = u + 1;
 		s = end + len;
@@ -149,8 +153,7 @@ static size_t utf8_len(const unsigned char *s, size_t left)
 	for (size_t i = 1; i < n; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-		(s[0] == 0xf4 && s[1] > 0x8f))
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
 		return 0;
 	return n;
 }

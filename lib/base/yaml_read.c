@@ -127,7 +127,8 @@ struct toll {
 static const char *too_much(struct toll *t, const yaml_event_t *event)
 {
 	bool begins = event->type == YAML_SEQUENCE_START_EVENT || event->type == YAML_MAPPING_START_EVENT;
-	bool has_anchor = (event->type == YAML_SCALAR_EVENT && event->data.scalar.anchor) || (event->type == YAML_SEQUENCE_START_EVENT && event->data.sequence_start.anchor) ||
+	bool has_anchor = (event->type == YAML_SCALAR_EVENT && event->data.scalar.anchor) ||
+		(event->type == YAML_SEQUENCE_START_EVENT && event->data.sequence_start.anchor) ||
 		(event->type == YAML_MAPPING_START_EVENT && event->data.mapping_start.anchor);
 	t->depth += begins;
 	t->depth -= event->type == YAML_SEQUENCE_END_EVENT || event->type == YAML_MAPPING_END_EVENT;
@@ -170,7 +171,8 @@ static json_t *read_document(const char *text, size_t len, size_t lines_before, 
 	yaml_parser_initialize(&p);
 	yaml_parser_set_input_string(&p, (const unsigned char *)text, len);
 	if (!yaml_parser_load(&p, &r.doc)) {
-		err_set(e, ERR_INPUT, "line %zu, column %zu: %s", lines_before + p.problem_mark.line + 1, p.problem_mark.column + 1, p.problem ? p.problem : "not YAML");
+		err_set(
+			e, ERR_INPUT, "line %zu, column %zu: %s", lines_before + p.problem_mark.line + 1, p.problem_mark.column + 1, p.problem ? p.problem : "not YAML");
 		yaml_parser_delete(&p);
 		return NULL;
 	}

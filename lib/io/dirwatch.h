@@ -36,7 +36,7 @@ struct dirwatch;
 struct dirwatch_spec {
 	const char *dir; /* copied */
 	dir_wanted_fn *wanted;
-	const char *file;  /* instead of these: the path of the one file that is meant, reported even if it cannot be read; copied */
+	const char *file; /* instead of these: the path of the one file that is meant, reported even if it cannot be read; copied */
 	size_t file_max_bytes; /* of each; 0: 1 MiB */
 	int64_t reread_ms; /* how often it looks without being told to; 0: 10 s */
 	/* The files are not what they were the last time; never called from within. Borrowed for the call. */

@@ -18,7 +18,14 @@
 
 enum http_fault (*http_fault)(const char *method, const char *path);
 
-enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_TIMEOUT_MS = 10000, CONNECT_TIMEOUT_MS = 5000, HOST_CONNECTIONS = 8, GONE_AFTER_MS = 30000, RETRY_AFTER_MAX_S = 86400 };
+enum {
+	DEFAULT_MAX_BYTES = 1024 * 1024,
+	DEFAULT_TIMEOUT_MS = 10000,
+	CONNECT_TIMEOUT_MS = 5000,
+	HOST_CONNECTIONS = 8,
+	GONE_AFTER_MS = 30000,
+	RETRY_AFTER_MAX_S = 86400
+};
 
 struct socket_watch {
 	uv_poll_t poll;
@@ -503,9 +510,9 @@ int http_endpoint_set_tls_name(struct http_endpoint *ep, const char *name, struc
 {
 	CURLU *url = curl_url();
 	char *host = NULL, *port = NULL, *base = NULL;
-	bool ok = text_starts(ep->base, "https://") && curl_url_set(url, CURLUPART_URL, ep->base, 0) == CURLUE_OK
-		&& curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK && curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK
-		&& curl_url_set(url, CURLUPART_HOST, name, 0) == CURLUE_OK && curl_url_get(url, CURLUPART_URL, &base, 0) == CURLUE_OK;
+	bool ok = text_starts(ep->base, "https://") && curl_url_set(url, CURLUPART_URL, ep->base, 0) == CURLUE_OK &&
+		curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK && curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+		curl_url_set(url, CURLUPART_HOST, name, 0) == CURLUE_OK && curl_url_get(url, CURLUPART_URL, &base, 0) == CURLUE_OK;
 	if (ok) {
 		size_t len = strlen(base);
 		free(ep->base);

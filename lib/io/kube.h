@@ -17,14 +17,14 @@ struct kube_call;
 
 /* As struct http_request, of which it has what is of use here. All strings are copied. */
 struct kube_request {
-	const char *method;		  /* NULL: GET, or POST with a body */
-	const char *path;		  /* "/api/v1/services?limit=500", encoded */
-	const char *body;		  /* NULL: none */
+	const char *method; /* NULL: GET, or POST with a body */
+	const char *path; /* "/api/v1/services?limit=500", encoded */
+	const char *body; /* NULL: none */
 	size_t body_len;
 	const char *content_type; /* NULL: application/json, with a body */
-	const char *accept;		  /* NULL: application/json */
-	size_t max_bytes;		  /* of an answer that is gathered; 0: 1 MiB */
-	int64_t timeout_ms;		  /* 0: 10 s; < 0: none (watches) */
+	const char *accept; /* NULL: application/json */
+	size_t max_bytes; /* of an answer that is gathered; 0: 1 MiB */
+	int64_t timeout_ms; /* 0: 10 s; < 0: none (watches) */
 	/* Both may be NULL; only for answers of status 200, and then instead of gathering. No call may be started or cancelled from within, but this one
 	 * may be cancelled. */
 	void (*on_open)(void *ctx);
@@ -52,13 +52,13 @@ void kube_widen(struct kube_client *c, int n);
 
 /* What an answer means for whoever asked. */
 enum kube_fate {
-	KUBE_OK,		/* 2xx, in full */
+	KUBE_OK, /* 2xx, in full */
 	KUBE_TRANSIENT, /* no answer, 408, 429, 5xx: back off and try again, not before retry_after_ms */
-	KUBE_DENIED,	/* 401, 403: tell the operator; ask seldom */
+	KUBE_DENIED, /* 401, 403: tell the operator; ask seldom */
 	KUBE_NOT_FOUND, /* 404: there is no such object, or no such kind */
-	KUBE_CONFLICT,	/* 409: somebody wrote before us, or it exists: read again */
-	KUBE_GONE,		/* 410: the version that was asked for is no more: list again */
-	KUBE_REFUSED,	/* any other: what was asked is not acceptable (400, 406, 415, 422, …) */
+	KUBE_CONFLICT, /* 409: somebody wrote before us, or it exists: read again */
+	KUBE_GONE, /* 410: the version that was asked for is no more: list again */
+	KUBE_REFUSED, /* any other: what was asked is not acceptable (400, 406, 415, 422, …) */
 };
 
 /* What the answer means; `line` becomes one line for logs and status, with the server's own words where it said any: "403 Forbidden: services is

@@ -33,10 +33,10 @@ struct kube_access {
 	struct buf token;
 	uint64_t generation, read_at_ms;
 	struct proc *plugin;
-	bool has_given;		/* the plugin, once */
+	bool has_given; /* the plugin, once */
 	int64_t renew_at_s; /* wall clock; 0: what it gave does not expire */
 	uint64_t failed_at_ms;
-	struct err err;		/* why there are no credentials */
+	struct err err; /* why there are no credentials */
 	char complaint[256]; /* about files, logged already */
 	void (*on_ready)(void *ctx);
 	void *ctx;

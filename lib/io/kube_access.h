@@ -15,8 +15,8 @@
 
 /* Which API server. All may be NULL or empty. */
 struct kube_where {
-	const char *kubeconfig;	 /* a file; none: that of the cluster which we are a pod in */
-	const char *context;	 /* of the file; none: its current one */
+	const char *kubeconfig; /* a file; none: that of the cluster which we are a pod in */
+	const char *context; /* of the file; none: its current one */
 	const char *account_dir; /* of the pod's service account; none: /var/run/secrets/kubernetes.io/serviceaccount */
 };
 

@@ -192,7 +192,8 @@ static struct kube_sync_turn watch_ended(struct kube_sync *s, const struct kube_
 	return troubled(s, end, chance);
 }
 
-struct kube_sync_turn kube_sync_ended(struct kube_sync *s, const struct kube_sync_spec *spec, enum kube_sync_what what, const struct kube_sync_end *end, uint64_t chance)
+struct kube_sync_turn kube_sync_ended(
+	struct kube_sync *s, const struct kube_sync_spec *spec, enum kube_sync_what what, const struct kube_sync_end *end, uint64_t chance)
 {
 	bool denied = end->status == 403 || end->status == 404;
 	if (denied && what != KUBE_SYNC_STREAMED_LIST) {

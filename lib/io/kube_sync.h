@@ -16,11 +16,11 @@ struct kube_sync_spec {
 };
 
 struct kube_sync {
-	char *version;	/* up to which all is known; NULL: a list is due */
-	char *more;		/* where the list under way goes on */
-	bool checking;	/* that list is a check at `version` */
-	bool unpaged;	/* lists come in one piece, because one took so long that its version was no more */
-	bool streams;	/* lists are asked for as streams */
+	char *version; /* up to which all is known; NULL: a list is due */
+	char *more; /* where the list under way goes on */
+	bool checking; /* that list is a check at `version` */
+	bool unpaged; /* lists come in one piece, because one took so long that its version was no more */
+	bool streams; /* lists are asked for as streams */
 	int64_t pause_ms;
 };
 
@@ -29,15 +29,15 @@ enum kube_sync_what { KUBE_SYNC_LIST, KUBE_SYNC_STREAMED_LIST, KUBE_SYNC_WATCH }
 struct kube_sync_ask {
 	enum kube_sync_what what;
 	bool begins; /* a list, from its beginning */
-	char *path;	 /* the caller frees */
+	char *path; /* the caller frees */
 };
 
 /* How a call ended that did not bring what it was asked for: every stream does at last. */
 struct kube_sync_end {
 	enum kube_fate fate; /* KUBE_OK: the stream ended by itself */
-	int status;			 /* of the answer; 0: none */
-	bool opened;		 /* a stream that began with status 200 and told no error */
-	bool lived;			 /* and was of use */
+	int status; /* of the answer; 0: none */
+	bool opened; /* a stream that began with status 200 and told no error */
+	bool lived; /* and was of use */
 	int64_t lasted_ms;
 	int64_t retry_after_ms;
 };
@@ -46,7 +46,7 @@ enum kube_sync_verdict { KUBE_SYNC_ON, KUBE_SYNC_TROUBLED, KUBE_SYNC_DENIED };
 
 struct kube_sync_turn {
 	enum kube_sync_verdict verdict; /* ON: a matter of course */
-	int64_t wait_ms;				/* before the next is asked */
+	int64_t wait_ms; /* before the next is asked */
 };
 
 void kube_sync_init(struct kube_sync *s, bool streams);
@@ -58,7 +58,8 @@ void kube_sync_check(struct kube_sync *s);
 bool kube_sync_page(struct kube_sync *s, const char *version, const char *more);
 /* The stream told of this version, and of all before it. */
 void kube_sync_told(struct kube_sync *s, const char *version);
-struct kube_sync_turn kube_sync_ended(struct kube_sync *s, const struct kube_sync_spec *spec, enum kube_sync_what what, const struct kube_sync_end *end, uint64_t chance);
+struct kube_sync_turn kube_sync_ended(
+	struct kube_sync *s, const struct kube_sync_spec *spec, enum kube_sync_what what, const struct kube_sync_end *end, uint64_t chance);
 /* A number from `least` to `most`. */
 int64_t kube_sync_between(int64_t least, int64_t most, uint64_t chance);
 

@@ -308,7 +308,8 @@ static void on_done(void *ctx, struct http_result *r)
 
 static const char *accepted(const struct kube_watch *w)
 {
-	static const char list[] = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io", one[] = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
+	static const char list[] = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
+					  one[] = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
 	return !w->spec.metadata_only ? NULL : w->what == KUBE_SYNC_LIST ? list : one;
 }
 

@@ -20,8 +20,8 @@ enum { MAX_DATA = 1024 * 1024, MAX_NAME = 100 };
 
 /* One entry of the file that is being read. */
 struct place {
-	const char *path;  /* of the file */
-	const char *kind;  /* "cluster", "user", "context"; "" for the file itself */
+	const char *path; /* of the file */
+	const char *kind; /* "cluster", "user", "context"; "" for the file itself */
 	const char *name;
 	struct err *e;
 };

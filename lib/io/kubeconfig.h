@@ -13,23 +13,23 @@
 
 /* Bytes, or the file that holds them. */
 struct kube_bytes {
-	char *file;		 /* NULL: none */
+	char *file; /* NULL: none */
 	struct buf data; /* what stood in the kubeconfig itself, decoded */
 };
 
 /* A program that gives out credentials. */
 struct kube_exec {
 	char **argv; /* ends in NULL; NULL: there is none */
-	char **env;	 /* "NAME=VALUE" of what it gets beside our own environment; ends in NULL */
+	char **env; /* "NAME=VALUE" of what it gets beside our own environment; ends in NULL */
 	char *api_version;
 	json_t *cluster; /* what it is told of the cluster (provideClusterInfo); NULL: nothing */
 };
 
 struct kubeconfig {
-	char *server;	 /* "https://host:6443/path", no slash at the end, no user in it */
-	char *tls_name;	 /* NULL: the server's */
-	char *proxy;	 /* NULL: none */
-	char *ns;		 /* of the context; "default" where it has none */
+	char *server; /* "https://host:6443/path", no slash at the end, no user in it */
+	char *tls_name; /* NULL: the server's */
+	char *proxy; /* NULL: none */
+	char *ns; /* of the context; "default" where it has none */
 	bool insecure;
 	struct kube_bytes ca, cert, key;
 	struct kube_bytes token; /* the file's goes before what is written here */

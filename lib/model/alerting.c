@@ -48,10 +48,21 @@ void alerting_read_config(struct alerting_given *g, const char *text, size_t len
 static const struct {
 	const char *key, *instead;
 } secrets[] = {
-	{"api_url", "api_url_file"}, {"routing_key", "routing_key_file"}, {"service_key", "service_key_file"}, {"auth_password", "auth_password_file"},
-	{"auth_secret", "auth_password_file"}, {"password", "password_file"}, {"credentials", "credentials_file"}, {"bearer_token", "bearer_token_file"},
-	{"client_secret", "client_secret_file"}, {"api_key", "api_key_file"}, {"bot_token", "bot_token_file"}, {"token", "token_file"}, {"user_key", "user_key_file"},
-	{"secret_key", NULL}, {"api_secret", NULL},
+	{"api_url", "api_url_file"},
+	{"routing_key", "routing_key_file"},
+	{"service_key", "service_key_file"},
+	{"auth_password", "auth_password_file"},
+	{"auth_secret", "auth_password_file"},
+	{"password", "password_file"},
+	{"credentials", "credentials_file"},
+	{"bearer_token", "bearer_token_file"},
+	{"client_secret", "client_secret_file"},
+	{"api_key", "api_key_file"},
+	{"bot_token", "bot_token_file"},
+	{"token", "token_file"},
+	{"user_key", "user_key_file"},
+	{"secret_key", NULL},
+	{"api_secret", NULL},
 };
 
 /* The first secret that stands in the tree itself; NULL: none does. */
@@ -89,10 +100,12 @@ static void add_receiver(struct alerting_given *g, json_t *r)
 	if (!*name)
 		diags_add(&g->diags, DIAG_ERROR, "", "alert-receivers", "Give each receiver a `name`.", "a receiver without a name is left out");
 	else if (is_known(g->receivers, name))
-		diags_add(&g->diags, DIAG_ERROR, "", "alert-receivers", "Give each receiver a name of its own.", "of several receivers called %.100s the first counts", name);
+		diags_add(
+			&g->diags, DIAG_ERROR, "", "alert-receivers", "Give each receiver a name of its own.", "of several receivers called %.100s the first counts", name);
 	else if (secret)
 		diags_add(&g->diags, DIAG_ERROR, "", "alert-receivers", instead ? "Put it into a file and name that." : "Use a receiver that takes it from a file.",
-			"receiver %.100s is left out: it holds a secret in `%s`; here secrets are named by file only%s%s", name, secret, instead ? ": " : "", instead ? instead : "");
+			"receiver %.100s is left out: it holds a secret in `%s`; here secrets are named by file only%s%s", name, secret, instead ? ": " : "",
+			instead ? instead : "");
 	else
 		json_array_append(g->receivers, r);
 }
@@ -104,7 +117,8 @@ void alerting_read_receivers(struct alerting_given *g, const char *text, size_t 
 	json_t *list = json_is_object(tree) ? json_object_get(tree, "receivers") : tree, *r;
 	size_t i;
 	if (tree && !json_is_array(list))
-		diags_add(&g->diags, DIAG_ERROR, "", "alert-receivers", "Write a list of receivers, each with a `name`, as in alertmanager.yml.", "the file holds no list");
+		diags_add(
+			&g->diags, DIAG_ERROR, "", "alert-receivers", "Write a list of receivers, each with a `name`, as in alertmanager.yml.", "the file holds no list");
 	json_decref(g->receivers);
 	g->receivers = json_array();
 	json_array_foreach(list, i, r)
@@ -233,10 +247,12 @@ static json_t *root_route(const struct settings *set, const struct alerting_give
 static json_t *inhibit_rules(const struct alerting_given *g)
 {
 	json_t *own = json_object_get(g->config, "inhibit_rules"), *list = json_is_array(own) ? json_copy(own) : json_array();
-	json_array_append_new(list, json_pack("{s:[s], s:[s], s:[s, s]}", "source_matchers", "alertname=\"SiteDown\"", "target_matchers", "alertname=\"SiteSlow\"", "equal",
-									"instance", "prober"));
-	json_array_append_new(list, json_pack("{s:[s], s:[s], s:[s]}", "source_matchers", "alertname=\"ConnectionDown\"", "target_matchers",
-									"alertname=~\"SiteDown|SiteSlow|SiteFlapping\"", "equal", "prober"));
+	json_array_append_new(list,
+		json_pack("{s:[s], s:[s], s:[s, s]}", "source_matchers", "alertname=\"SiteDown\"", "target_matchers", "alertname=\"SiteSlow\"", "equal", "instance",
+			"prober"));
+	json_array_append_new(list,
+		json_pack("{s:[s], s:[s], s:[s]}", "source_matchers", "alertname=\"ConnectionDown\"", "target_matchers",
+			"alertname=~\"SiteDown|SiteSlow|SiteFlapping\"", "equal", "prober"));
 	return list;
 }
 

@@ -17,7 +17,7 @@
 
 /* What the user gave, as trees. */
 struct alerting_given {
-	json_t *config;	   /* of alertmanager-config; NULL: none */
+	json_t *config; /* of alertmanager-config; NULL: none */
 	json_t *receivers; /* of alert-receivers, a list; NULL: none */
 	struct diags diags;
 };

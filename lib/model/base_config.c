@@ -14,8 +14,11 @@
 
 enum { WORDS_MAX_BYTES = 400 };
 
-static const char *const section_names[] = {
-	[BASE_GLOBAL] = "global", [BASE_ALERTING] = "alerting", [BASE_SCRAPE] = "scrape_configs", [BASE_REMOTE_WRITE] = "remote_write", [BASE_REMOTE_READ] = "remote_read"};
+static const char *const section_names[] = {[BASE_GLOBAL] = "global",
+	[BASE_ALERTING] = "alerting",
+	[BASE_SCRAPE] = "scrape_configs",
+	[BASE_REMOTE_WRITE] = "remote_write",
+	[BASE_REMOTE_READ] = "remote_read"};
 
 static bool is_list_section(enum base_section s)
 {
@@ -59,8 +62,8 @@ static void settle_names(struct base_items *items)
 		if (!taken[i] && !reserved)
 			continue;
 		it->refused = true;
-		diags_add(&items->diags, DIAG_ERROR, "", it->subject, "Give the job a name of its own.", "%s%sthe job is left out: %s", it->place, *it->place ? ": " : "",
-			reserved ? "its name is one of Watchbill's own jobs" : "another job that comes first has the same name");
+		diags_add(&items->diags, DIAG_ERROR, "", it->subject, "Give the job a name of its own.", "%s%sthe job is left out: %s", it->place,
+			*it->place ? ": " : "", reserved ? "its name is one of Watchbill's own jobs" : "another job that comes first has the same name");
 	}
 }
 
@@ -156,11 +159,11 @@ void base_items_refuse(struct base_items *items, size_t i, const char *words)
 	struct base_item *it = &items->v.at[i];
 	AUTO_FREE char *why = base_words_without_values(words), *field = unknown_field(why);
 	const char *near = field ? known_key_nearest(field) : NULL;
-	AUTO_FREE char *remedy =
-		near ? xasprintf("Did you mean %s? Correct it; the rest of the configuration is used.", near) : xstrdup("Correct it; the rest of the configuration is used.");
+	AUTO_FREE char *remedy = near ? xasprintf("Did you mean %s? Correct it; the rest of the configuration is used.", near)
+								  : xstrdup("Correct it; the rest of the configuration is used.");
 	it->refused = true;
-	diags_add(&items->diags, DIAG_ERROR, "", it->subject, remedy, "%s%sPrometheus would refuse this entry of %s, it is left out: %s", it->place, *it->place ? ": " : "",
-		section_names[it->section], why);
+	diags_add(&items->diags, DIAG_ERROR, "", it->subject, remedy, "%s%sPrometheus would refuse this entry of %s, it is left out: %s", it->place,
+		*it->place ? ": " : "", section_names[it->section], why);
 }
 
 /* -- the base -- */

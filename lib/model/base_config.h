@@ -18,7 +18,7 @@ enum base_section { BASE_GLOBAL, BASE_ALERTING, BASE_SCRAPE, BASE_REMOTE_WRITE, 
 struct base_item {
 	enum base_section section;
 	char *subject; /* the variables, or the file, that it comes from */
-	char *place;   /* "element 2" of a file, "" */
+	char *place; /* "element 2" of a file, "" */
 	json_t *patch; /* a whole entry of a list section; of the others a sparse tree (sparse.h), merged with its siblings' */
 	bool refused;
 };
@@ -41,7 +41,7 @@ void base_items_settle(struct base_items *items);
 char *base_words_without_values(const char *words);
 
 struct base_job {
-	const char *name;	 /* in `tree` */
+	const char *name; /* in `tree` */
 	const char *subject; /* owned by the base */
 	json_t *tree;
 };

@@ -6,8 +6,8 @@
 
 struct blame {
 	const char *label; /* a name of the table: "alertIf" */
-	const char *text;  /* what the rule has there; borrowed from the alert */
-	size_t at;		   /* the byte of `text` where it goes wrong; 0 where the words do not tell */
+	const char *text; /* what the rule has there; borrowed from the alert */
+	size_t at; /* the byte of `text` where it goes wrong; 0 where the words do not tell */
 };
 
 /* `words` are those of promtool or of Prometheus about this rule: "could not parse expression: 1:7: parse error: ...", or

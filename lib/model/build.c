@@ -128,8 +128,8 @@ static void drop_refused_scrapes(const struct build_ctx *c, struct desired_servi
 		}
 		s->leaves_out = true;
 		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, "scrapePort", w->scrapes[i].index),
-			arena_printf(&s->arena, "Mend the %s; the scrape comes back by itself.", obs_service_label_word(s->obs)),
-			"the scrape of port %s is left out: %s", w->scrapes[i].port_text, refused);
+			arena_printf(&s->arena, "Mend the %s; the scrape comes back by itself.", obs_service_label_word(s->obs)), "the scrape of port %s is left out: %s",
+			w->scrapes[i].port_text, refused);
 	}
 }
 
@@ -197,19 +197,22 @@ static void check_shares(const struct build_ctx *c, struct desired_service *s, s
 	s->asked_targets = choice_count_targets(s);
 	if (most && s->asked_targets > most) {
 		diags_add(&s->diags, DIAG_ERROR, s->obs->key, "", "Scale the service down, or raise the setting service-max-targets.",
-			"the service has %zu targets, more than service-max-targets allows (%zu); the last %zu are not scraped", s->asked_targets, most, s->asked_targets - most);
+			"the service has %zu targets, more than service-max-targets allows (%zu); the last %zu are not scraped", s->asked_targets, most,
+			s->asked_targets - most);
 		s->asked_targets = most;
 	}
 	s->denied = denied;
 	if (denied.alerts && s->asked_alerts) {
 		s->wants.n_alerts = 0;
 		diags_add(&s->diags, DIAG_ERROR, s->obs->key, "", "Take alerts out somewhere, or raise the setting max-alerts.",
-			"all services together have more alerts than max-alerts allows (%d); those of this one, and of all that are younger, are left out", (int)c->set->max_alerts);
+			"all services together have more alerts than max-alerts allows (%d); those of this one, and of all that are younger, are left out",
+			(int)c->set->max_alerts);
 	}
 	if (denied.scrapes && s->asked_targets) {
 		s->wants.n_scrapes = 0;
 		diags_add(&s->diags, DIAG_ERROR, s->obs->key, "", "Take services out, or raise the setting max-targets.",
-			"all services together have more targets than max-targets allows (%d); this one, and all that are younger, are not scraped", (int)c->set->max_targets);
+			"all services together have more targets than max-targets allows (%d); this one, and all that are younger, are not scraped",
+			(int)c->set->max_targets);
 	}
 }
 
@@ -223,7 +226,8 @@ static struct desired_service *service_new(
 	s->birth = d->serial;
 	labels_parse(&s->arena, obs, c->set, &c->library, &s->wants, &s->diags);
 	if (obs->mended)
-		diags_add(&s->diags, DIAG_WARNING, obs->key, "", arena_printf(&s->arena, "Write the service's %ss in UTF-8.", obs_service_label_word(obs)), "bytes that are not valid UTF-8, and NULs, are read as question marks");
+		diags_add(&s->diags, DIAG_WARNING, obs->key, "", arena_printf(&s->arena, "Write the service's %ss in UTF-8.", obs_service_label_word(obs)),
+			"bytes that are not valid UTF-8, and NULs, are read as question marks");
 	if (!s->wants.n_scrapes && !s->wants.n_alerts && !s->wants.n_probes && !s->diags.v.n && !asks_others(c->set, obs))
 		diags_add(&s->diags, DIAG_WARNING, obs->key, "", arena_printf(&s->arena, "Add " LABEL_PREFIX "scrapePort or alert %ss.", obs_service_label_word(obs)),
 			"the service is opted in but asks for nothing");
@@ -360,8 +364,8 @@ static void report_collisions(struct desired_service *s)
 		const char *label = label_name(&s->arena, "alertName", s->wants.alerts[i].index), *name = s->wants.alerts[i].base_name;
 		static const char remedy[] = "Rename the service or the alert, or set alert-names to underscore.";
 		if (c->newer)
-			diags_add(&s->diags, DIAG_WARNING, s->obs->key, label, remedy, "the older service %.100s has an alert of the same name %.100s; this one runs as %.120s",
-				c->other, name, s->alert_names[i]);
+			diags_add(&s->diags, DIAG_WARNING, s->obs->key, label, remedy,
+				"the older service %.100s has an alert of the same name %.100s; this one runs as %.120s", c->other, name, s->alert_names[i]);
 		else if (c->other)
 			diags_add(&s->diags, DIAG_WARNING, s->obs->key, label, remedy,
 				"the newer service %.100s%s has an alert of the same name %.100s; this one keeps the name, that one runs under another", c->other,

@@ -36,8 +36,7 @@ void folder_add(struct folder *f, const char *path, enum file_class class, struc
 		f->cap = f->cap ? f->cap * 2 : 8;
 		f->files = xrealloc(f->files, f->cap * sizeof *f->files);
 	}
-	f->files[f->n++] = (struct bundle_file){
-		.path = path, .class = class, .digest = digest, .spans = spans, .n_spans = n_spans};
+	f->files[f->n++] = (struct bundle_file){.path = path, .class = class, .digest = digest, .spans = spans, .n_spans = n_spans};
 }
 
 void folder_add_text(struct folder *f, const char *path, enum file_class class, const char *text, size_t len)

@@ -21,7 +21,7 @@ enum {
 };
 
 enum file_class {
-	FILE_CONFIG,  /* a worker must reload to see it; part of the generation */
+	FILE_CONFIG, /* a worker must reload to see it; part of the generation */
 	FILE_TARGETS, /* workers watch it; replaced in place */
 };
 

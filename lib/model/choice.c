@@ -111,9 +111,12 @@ static bool choose_name(struct desired_service *s, const struct want_scrape *w, 
 		diags_add(&s->diags, DIAG_ERROR, o->key, label, "Put the annotations on a Service, or leave this one out.",
 			"a %s has no address of its own; each pod is scraped", *o->kind ? o->kind : "workload");
 	else if (!can_be_target(o->full_name) || !can_be_target(o->space))
-		diags_add(&s->diags, DIAG_ERROR, o->key, label, "Rename the service, or leave the annotation out.", "the service's name cannot be a target; each endpoint is scraped");
+		diags_add(&s->diags, DIAG_ERROR, o->key, label, "Rename the service, or leave the annotation out.",
+			"the service's name cannot be a target; each endpoint is scraped");
 	else if (port) { /* that a name is no port's was said already */
-		*out = (struct scrape_choice){.form = FORM_NAME, .host = arena_printf(&s->arena, "%s.%s.svc", o->full_name, o->space), .port = port,
+		*out = (struct scrape_choice){.form = FORM_NAME,
+			.host = arena_printf(&s->arena, "%s.%s.svc", o->full_name, o->space),
+			.port = port,
 			.why = "scrapeType=static_configs: the Service's name is the target"};
 		return true;
 	}
@@ -131,7 +134,8 @@ static struct scrape_choice choose_of_kubernetes(struct desired_service *s, cons
 	if (w->by_name && choose_name(s, w, &by_name))
 		return by_name;
 	bool is_service = strcmp(s->obs->kind, "Service") == 0;
-	return (struct scrape_choice){.form = FORM_ADDRESSES, .network = s->obs->reached_on ? s->obs->reached_on : "pods",
+	return (struct scrape_choice){.form = FORM_ADDRESSES,
+		.network = s->obs->reached_on ? s->obs->reached_on : "pods",
 		.why = is_service ? "the addresses of the Service's endpoints" : "the addresses of its pods"};
 }
 
@@ -169,7 +173,8 @@ static bool resolves_on(const struct build_ctx *c, const struct obs_service *s, 
 
 static struct scrape_choice on_network(struct arena *a, const char *network, const char *why)
 {
-	return (struct scrape_choice){.form = FORM_ADDRESSES, .network = network, .why = arena_printf(a, "addresses of its containers on network %s, %s", network, why)};
+	return (struct scrape_choice){
+		.form = FORM_ADDRESSES, .network = network, .why = arena_printf(a, "addresses of its containers on network %s, %s", network, why)};
 }
 
 /* Where no label says which network it is. */
@@ -195,10 +200,11 @@ static struct scrape_choice choose_of_docker(const struct build_ctx *c, struct d
 	const struct obs_service *o = s->obs;
 	const char *named = w->network ? named_network(&s->arena, o, w->network) : NULL, *by = named ? named : first_shared_network(c, o);
 	if (w->network && !named)
-		diags_add(&s->diags, DIAG_ERROR, o->key, label_name(&s->arena, "scrapeNetwork", w->index), "Attach the service to that network or name one that it is on.",
-			"the service is not on network \"%.100s\"; another one is used", w->network);
+		diags_add(&s->diags, DIAG_ERROR, o->key, label_name(&s->arena, "scrapeNetwork", w->index),
+			"Attach the service to that network or name one that it is on.", "the service is not on network \"%.100s\"; another one is used", w->network);
 	if (w->by_name && resolves_on(c, o, by))
-		return (struct scrape_choice){.form = FORM_NAME, .host = o->full_name, .port = w->port, .why = "scrapeType=static_configs: the service's name is the target"};
+		return (struct scrape_choice){
+			.form = FORM_NAME, .host = o->full_name, .port = w->port, .why = "scrapeType=static_configs: the service's name is the target"};
 	if (w->by_name)
 		diags_add(&s->diags, DIAG_WARNING, o->key, label_name(&s->arena, "scrapeType", w->index),
 			"Let Prometheus share a network with the service that is not the default bridge, or take the label away.",
@@ -223,11 +229,13 @@ struct scrape_choice choice_make(const struct build_ctx *c, enum scrape_layout l
 		return (struct scrape_choice){.form = FORM_DNS, .why = "the service's name cannot be a target"};
 	}
 	if (w->by_name)
-		return (struct scrape_choice){.form = FORM_NAME, .host = s->obs->full_name, .port = w->port, .why = "scrapeType=static_configs: the service's name is the target"};
+		return (struct scrape_choice){
+			.form = FORM_NAME, .host = s->obs->full_name, .port = w->port, .why = "scrapeType=static_configs: the service's name is the target"};
 	if (layout == LAYOUT_DNS)
 		return (struct scrape_choice){.form = FORM_DNS, .why = "scrape-layout is dns: Prometheus resolves the tasks' name itself"};
 	if (w->network && obs_service_on_network(s->obs, w->network))
-		return (struct scrape_choice){.form = FORM_ADDRESSES, .network = w->network, .why = arena_printf(a, "task addresses on network %s, by scrapeNetwork", w->network)};
+		return (struct scrape_choice){
+			.form = FORM_ADDRESSES, .network = w->network, .why = arena_printf(a, "task addresses on network %s, by scrapeNetwork", w->network)};
 	if (w->network) {
 		const char *label = label_name(a, "scrapeNetwork", w->index);
 		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label, "Attach the service to that network or name one that it is on.",
@@ -236,7 +244,8 @@ struct scrape_choice choice_make(const struct build_ctx *c, enum scrape_layout l
 	}
 	const char *shared = first_shared_network(c, s->obs);
 	if (shared)
-		return (struct scrape_choice){.form = FORM_ADDRESSES, .network = shared, .why = arena_printf(a, "task addresses on network %s, shared with Prometheus", shared)};
+		return (struct scrape_choice){
+			.form = FORM_ADDRESSES, .network = shared, .why = arena_printf(a, "task addresses on network %s, shared with Prometheus", shared)};
 	return (struct scrape_choice){.form = FORM_DNS,
 		.why = c->networks->n ? "the service is on no network that Prometheus shares, so its tasks are looked up by name; attach it to one, or name "
 								"one with com.df.scrapeNetwork"

@@ -21,32 +21,32 @@ enum {
 
 enum scrape_form {
 	FORM_ADDRESSES, /* task addresses on a network that Prometheus shares */
-	FORM_DNS,		/* tasks.NAME, resolved by Prometheus */
-	FORM_NAME,		/* the service's own name or address, by scrapeType=static_configs */
+	FORM_DNS, /* tasks.NAME, resolved by Prometheus */
+	FORM_NAME, /* the service's own name or address, by scrapeType=static_configs */
 };
 
 #define OWN_RULES "watchbill.yml" /* rules about Watchbill's own metrics */
-#define SITE_RULES "sites.yml"	  /* rules about probes */
+#define SITE_RULES "sites.yml" /* rules about probes */
 #define MODULES_FILE "blackbox.yml"
-#define PROBE_JOB "blackbox"		  /* the label `job` of what probes tell */
+#define PROBE_JOB "blackbox" /* the label `job` of what probes tell */
 
 /* How one scrape is done, decided from labels, networks and layout. */
 struct scrape_choice {
 	enum scrape_form form;
 	const char *network; /* FORM_ADDRESSES: whose addresses */
-	const char *host;	 /* FORM_NAME: the name */
-	int port;			 /* FORM_NAME: of the name */
-	const char *why;	 /* one sentence for explain */
+	const char *host; /* FORM_NAME: the name */
+	int port; /* FORM_NAME: of the name */
+	const char *why; /* one sentence for explain */
 };
 
 /* One alert rule that a checker should see before it is stored. */
 struct rule_check {
 	struct digest digest; /* of the rule's tree */
-	const char *label;	  /* com.df.alertIf.2 */
+	const char *label; /* com.df.alertIf.2 */
 	const char *name; /* of the rule */
 	const struct want_alert *alert;
 	bool needs_promtool; /* has templates, which format_query does not read */
-	bool left_out;		 /* a checker refused it */
+	bool left_out; /* a checker refused it */
 };
 
 /* One module of blackbox_exporter that a checker should see before it is stored. */
@@ -66,18 +66,18 @@ json_t *rule_tree(const char *name, const struct want_alert *w);
 
 /* An alert whose name another service's alert would have too. */
 struct collision {
-	bool newer;		   /* the other service is older and keeps the name */
+	bool newer; /* the other service is older and keeps the name */
 	const char *other; /* its key; NULL where there is no collision */
-	size_t n_more;	   /* further ones; of the oldest only */
+	size_t n_more; /* further ones; of the oldest only */
 };
 
 /* What one reconciler made of one service. */
 struct rendered {
-	json_t *tree;  /* owned; NULL where there is none */
-	char *yaml;	   /* owned; the tree's text where that is what is wanted of it, in its place */
+	json_t *tree; /* owned; NULL where there is none */
+	char *yaml; /* owned; the tree's text where that is what is wanted of it, in its place */
 	struct digest tree_digest;
-	char *path;	   /* owned; of the service's own file, NULL where it has none */
-	char *text;	   /* owned; NULL where there is none */
+	char *path; /* owned; of the service's own file, NULL where it has none */
+	char *text; /* owned; NULL where there is none */
 	size_t len;
 	struct digest digest; /* of the text */
 };
@@ -95,14 +95,14 @@ struct desired_service {
 	struct arena arena;
 	struct wants wants;
 	struct scrape_choice *choices; /* one for each of wants.scrapes */
-	const char **alert_names;	   /* one for each of wants.alerts: the rule's name */
-	struct collision *collisions;  /* one for each of wants.alerts */
-	struct rule_check *checks;	   /* one for each of wants.alerts */
+	const char **alert_names; /* one for each of wants.alerts: the rule's name */
+	struct collision *collisions; /* one for each of wants.alerts */
+	struct rule_check *checks; /* one for each of wants.alerts */
 	size_t n_checks;
 	struct scrape_piece *pieces;
 	size_t n_pieces;
 	size_t max_targets; /* 0: no limit */
-	uint64_t birth;		/* the serial of the build that made it */
+	uint64_t birth; /* the serial of the build that made it */
 	struct rendered rendered[MAX_PIECES];
 	struct diags diags;
 	size_t n_parse_diags; /* the first so many are of its labels alone; the others came when it was put into files */
@@ -121,14 +121,14 @@ struct build_ctx {
 
 struct desired {
 	struct arena arena;
-	uint64_t serial;				  /* one more than that of the build before */
-	struct digest context;			  /* of all that is not the services' own */
-	struct digest shortcuts;		  /* of the library; matters to services that use one */
-	enum scrape_layout layout;		  /* never LAYOUT_AUTO */
-	const struct settings *set;		  /* borrowed */
-	struct base_config *base;		  /* a reference; NULL: none */
-	bool *base_job_hidden;			  /* for each of the base's jobs: a service has one of that name */
-	const struct alerting *alerting;  /* borrowed; NULL: none */
+	uint64_t serial; /* one more than that of the build before */
+	struct digest context; /* of all that is not the services' own */
+	struct digest shortcuts; /* of the library; matters to services that use one */
+	enum scrape_layout layout; /* never LAYOUT_AUTO */
+	const struct settings *set; /* borrowed */
+	struct base_config *base; /* a reference; NULL: none */
+	bool *base_job_hidden; /* for each of the base's jobs: a service has one of that name */
+	const struct alerting *alerting; /* borrowed; NULL: none */
 	struct desired_service **services; /* sorted by key */
 	size_t n;
 	struct module_check *modules; /* those that probes use, each once, sorted by name; none without a blackbox_exporter */

@@ -23,7 +23,7 @@ enum { MAX_STEPS = 24, MAX_POSITION = 9999, MAX_SUBJECT = 300 };
 static const struct section {
 	const char *prefix;
 	enum base_section section;
-	bool list;		/* of entries; the others are maps */
+	bool list; /* of entries; the others are maps */
 	bool short_form; /* without any "__" */
 } sections[] = {
 	{"GLOBAL", BASE_GLOBAL, false, true},
@@ -37,8 +37,8 @@ static const struct section {
 static const char *const df_names[] = {"DF_DOCKER_HOST", "DF_GET_NODES_URL", "DF_INCLUDE_NODE_IP_INFO", "DF_NODE_IP_INFO_INCLUDES_TASK_ADDRESS",
 	"DF_NODE_POLLING_INTERVAL", "DF_NODE_TARGET_LABELS", "DF_NOTIFICATION_URL", "DF_NOTIFY_CREATE_NODE_URL", "DF_NOTIFY_CREATE_SERVICE_IMMEDIATELY",
 	"DF_NOTIFY_CREATE_SERVICE_METHOD", "DF_NOTIFY_CREATE_SERVICE_URL", "DF_NOTIFY_LABEL", "DF_NOTIFY_REMOVE_NODE_URL", "DF_NOTIFY_REMOVE_SERVICE_METHOD",
-	"DF_NOTIFY_REMOVE_SERVICE_URL", "DF_NOTIF_CREATE_SERVICE_URL", "DF_NOTIF_REMOVE_SERVICE_URL", "DF_RETRY", "DF_RETRY_INTERVAL",
-	"DF_SCRAPE_TARGET_LABELS", "DF_SERVICE_NAME_PREFIX", "DF_SERVICE_POLLING_INTERVAL", "DF_USE_DOCKER_NODE_EVENTS", "DF_USE_DOCKER_SERVICE_EVENTS"};
+	"DF_NOTIFY_REMOVE_SERVICE_URL", "DF_NOTIF_CREATE_SERVICE_URL", "DF_NOTIF_REMOVE_SERVICE_URL", "DF_RETRY", "DF_RETRY_INTERVAL", "DF_SCRAPE_TARGET_LABELS",
+	"DF_SERVICE_NAME_PREFIX", "DF_SERVICE_POLLING_INTERVAL", "DF_USE_DOCKER_NODE_EVENTS", "DF_USE_DOCKER_SERVICE_EVENTS"};
 
 struct variable {
 	char *name;
@@ -112,9 +112,9 @@ struct place {
 	long slot; /* entry of a list section, 0 otherwise */
 	struct sparse_step steps[MAX_STEPS + 2];
 	size_t n;
-	bool map;		 /* the value is "key=value" */
+	bool map; /* the value is "key=value" */
 	bool map_of_lists; /* whose key may end in a position */
-	char *names;	 /* what the steps' names point into */
+	char *names; /* what the steps' names point into */
 };
 
 static bool is_name_char(char c)
@@ -427,10 +427,10 @@ static const char *alertmanager_parse(const char *url, struct alertmanager *a, c
 	a->path = xstrndup(rest + n, strcspn(rest + n, "?#"));
 	for (size_t len = strlen(a->path); len && a->path[len - 1] == '/'; len--)
 		a->path[len - 1] = '\0';
-	*note = !colon							 ? "a URL has no scheme; http is used"
-			: at							 ? "a URL has a user in it, which is not used; set ALERTING__ALERTMANAGERS_1__BASIC_AUTH__USERNAME and …__PASSWORD"
-			: strchr(rest + n, '?') || strchr(rest + n, '#') ? "a URL has something behind its path, which is not used"
-											 : NULL;
+	*note = !colon ? "a URL has no scheme; http is used"
+		: at       ? "a URL has a user in it, which is not used; set ALERTING__ALERTMANAGERS_1__BASIC_AUTH__USERNAME and …__PASSWORD"
+		: strchr(rest + n, '?') || strchr(rest + n, '#') ? "a URL has something behind its path, which is not used"
+														 : NULL;
 	if (strcmp(a->scheme, "http") != 0 && strcmp(a->scheme, "https") != 0)
 		return "a URL has to begin with http:// or https://";
 	if (!*a->host || *a->host == ':' || strpbrk(a->host, " \t\r\n\"'<>\\^`{|}") || strpbrk(a->path, " \t\r\n") || !text_is_utf8(url, strlen(url)))

@@ -12,9 +12,9 @@
 #define DFM_CONFIG_FILE "/etc/prometheus/prometheus.yml"
 
 enum arg_meaning {
-	ARG_RENAMED,	 /* to `flag` */
-	ARG_IF_TRUE,	 /* `flag`, without a value, when the value is "true"; else nothing */
-	ARG_ELSEWHERE,	 /* no flag: read by others */
+	ARG_RENAMED, /* to `flag` */
+	ARG_IF_TRUE, /* `flag`, without a value, when the value is "true"; else nothing */
+	ARG_ELSEWHERE, /* no flag: read by others */
 	ARG_CONFIG_FILE, /* of no effect */
 };
 
@@ -137,8 +137,8 @@ static void replace(struct flags *f, const char *arg, struct diags *diags)
 		if (!same_flag(old->arg, arg))
 			continue;
 		if (diags && old->origin && strcmp(old->arg, arg) != 0)
-			diags_add(diags, DIAG_WARNING, "", old->origin, "Keep one of the two.", "another variable, or the setting prometheus-flags, sets %.*s too, and is used",
-				(int)name_length(arg), arg);
+			diags_add(diags, DIAG_WARNING, "", old->origin, "Keep one of the two.",
+				"another variable, or the setting prometheus-flags, sets %.*s too, and is used", (int)name_length(arg), arg);
 		flag_deinit(old);
 		VEC_REMOVE(&f->v, i);
 	}

@@ -6,7 +6,7 @@
 #include "model/settings.h"
 
 struct flag {
-	char *arg;	  /* one element of argv: "--web.route-prefix=/m" */
+	char *arg; /* one element of argv: "--web.route-prefix=/m" */
 	char *origin; /* the variable that says so; NULL for those of settings and our own */
 };
 

@@ -44,13 +44,14 @@ static const struct {
 
 /* For suggestions only. */
 static const char *const common_keys[] = {"scrape_interval", "scrape_timeout", "evaluation_interval", "external_labels", "query_log_file", "alertmanagers",
-	"alert_relabel_configs", "static_configs", "targets", "labels", "scheme", "path_prefix", "timeout", "api_version", "relabel_configs", "job_name", "honor_labels",
-	"honor_timestamps", "params", "metrics_path", "sample_limit", "label_limit", "target_limit", "body_size_limit", "metric_relabel_configs", "dns_sd_configs", "names",
-	"type", "port", "refresh_interval", "file_sd_configs", "files", "http_sd_configs", "url", "name", "remote_timeout", "headers", "write_relabel_configs",
-	"queue_config", "metadata_config", "capacity", "max_shards", "min_shards", "max_samples_per_send", "batch_send_deadline", "min_backoff", "max_backoff", "read_recent",
-	"required_matchers", "basic_auth", "username", "password", "password_file", "authorization", "credentials", "credentials_file", "bearer_token",
-	"bearer_token_file", "proxy_url", "tls_config", "ca_file", "cert_file", "key_file", "server_name", "insecure_skip_verify", "source_labels", "separator", "regex",
-	"modulus", "target_label", "replacement", "action", "send_exemplars", "follow_redirects", "enable_http2", "oauth2"};
+	"alert_relabel_configs", "static_configs", "targets", "labels", "scheme", "path_prefix", "timeout", "api_version", "relabel_configs", "job_name",
+	"honor_labels", "honor_timestamps", "params", "metrics_path", "sample_limit", "label_limit", "target_limit", "body_size_limit", "metric_relabel_configs",
+	"dns_sd_configs", "names", "type", "port", "refresh_interval", "file_sd_configs", "files", "http_sd_configs", "url", "name", "remote_timeout", "headers",
+	"write_relabel_configs", "queue_config", "metadata_config", "capacity", "max_shards", "min_shards", "max_samples_per_send", "batch_send_deadline",
+	"min_backoff", "max_backoff", "read_recent", "required_matchers", "basic_auth", "username", "password", "password_file", "authorization", "credentials",
+	"credentials_file", "bearer_token", "bearer_token_file", "proxy_url", "tls_config", "ca_file", "cert_file", "key_file", "server_name",
+	"insecure_skip_verify", "source_labels", "separator", "regex", "modulus", "target_label", "replacement", "action", "send_exemplars", "follow_redirects",
+	"enable_http2", "oauth2"};
 
 enum key_kind known_key_kind(const char *key)
 {

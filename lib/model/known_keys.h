@@ -9,10 +9,10 @@
 #include <stdbool.h>
 
 enum key_kind {
-	KEY_ANY,		  /* nothing is known of it */
-	KEY_MAP,		  /* of texts: external_labels */
+	KEY_ANY, /* nothing is known of it */
+	KEY_MAP, /* of texts: external_labels */
 	KEY_MAP_OF_LISTS, /* of lists of texts: params */
-	KEY_BOOL,		  /* in all spellings of Go and YAML 1.1 */
+	KEY_BOOL, /* in all spellings of Go and YAML 1.1 */
 	KEY_FRACTION,
 	KEY_NUMBERED, /* truth value whose name ends in a number that is no position */
 };

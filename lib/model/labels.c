@@ -15,13 +15,16 @@ enum { VALUE_MAX_BYTES = 64 * 1024 };
 
 const struct label_def label_defs[] = {
 	{"notify", LABEL_BOOL, false, "`true` opts the service in. Its whole name is the setting `notify-label`."},
-	{"scrapePort", LABEL_PORT, true, "Port on which the service's tasks answer scrapes. On Kubernetes also a port's name, or the number of a port of the Service, which stands for the pods' port behind it."},
+	{"scrapePort", LABEL_PORT, true,
+		"Port on which the service's tasks answer scrapes. On Kubernetes also a port's name, or the number of a port of the Service, which stands for the pods' port behind it."},
 	{"metricsPath", LABEL_PATH, true, "Path of the metrics, `/metrics` without it."},
 	{"scrapeScheme", LABEL_SCHEME, true, "`http` without it. With `https` Prometheus checks the certificate by the authorities of its system."},
 	{"scrapeInterval", LABEL_DURATION, true, "How often the service is scraped, for example `15s`."},
 	{"scrapeTimeout", LABEL_DURATION, true, "How long a scrape may take; not longer than the interval."},
-	{"scrapeType", LABEL_SCRAPE_TYPE, true, "`static_configs`: scrape the service's name (its virtual IP, on Kubernetes `NAME.NAMESPACE.svc`) instead of each task."},
-	{"scrapeNetwork", LABEL_TEXT, true, "Network whose task addresses are scraped. Without an index it holds for all ports. Not on Kubernetes, where there is one network."},
+	{"scrapeType", LABEL_SCRAPE_TYPE, true,
+		"`static_configs`: scrape the service's name (its virtual IP, on Kubernetes `NAME.NAMESPACE.svc`) instead of each task."},
+	{"scrapeNetwork", LABEL_TEXT, true,
+		"Network whose task addresses are scraped. Without an index it holds for all ports. Not on Kubernetes, where there is one network."},
 	{"alertName", LABEL_TEXT, true, "Name of the alert; the service's name is put in front of it."},
 	{"alertIf", LABEL_EXPRESSION, true, "PromQL expression that makes the alert fire, or a shortcut such as `@service_mem_limit:0.8` (docs/shortcuts.md)."},
 	{"alertFor", LABEL_DURATION, true, "How long the expression must hold before the alert fires."},
@@ -29,9 +32,12 @@ const struct label_def label_defs[] = {
 	{"alertAnnotations", LABEL_PAIRS, true, "Annotations of the alert, `summary=Memory is low`."},
 	{"alertPersistent", LABEL_BOOL, true,
 		"`true` keeps the alert when the service is removed through the HTTP API. An orchestrator's service that is gone takes its alerts along."},
-	{"alertReceiver", LABEL_TEXT, true, "Receiver of Alertmanager that is told, one of those in `alertmanager-config` or `alert-receivers`: a label `receiver` of the alert. Without an index it holds for all alerts, those about its probes too."},
-	{"probeUrl", LABEL_URL, true, "What blackbox_exporter probes: `https://HOST/PATH`, `tcp://HOST:PORT`, `tls://HOST:PORT`, `icmp://HOST`, `dns://SERVER/NAME?type=A`, `ssh://HOST`, `grpc://HOST:PORT`; or what `probeModule` takes. The labels below without an index hold for all probes of the service."},
-	{"probeModule", LABEL_TEXT, true, "`http_2xx`, `http_post_2xx`, `tcp_connect`, `tls`, `icmp`, `dns`, `ssh_banner`, `grpc`, or a module of the file `probe-modules`. Without it the URL's scheme says which."},
+	{"alertReceiver", LABEL_TEXT, true,
+		"Receiver of Alertmanager that is told, one of those in `alertmanager-config` or `alert-receivers`: a label `receiver` of the alert. Without an index it holds for all alerts, those about its probes too."},
+	{"probeUrl", LABEL_URL, true,
+		"What blackbox_exporter probes: `https://HOST/PATH`, `tcp://HOST:PORT`, `tls://HOST:PORT`, `icmp://HOST`, `dns://SERVER/NAME?type=A`, `ssh://HOST`, `grpc://HOST:PORT`; or what `probeModule` takes. The labels below without an index hold for all probes of the service."},
+	{"probeModule", LABEL_TEXT, true,
+		"`http_2xx`, `http_post_2xx`, `tcp_connect`, `tls`, `icmp`, `dns`, `ssh_banner`, `grpc`, or a module of the file `probe-modules`. Without it the URL's scheme says which."},
 	{"probeInterval", LABEL_DURATION, true, "How often it is probed."},
 	{"probeTimeout", LABEL_DURATION, true, "How long that may take."},
 	{"probeMethod", LABEL_TEXT, true, "Method of the HTTP request."},
@@ -59,7 +65,7 @@ struct label_set {
 };
 
 struct parse {
-	struct arena *a;	   /* what stays */
+	struct arena *a; /* what stays */
 	struct arena *scratch; /* what does not */
 	const struct obs_service *s;
 	const struct settings *set;
@@ -107,8 +113,7 @@ static const char *get_or_common(const struct parse *p, const struct label_set *
 static void bad_at(struct parse *p, const struct label_set *set, const char *name, size_t at, const char *remedy, const char *what)
 {
 	const char *value = get(set, name);
-	diags_add(p->d, DIAG_ERROR, p->s->key, key_of(p->a, set, name), remedy, "\"%.120s%s\" %s", value,
-		strlen(value) > 120 ? "..." : "", what);
+	diags_add(p->d, DIAG_ERROR, p->s->key, key_of(p->a, set, name), remedy, "\"%.120s%s\" %s", value, strlen(value) > 120 ? "..." : "", what);
 	diags_point_at(p->d, value, at);
 }
 
@@ -160,8 +165,8 @@ static void sort_in(struct parse *p, const struct obs_label *l)
 		return;
 	}
 	if (strlen(l->value) > VALUE_MAX_BYTES) {
-		diags_add(p->d, DIAG_ERROR, p->s->key, l->key, "Shorten the value.", "the value is longer than %d bytes; the %s is left out",
-			VALUE_MAX_BYTES, obs_service_label_word(p->s));
+		diags_add(p->d, DIAG_ERROR, p->s->key, l->key, "Shorten the value.", "the value is longer than %d bytes; the %s is left out", VALUE_MAX_BYTES,
+			obs_service_label_word(p->s));
 		return;
 	}
 	set_of(p, index)->value[i] = l->value;
@@ -198,8 +203,7 @@ static bool read_scrape_times(struct parse *p, const struct label_set *set, stru
 {
 	int64_t timeout_ms = 0;
 	w->interval_ms = p->set->scrape_interval_ms;
-	if (!read_duration(p, set, "scrapeInterval", &w->interval, &w->interval_ms) ||
-		!read_duration(p, set, "scrapeTimeout", &w->timeout, &timeout_ms))
+	if (!read_duration(p, set, "scrapeInterval", &w->interval, &w->interval_ms) || !read_duration(p, set, "scrapeTimeout", &w->timeout, &timeout_ms))
 		return false;
 	if (w->interval_ms <= 0) {
 		bad(p, set, "scrapeInterval", "Write a duration above zero.", "is not above zero");
@@ -278,7 +282,8 @@ static void read_scrape(struct parse *p, const struct label_set *set, struct wan
 	}
 	w.by_name = type && strcmp(type, "static_configs") == 0;
 	if (type && *type && !w.by_name)
-		bad(p, set, "scrapeType", arena_printf(p->a, "Write static_configs, or leave the %s out.", obs_service_label_word(p->s)), obs_service_is_kubernetes(p->s) ? "is not known; each address is scraped" : "is not known; each task is scraped");
+		bad(p, set, "scrapeType", arena_printf(p->a, "Write static_configs, or leave the %s out.", obs_service_label_word(p->s)),
+			obs_service_is_kubernetes(p->s) ? "is not known; each address is scraped" : "is not known; each task is scraped");
 	w.network = get_or_common(p, set, "scrapeNetwork");
 	out->scrapes[out->n_scrapes++] = w;
 }
@@ -315,8 +320,8 @@ static struct pairs read_pairs(struct parse *p, const struct label_set *set, con
 			*eq = '\0';
 		if (!eq || !pair_key_ok(item, is_label)) {
 			diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, name, set->index),
-				"Write name=value pairs separated by commas; a name has letters, digits and underscores.",
-				"\"%.100s\" %s; this item is left out", item, eq ? "is no name that may be set" : "has no = in it");
+				"Write name=value pairs separated by commas; a name has letters, digits and underscores.", "\"%.100s\" %s; this item is left out", item,
+				eq ? "is no name that may be set" : "has no = in it");
 			diags_point_at(p->d, get(set, name), at);
 			continue;
 		}
@@ -392,8 +397,8 @@ static void read_alert(struct parse *p, const struct label_set *set, struct want
 		return;
 	if (!has_name || !has_expr) {
 		const char *missing = has_name ? "alertIf" : "alertName";
-		diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, missing, set->index),
-			arena_printf(p->a, "Add %s.", label_name(p->a, missing, set->index)), "an alert needs alertName and alertIf; this one is left out");
+		diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, missing, set->index), arena_printf(p->a, "Add %s.", label_name(p->a, missing, set->index)),
+			"an alert needs alertName and alertIf; this one is left out");
 		return;
 	}
 	if (!read_duration(p, set, "alertFor", &w.hold, &hold_ms))
@@ -436,7 +441,10 @@ static void on_bad_probe(void *ctx, enum probe_label label, bool fatal, const ch
 	bool own = get(at->set, probe_label_names[label]) != NULL;
 	const char *value = get_or_common(p, at->set, probe_label_names[label]), *key = key_of(p->a, own ? at->set : &p->sets[0], probe_label_names[label]);
 	diags_add(p->d, fatal ? DIAG_ERROR : DIAG_WARNING, p->s->key, key, remedy, label == PROBE_HEADER ? "the value %s%s%s" : "\"%.120s\" %s%s",
-		label == PROBE_HEADER ? "" : value ? value : "", what, fatal ? "; this probe is left out" : "");
+		label == PROBE_HEADER ? ""
+			: value           ? value
+							  : "",
+		what, fatal ? "; this probe is left out" : "");
 }
 
 static bool has_probe_setting(const struct label_set *set)
@@ -454,8 +462,8 @@ static void read_probe(struct parse *p, const struct label_set *set, struct want
 	const char *url = get(set, "probeUrl");
 	if (!url || !*url) {
 		if (has_probe_setting(set) && (url || *set->index))
-			diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, "probeUrl", set->index), arena_printf(p->a, "Add %s.", label_name(p->a, "probeUrl", set->index)),
-				"a probe needs a probeUrl; this one is left out");
+			diags_add(p->d, DIAG_ERROR, p->s->key, label_name(p->a, "probeUrl", set->index),
+				arena_printf(p->a, "Add %s.", label_name(p->a, "probeUrl", set->index)), "a probe needs a probeUrl; this one is left out");
 		return;
 	}
 	r.text[PROBE_URL] = url;
@@ -532,7 +540,8 @@ static void sort_in_aliases(struct parse *p)
 		set_of(p, "")->value[at] = port;
 		set_of(p, "")->alias[at] = SCRAPE_ALIAS;
 	} else {
-		diags_add(p->d, DIAG_WARNING, p->s->key, SCRAPE_ALIAS, "Add prometheus.io/port.", "it is not said which port is to be scraped, and there is not just one");
+		diags_add(
+			p->d, DIAG_WARNING, p->s->key, SCRAPE_ALIAS, "Add prometheus.io/port.", "it is not said which port is to be scraped, and there is not just one");
 	}
 }
 
@@ -551,9 +560,10 @@ static void sort_in_all(struct parse *p)
 			sort_in(p, l);
 	}
 	if (n_left_out)
-		diags_add(p->d, DIAG_ERROR, p->s->key, "", arena_printf(p->a, "Shorten the %ss, or raise the setting service-max-label-bytes.", obs_service_label_word(p->s)),
-			"the service's %ss have %zu bytes, more than service-max-label-bytes allows (%zu); the last %zu %ss are left out", obs_service_label_word(p->s), bytes, most,
-			n_left_out, obs_service_label_word(p->s));
+		diags_add(p->d, DIAG_ERROR, p->s->key, "",
+			arena_printf(p->a, "Shorten the %ss, or raise the setting service-max-label-bytes.", obs_service_label_word(p->s)),
+			"the service's %ss have %zu bytes, more than service-max-label-bytes allows (%zu); the last %zu %ss are left out", obs_service_label_word(p->s),
+			bytes, most, n_left_out, obs_service_label_word(p->s));
 }
 
 void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, const struct label_library *lib, struct wants *out, struct diags *d)
@@ -606,27 +616,29 @@ char *labels_docs(void)
 		[LABEL_IP] = "`4` or `6`",
 	};
 	AUTO_BUF b = BUF_INIT(1 << 20);
-	buf_add_str(&b, "# Labels\n\n"
-					"<!-- Generated from the table in lib/model/labels.c by `make docs`. -->\n\n"
-					"Labels of a service (in a stack file: under `deploy.labels`), on plain Docker of its containers (in a compose file: under `labels`), and on Kubernetes\n"
-					"annotations of a Service or of pods (in a workload's\n"
-					"template: `spec.template.metadata`), or of a namespace, whose annotations hold for all that is in it; `com.df.notify` on it opts its Services in. Where *indexed* says yes, the label may carry an index or a name of its\n"
-					"own, in any number and with gaps: `com.df.alertName.1`, `com.df.scrapePort.web`. What belongs together carries the same index.\n"
-					"A label that cannot be used costs only its own scrape or alert; `watchbill explain SERVICE` and `/api/v1/status` name it and the remedy.\n\n"
-					"| label | value | indexed | meaning |\n|---|---|---|---|\n");
+	buf_add_str(&b,
+		"# Labels\n\n"
+		"<!-- Generated from the table in lib/model/labels.c by `make docs`. -->\n\n"
+		"Labels of a service (in a stack file: under `deploy.labels`), on plain Docker of its containers (in a compose file: under `labels`), and on Kubernetes\n"
+		"annotations of a Service or of pods (in a workload's\n"
+		"template: `spec.template.metadata`), or of a namespace, whose annotations hold for all that is in it; `com.df.notify` on it opts its Services in. Where *indexed* says yes, the label may carry an index or a name of its\n"
+		"own, in any number and with gaps: `com.df.alertName.1`, `com.df.scrapePort.web`. What belongs together carries the same index.\n"
+		"A label that cannot be used costs only its own scrape or alert; `watchbill explain SERVICE` and `/api/v1/status` name it and the remedy.\n\n"
+		"| label | value | indexed | meaning |\n|---|---|---|---|\n");
 	for (size_t i = 0; i < n_label_defs; i++)
-		buf_printf(&b, "| `" LABEL_PREFIX "%s` | %s | %s | %s |\n", label_defs[i].name, types[label_defs[i].type],
-			label_defs[i].indexed ? "yes" : "no", label_defs[i].help);
-	buf_add_str(&b, "\n## On Kubernetes\n\n"
-					"A service is called `NAMESPACE/NAME`: in `watchbill explain`, in the API, and in the label `job` of its targets. These have `namespace`, `service`,\n"
-					"`pod` and `node` as well, and what the settings `pod-labels` and `node-labels` copy. The namespace goes before the names of its alerts.\n\n"
-					"The targets of a Service are its endpoints, of both address families; those of a workload are its pods. `scrapePort` is one of:\n\n"
-					"* the name of a port. An endpoint that does not have it is no target;\n"
-					"* the number of a port of the pods;\n"
-					"* the number of a port of the Service: the port of the pods behind it is scraped;\n"
-					"* any other number, which is taken as it is: a port that nobody has told of.\n\n"
-					"With the setting `prometheus-annotations` these are understood too, where the label on the right is absent:\n\n"
-					"| annotation | stands for |\n|---|---|\n| `" SCRAPE_ALIAS "` | `com.df.notify` |\n");
+		buf_printf(&b, "| `" LABEL_PREFIX "%s` | %s | %s | %s |\n", label_defs[i].name, types[label_defs[i].type], label_defs[i].indexed ? "yes" : "no",
+			label_defs[i].help);
+	buf_add_str(&b,
+		"\n## On Kubernetes\n\n"
+		"A service is called `NAMESPACE/NAME`: in `watchbill explain`, in the API, and in the label `job` of its targets. These have `namespace`, `service`,\n"
+		"`pod` and `node` as well, and what the settings `pod-labels` and `node-labels` copy. The namespace goes before the names of its alerts.\n\n"
+		"The targets of a Service are its endpoints, of both address families; those of a workload are its pods. `scrapePort` is one of:\n\n"
+		"* the name of a port. An endpoint that does not have it is no target;\n"
+		"* the number of a port of the pods;\n"
+		"* the number of a port of the Service: the port of the pods behind it is scraped;\n"
+		"* any other number, which is taken as it is: a port that nobody has told of.\n\n"
+		"With the setting `prometheus-annotations` these are understood too, where the label on the right is absent:\n\n"
+		"| annotation | stands for |\n|---|---|\n| `" SCRAPE_ALIAS "` | `com.df.notify` |\n");
 	for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
 		buf_printf(&b, "| `%s` | `" LABEL_PREFIX "%s` |\n", aliases[i].key, aliases[i].name);
 	buf_add_str(&b, "\n`" SCRAPE_ALIAS ": \"true\"` alone means the port of the Service, if it has but one.\n");

@@ -48,15 +48,15 @@ struct pairs {
 /* What one scrapePort label and its companions ask for. */
 struct want_scrape {
 	const char *index; /* "" for the label without index */
-	int port;			   /* 0 where the port is given by name */
+	int port; /* 0 where the port is given by name */
 	const char *port_text; /* the number, or the port's name */
-	const char *scheme;	   /* "http" unless said otherwise, or "https" */
-	const char *path;	   /* "/metrics" unless said otherwise */
+	const char *scheme; /* "http" unless said otherwise, or "https" */
+	const char *path; /* "/metrics" unless said otherwise */
 	const char *interval; /* NULL: the global one */
-	const char *timeout;  /* NULL: as Prometheus decides */
-	int64_t interval_ms;  /* the effective one */
-	bool by_name;		  /* scrapeType=static_configs: the service's name as the one target */
-	const char *network;  /* scrapeNetwork, NULL without */
+	const char *timeout; /* NULL: as Prometheus decides */
+	int64_t interval_ms; /* the effective one */
+	bool by_name; /* scrapeType=static_configs: the service's name as the one target */
+	const char *network; /* scrapeNetwork, NULL without */
 };
 
 /* What one alertName/alertIf pair asks for. */
@@ -92,7 +92,8 @@ struct label_library {
 
 /* Reads all labels of one service; alerts come out with their shortcuts expanded, probes with their modules. The result lives in `a` and borrows
  * from `s`; mistakes are appended to `d`. Never fails. */
-void labels_parse(struct arena *a, const struct obs_service *s, const struct settings *set, const struct label_library *lib, struct wants *out, struct diags *d);
+void labels_parse(
+	struct arena *a, const struct obs_service *s, const struct settings *set, const struct label_library *lib, struct wants *out, struct diags *d);
 
 /* Whether a port may be called so: a DNS label, as the ports of a Service are, that is no number. */
 bool labels_is_port_name(const char *s);

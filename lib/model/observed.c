@@ -105,9 +105,9 @@ static bool same_labels(const struct obs_label *a, size_t n, const struct obs_la
 
 bool obs_node_equal(const struct obs_node *a, const struct obs_node *b)
 {
-	return a == b || (strcmp(a->id, b->id) == 0 && strcmp(a->name, b->name) == 0 && strcmp(a->address, b->address) == 0 &&
-		strcmp(a->state, b->state) == 0 && strcmp(a->role, b->role) == 0 && strcmp(a->availability, b->availability) == 0 &&
-		same_labels(a->labels, a->n_labels, b->labels, b->n_labels));
+	return a == b ||
+		(strcmp(a->id, b->id) == 0 && strcmp(a->name, b->name) == 0 && strcmp(a->address, b->address) == 0 && strcmp(a->state, b->state) == 0 &&
+			strcmp(a->role, b->role) == 0 && strcmp(a->availability, b->availability) == 0 && same_labels(a->labels, a->n_labels, b->labels, b->n_labels));
 }
 
 const char *obs_labels_find(const struct obs_label *labels, size_t n, const char *key)
@@ -163,8 +163,9 @@ static bool same_ports(const struct obs_port *a, size_t n, const struct obs_port
 
 static bool same_pod(const struct obs_pod *a, const struct obs_pod *b)
 {
-	return a == b || (strcmp(a->name, b->name) == 0 && same_ports(a->ports, a->n_ports, b->ports, b->n_ports) &&
-		same_labels(a->labels, a->n_labels, b->labels, b->n_labels));
+	return a == b ||
+		(strcmp(a->name, b->name) == 0 && same_ports(a->ports, a->n_ports, b->ports, b->n_ports) &&
+			same_labels(a->labels, a->n_labels, b->labels, b->n_labels));
 }
 
 /* Of two tasks that task_cmp takes for the same. */
@@ -239,8 +240,9 @@ static bool same_network(const char *a, const char *b)
 bool obs_service_equal(const struct obs_service *a, const struct obs_service *b)
 {
 	if (strcmp(a->key, b->key) != 0 || strcmp(a->full_name, b->full_name) != 0 || strcmp(a->orchestrator, b->orchestrator) != 0 || strcmp(a->id, b->id) != 0 ||
-		a->replicas != b->replicas || a->wanted_tasks != b->wanted_tasks || a->n_bad_targets != b->n_bad_targets || a->created_ms != b->created_ms || a->opted_in != b->opted_in || a->mended != b->mended || a->update != b->update ||
-		!same_network(a->reached_on, b->reached_on) || strcmp(a->kind, b->kind) != 0 || !same_ports(a->ports, a->n_ports, b->ports, b->n_ports) ||
+		a->replicas != b->replicas || a->wanted_tasks != b->wanted_tasks || a->n_bad_targets != b->n_bad_targets || a->created_ms != b->created_ms ||
+		a->opted_in != b->opted_in || a->mended != b->mended || a->update != b->update || !same_network(a->reached_on, b->reached_on) ||
+		strcmp(a->kind, b->kind) != 0 || !same_ports(a->ports, a->n_ports, b->ports, b->n_ports) ||
 		!same_labels(a->labels, a->n_labels, b->labels, b->n_labels) || a->n_networks != b->n_networks || a->n_tasks != b->n_tasks)
 		return false;
 	for (size_t i = 0; i < a->n_networks; i++)
@@ -431,8 +433,8 @@ static void read_tasks(struct obs_service *s, const json_t *tasks, struct nodes 
 	json_array_foreach((json_t *)tasks, i, v) {
 		const char *address = json_get_str(v, "address", "");
 		if (strchr(address, '/'))
-			diags_add(d, DIAG_ERROR, s->key, "tasks", "Write the address without its prefix length.", "\"%.100s\" is no address; the task is left out",
-				address);
+			diags_add(
+				d, DIAG_ERROR, s->key, "tasks", "Write the address without its prefix length.", "\"%.100s\" is no address; the task is left out", address);
 		if (!*address || strchr(address, '/'))
 			continue;
 		const char *pod = json_get_str(v, "pod", "");

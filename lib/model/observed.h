@@ -38,7 +38,7 @@ struct obs_port {
 
 /* What is known of an endpoint on Kubernetes beside its address. */
 struct obs_pod {
-	const char *name;			  /* "" where no pod is behind the address */
+	const char *name; /* "" where no pod is behind the address */
 	const struct obs_port *ports; /* on which the address answers, as far as the orchestrator says; sorted by name. May be shared with other pods */
 	size_t n_ports;
 	struct obs_label *labels; /* those that a setting asks for; sorted by key */
@@ -49,7 +49,7 @@ struct obs_pod {
 struct obs_task {
 	const char *address; /* IP without prefix length, IPv6 without brackets */
 	const char *network; /* name of the network that the address is on */
-	const char *slot;	 /* "3"; "" for tasks of global services */
+	const char *slot; /* "3"; "" for tasks of global services */
 	const char *id;
 	struct obs_node *node; /* never NULL; the service holds a reference for each task */
 	const struct obs_pod *pod; /* obs_service_seal makes it one without a name where there is none */
@@ -64,16 +64,16 @@ enum obs_update {
 
 struct obs_service {
 	unsigned refs;
-	struct arena arena;		  /* holds everything below */
+	struct arena arena; /* holds everything below */
 	const char *orchestrator; /* "swarm", "docker", "push", "kubernetes" */
-	const char *kind;		  /* the orchestrator's word where it has several: "Service", "Deployment"; else "" */
-	const char *space;		  /* namespace, "" where the orchestrator has none */
-	const char *name;	   /* by which it is known: to Prometheus, to receivers, to people */
+	const char *kind; /* the orchestrator's word where it has several: "Service", "Deployment"; else "" */
+	const char *space; /* namespace, "" where the orchestrator has none */
+	const char *name; /* by which it is known: to Prometheus, to receivers, to people */
 	const char *full_name; /* the orchestrator's, which its DNS knows; mostly the same */
 	const char *key; /* "space/name" or "name": the identity, sorted by it */
 	const char *id;
-	int64_t created_ms;		  /* since the epoch, 0 when unknown */
-	int64_t replicas;		  /* wanted; -1 for one on each node */
+	int64_t created_ms; /* since the epoch, 0 when unknown */
+	int64_t replicas; /* wanted; -1 for one on each node */
 	struct obs_label *labels; /* sorted by key */
 	size_t n_labels;
 	const char **networks; /* names, sorted */
@@ -83,11 +83,11 @@ struct obs_service {
 	struct obs_task *tasks; /* sorted by slot, node, id, network */
 	size_t n_tasks;
 	const char *reached_on; /* network whose addresses are the ones to scrape, where whoever observed the service says so; else NULL */
-	bool opted_in;		  /* the notify label is there and true */
+	bool opted_in; /* the notify label is there and true */
 	enum obs_update update; /* only where somebody wants to know, so that no other counts as changed */
-	int64_t wanted_tasks;	/* that should run, by the orchestrator; a pod with two addresses counts once */
-	size_t n_bad_targets;	/* told with the service, but they cannot be targets; they are left out */
-	bool mended;		  /* held bytes that are not UTF-8, or a NUL, which now read '?' */
+	int64_t wanted_tasks; /* that should run, by the orchestrator; a pod with two addresses counts once */
+	size_t n_bad_targets; /* told with the service, but they cannot be targets; they are left out */
+	bool mended; /* held bytes that are not UTF-8, or a NUL, which now read '?' */
 };
 
 /* What one source knows at one time. */

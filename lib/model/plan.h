@@ -9,7 +9,7 @@ struct plan {
 	size_t n_puts;
 	struct listing_entry *deletes; /* entries of the listing that the bundle has not; paths are the listing's */
 	size_t n_deletes;
-	bool config_changed;  /* a FILE_CONFIG file is put or deleted: a new generation, a reload */
+	bool config_changed; /* a FILE_CONFIG file is put or deleted: a new generation, a reload */
 	bool targets_changed; /* a FILE_TARGETS file is */
 };
 

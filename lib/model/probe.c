@@ -137,7 +137,8 @@ static bool read_target(const struct probe_reading *r, const struct where *w, co
 	bool web = strcmp(w->scheme, "http") == 0 || strcmp(w->scheme, "https") == 0;
 	out->target = out->url;
 	if (strcmp(prober, "http") == 0)
-		return !*w->scheme || web || refuse(r, PROBE_URL, "Write http:// or https://, or another probeModule.", "is no URL of the web, which this module probes");
+		return !*w->scheme || web ||
+			refuse(r, PROBE_URL, "Write http:// or https://, or another probeModule.", "is no URL of the web, which this module probes");
 	if (web)
 		return refuse(r, PROBE_URL, "Write HOST:PORT, or HOST, without the scheme.", "is a URL of the web, which this module does not probe");
 	if (strcmp(prober, "dns") == 0)
@@ -264,7 +265,8 @@ static bool set_one_header(const struct probe_reading *r, json_t *headers, char 
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			return false;
 	if (strcasecmp(line, "authorization") == 0)
-		warn(r, PROBE_HEADER, "Put it into a module of the file probe-modules, by authorization with credentials_file.", "holds a secret that everybody sees who sees the labels");
+		warn(r, PROBE_HEADER, "Put it into a module of the file probe-modules, by authorization with credentials_file.",
+			"holds a secret that everybody sees who sees the labels");
 	json_object_set_new(headers, line, json_string(colon));
 	return is_token(line) && json_object_size(headers) <= HEADERS_MAX;
 }
@@ -321,7 +323,8 @@ static bool set_timeout(const struct probe_reading *r, json_t *module)
 	int64_t ms;
 	if (!text_parse_duration_ms(r->text[PROBE_TIMEOUT], &ms) || ms <= 0)
 		return refuse(r, PROBE_TIMEOUT, "Write a duration such as 5s.", "is no duration above zero");
-	json_object_set_new(module, "timeout", json_sprintf("%lld%s", (long long)(ms % 1000 ? ms : ms / 1000), ms % 1000 ? "ms" : "s")); /* the exporter knows no days */
+	json_object_set_new(
+		module, "timeout", json_sprintf("%lld%s", (long long)(ms % 1000 ? ms : ms / 1000), ms % 1000 ? "ms" : "s")); /* the exporter knows no days */
 	return true;
 }
 
@@ -412,7 +415,8 @@ bool probe_read(const struct probe_reading *r, const char *index, struct want_pr
 	if (!base)
 		return false;
 	if (has_password(out->url))
-		warn(r, PROBE_URL, "Put it into a module of the file probe-modules, by basic_auth with password_file.", "holds a name or password that everybody sees who sees the targets");
+		warn(r, PROBE_URL, "Put it into a module of the file probe-modules, by basic_auth with password_file.",
+			"holds a name or password that everybody sees who sees the targets");
 	AUTO_JSON *module = json_deep_copy(base);
 	if (!read_target(r, &w, name, module, out) || !apply_settings(r, module) || !read_times(r, out))
 		return false;

@@ -26,13 +26,13 @@ enum probe_label {
 extern const char *const probe_label_names[N_PROBE_LABELS]; /* in the table of labels: "probeUrl" */
 
 struct want_probe {
-	const char *index;		 /* "" for the label without index */
-	const char *url;		 /* as it was written: the label `instance` of its series */
-	const char *target;		 /* what the exporter is given */
-	const char *module;		 /* its name in blackbox.yml */
+	const char *index; /* "" for the label without index */
+	const char *url; /* as it was written: the label `instance` of its series */
+	const char *target; /* what the exporter is given */
+	const char *module; /* its name in blackbox.yml */
 	const char *module_json; /* its content */
-	struct digest digest;	 /* of that */
-	const char *interval;	 /* NULL: the setting probe-interval */
+	struct digest digest; /* of that */
+	const char *interval; /* NULL: the setting probe-interval */
 	const char *scrape_timeout; /* NULL: as probe-timeout says. The exporter's own is half a second shorter */
 };
 

@@ -116,8 +116,8 @@ enum setting_type {
 	SETTING_BOOL,
 	SETTING_DURATION,
 	SETTING_SECONDS, /* a duration, or a plain number of seconds, which may be 0 or negative; in ms */
-	SETTING_COUNT,	 /* 0 to 1,000,000 */
-	SETTING_BYTES,	 /* a size, 1 byte or more */
+	SETTING_COUNT, /* 0 to 1,000,000 */
+	SETTING_BYTES, /* a size, 1 byte or more */
 	SETTING_FRACTION
 };
 
@@ -125,9 +125,9 @@ struct setting_def {
 	const char *name; /* key of the file; the flag is --name, the variable WATCHBILL_NAME */
 	enum setting_type type;
 	size_t offset;
-	const char *def;		/* as one would write it in a variable */
-	const char *choices;	/* "a b c" for SETTING_CHOICE */
-	const char *aliases;	/* other variables, "DOCKER_HOST DF_DOCKER_HOST", the first that is set counts */
+	const char *def; /* as one would write it in a variable */
+	const char *choices; /* "a b c" for SETTING_CHOICE */
+	const char *aliases; /* other variables, "DOCKER_HOST DF_DOCKER_HOST", the first that is set counts */
 	const char *placeholder; /* in the help: DIR, URL, ... */
 	const char *help;
 };

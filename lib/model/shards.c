@@ -211,7 +211,7 @@ int gathering_add(struct gathering *g, const struct digest *name, const char *te
 		return err_wrap(e, "shard %s", hex);
 	if (!json_array_size(pieces))
 		return err_set(e, ERR_INPUT, "shard %s: it holds nothing", hex);
-	json_array_foreach ((json_t *)pieces, i, piece)
+	json_array_foreach((json_t *)pieces, i, piece)
 		if (gather_piece(g, piece, e) < 0)
 			return err_wrap(e, "shard %s", hex);
 	return 0;
@@ -322,8 +322,8 @@ static char *dump_take(json_t *j)
 
 static json_t *running_json(const struct running *r)
 {
-	return json_pack("{s:I, s:o, s:I, s:I, s:o}", "n_jobs", (json_int_t)r->n_jobs, "jobs", sum_json(r->jobs), "n_groups", (json_int_t)r->rules.n_groups, "n_rules",
-		(json_int_t)r->rules.n_rules, "rules", sum_json(r->rules.digests));
+	return json_pack("{s:I, s:o, s:I, s:I, s:o}", "n_jobs", (json_int_t)r->n_jobs, "jobs", sum_json(r->jobs), "n_groups", (json_int_t)r->rules.n_groups,
+		"n_rules", (json_int_t)r->rules.n_rules, "rules", sum_json(r->rules.digests));
 }
 
 static bool get_running(const json_t *j, struct running *r)
@@ -340,8 +340,8 @@ char *shards_head_text(const struct shards_head *h)
 	json_t *shards = json_array();
 	for (size_t i = 0; i < h->shards.n; i++)
 		json_array_append_new(shards, json_of_digest(&h->shards.at[i]));
-	json_t *j = json_pack("{s:i, s:I, s:o, s:I, s:I, s:s, s:o}", "format", FORMAT, "number", (json_int_t)h->number, "digest", json_of_digest(&h->digest), "serial",
-		(json_int_t)h->serial, "term", (json_int_t)h->term, "writer", h->writer, "shards", shards);
+	json_t *j = json_pack("{s:i, s:I, s:o, s:I, s:I, s:s, s:o}", "format", FORMAT, "number", (json_int_t)h->number, "digest", json_of_digest(&h->digest),
+		"serial", (json_int_t)h->serial, "term", (json_int_t)h->term, "writer", h->writer, "shards", shards);
 	if (h->compares)
 		json_object_set_new(j, "running", running_json(&h->running));
 	return dump_take(j);
@@ -353,12 +353,12 @@ static int read_head(struct shards_head *h, const json_t *j, struct err *e)
 	size_t i;
 	json_t *v;
 	h->compares = running != NULL;
-	if (!get_count(j, "number", &h->number) || !get_digest(j, "digest", &h->digest) || !get_count(j, "serial", &h->serial) ||
-		!get_count(j, "term", &h->term) || !get_text(j, "writer", h->writer, sizeof h->writer) || (running && !get_running(running, &h->running)))
+	if (!get_count(j, "number", &h->number) || !get_digest(j, "digest", &h->digest) || !get_count(j, "serial", &h->serial) || !get_count(j, "term", &h->term) ||
+		!get_text(j, "writer", h->writer, sizeof h->writer) || (running && !get_running(running, &h->running)))
 		return err_set(e, ERR_INPUT, "the head is not as it should be");
 	if (!json_array_size(shards) || json_array_size(shards) > SHARDS_MAX)
 		return err_set(e, ERR_INPUT, "the head names no shards, or too many");
-	json_array_foreach ((json_t *)shards, i, v) {
+	json_array_foreach((json_t *)shards, i, v) {
 		struct digest d;
 		if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v) || !digest_parse(json_string_value(v), &d))
 			return err_set(e, ERR_INPUT, "the head names a shard that is none");

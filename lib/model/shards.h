@@ -17,7 +17,7 @@
 enum {
 	SHARD_MAX_BYTES = 512 * 1024, /* of a shard's text */
 	SHARD_AIM_BYTES = 128 * 1024, /* of files that are put into one shard: what a small change costs */
-	SHARDS_MAX = 4096,			  /* of one generation */
+	SHARDS_MAX = 4096, /* of one generation */
 	GENERATION_MAX_BYTES = 256 * 1024 * 1024,
 	SHARDS_TEXT_MAX_BYTES = 256 * 1024, /* of a head; a confirmation is smaller */
 	READER_NAME_MAX = 63,
@@ -49,7 +49,7 @@ typedef void shard_emit_fn(void *ctx, const struct digest *name, bool secret, ch
 struct shard_writer {
 	json_t *pieces;
 	size_t bytes; /* of the text so far */
-	bool secret;  /* what it holds is */
+	bool secret; /* what it holds is */
 	shard_emit_fn *emit;
 	void *ctx;
 };
@@ -71,7 +71,7 @@ struct gathered_file {
 struct gathering {
 	struct arena arena;
 	VEC(struct gathered_file) files;
-	size_t bytes;	 /* of all files */
+	size_t bytes; /* of all files */
 	struct buf open; /* the file whose pieces are not all there yet */
 	const char *open_path;
 	size_t open_of;
@@ -90,7 +90,7 @@ struct shards_head {
 	uint64_t number; /* of the generation, for people */
 	struct digest digest;
 	uint64_t serial; /* of the demand to run it; the same while only target files change, another when readers are to try again */
-	uint64_t term;	 /* of the writer: one that finds a higher one has been deposed */
+	uint64_t term; /* of the writer: one that finds a higher one has been deposed */
 	char writer[128];
 	bool compares; /* `running` is known: what a Prometheus runs that has taken it */
 	struct running running;
@@ -113,12 +113,12 @@ void shards_head_deinit(struct shards_head *h);
 /* -- what a reader says -- */
 
 enum confirm_outcome {
-	CONFIRM_WAITING,	 /* not decided yet */
-	CONFIRM_DONE,		 /* its Prometheus runs it */
-	CONFIRM_REFUSED,	 /* its Prometheus did not take it */
-	CONFIRM_DIFFERS,	 /* its Prometheus took something else */
+	CONFIRM_WAITING, /* not decided yet */
+	CONFIRM_DONE, /* its Prometheus runs it */
+	CONFIRM_REFUSED, /* its Prometheus did not take it */
+	CONFIRM_DIFFERS, /* its Prometheus took something else */
 	CONFIRM_UNREACHABLE, /* its Prometheus does not answer, or its disk does not take it; it goes on trying */
-	CONFIRM_INCOMPLETE,	 /* a shard is not there, or is not what its name says */
+	CONFIRM_INCOMPLETE, /* a shard is not there, or is not what its name says */
 	N_CONFIRM_OUTCOMES
 };
 
@@ -128,7 +128,7 @@ struct confirmation {
 	struct digest digest;
 	enum confirm_outcome outcome;
 	char message[512]; /* the Prometheus' own words when refused */
-	int64_t at_ms;	   /* since 1970, by the reader's clock: for people */
+	int64_t at_ms; /* since 1970, by the reader's clock: for people */
 };
 
 const char *confirm_outcome_name(enum confirm_outcome o);

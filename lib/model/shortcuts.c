@@ -166,9 +166,9 @@ static int read_shortcut(struct reading *r, const json_t *tree)
 	if (read_expressions(r, tree) < 0)
 		return -1;
 	return read_texts(r, "annotations", json_object_get(tree, "annotations"), &r->out->annotations, &r->out->n_annotations) < 0 ||
-				   read_texts(r, "labels", json_object_get(tree, "labels"), &r->out->labels, &r->out->n_labels) < 0
-			   ? -1
-			   : 0;
+			read_texts(r, "labels", json_object_get(tree, "labels"), &r->out->labels, &r->out->n_labels) < 0
+		? -1
+		: 0;
 }
 
 static int check_name(struct reading *r, const char *name)

@@ -16,14 +16,14 @@ struct shortcut_text {
 };
 
 struct shortcut {
-	const char *name;	/* begins with '@' */
+	const char *name; /* begins with '@' */
 	const char *file;
 	const char *broken; /* why it cannot be used; NULL when it can */
-	const char *about;	/* one sentence, "" without */
+	const char *about; /* one sentence, "" without */
 	const char **value_names;
 	size_t n_value_names;
-	const char *source;	  /* of the expression; NULL: there is one for Kubernetes only */
-	bool is_swarms;		  /* it selects containers by labels that only Docker Swarm gives them */
+	const char *source; /* of the expression; NULL: there is one for Kubernetes only */
+	bool is_swarms; /* it selects containers by labels that only Docker Swarm gives them */
 	struct template expression;
 	const char *kubernetes_source; /* of the one for services of Kubernetes; NULL: the same */
 	struct template kubernetes;
@@ -38,7 +38,7 @@ struct shortcuts {
 	struct shortcut *at; /* sorted by name */
 	size_t n, cap;
 	struct digest digest; /* of all texts */
-	struct diags diags;	  /* what could not be read: the file stands where a label would */
+	struct diags diags; /* what could not be read: the file stands where a label would */
 };
 
 /* The built-in library, in the order in which it is read. */

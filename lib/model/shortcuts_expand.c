@@ -112,8 +112,8 @@ static bool read_operand(struct expansion *x, struct operand *o)
 		warn(x, o->text, "Leave out the second colon and what follows.", "has a second colon; what follows it has no effect");
 	o->shortcut = shortcuts_find(x->lib, name);
 	if (o->shortcut && o->shortcut->broken)
-		return refuse(x, o->text, arena_printf(x->a, "Mend the shortcut in %s.", o->shortcut->file), "cannot be used: the shortcut is broken: %s",
-			o->shortcut->broken);
+		return refuse(
+			x, o->text, arena_printf(x->a, "Mend the shortcut in %s.", o->shortcut->file), "cannot be used: the shortcut is broken: %s", o->shortcut->broken);
 	if (o->shortcut)
 		return true;
 	const char *near = nearest(x, name);
@@ -153,11 +153,13 @@ static const struct template *expression_of(struct expansion *x, const struct op
 			"selects containers by labels of Docker Swarm, which those of plain Docker do not have");
 		return NULL;
 	}
-	const char *missing = !s->source ? "has an expression for Kubernetes only"
-						  : on_kubernetes && s->is_swarms ? "selects containers by labels of Docker Swarm and has no expression for Kubernetes" : NULL;
+	const char *missing = !s->source    ? "has an expression for Kubernetes only"
+		: on_kubernetes && s->is_swarms ? "selects containers by labels of Docker Swarm and has no expression for Kubernetes"
+										: NULL;
 	if (!missing)
 		return &s->expression;
-	refuse(x, o->text, arena_printf(x->a, "Add `%s` to the shortcut in %s: docs/shortcuts.md.", on_kubernetes ? "kubernetes" : "expanded", s->file), "%s", missing);
+	refuse(x, o->text, arena_printf(x->a, "Add `%s` to the shortcut in %s: docs/shortcuts.md.", on_kubernetes ? "kubernetes" : "expanded", s->file), "%s",
+		missing);
 	return NULL;
 }
 
@@ -171,8 +173,8 @@ static bool check_operand(struct expansion *x, struct operand *o)
 	while (given < o->n_values && *o->values[given])
 		given++;
 	if (given < s->n_values)
-		return refuse(x, o->text, arena_printf(x->a, "Give each of %s.", with_all_values(x->a, s)), "takes %zu value%s%s and has %zu",
-			s->n_values, s->n_values == 1 ? "" : "s", value_names(x->a, s), given);
+		return refuse(x, o->text, arena_printf(x->a, "Give each of %s.", with_all_values(x->a, s)), "takes %zu value%s%s and has %zu", s->n_values,
+			s->n_values == 1 ? "" : "s", value_names(x->a, s), given);
 	if (o->n_values > s->n_values)
 		warn(x, o->text, "Leave the surplus values out.", arena_printf(x->a, "has more values than the %zu it takes; the others have no effect", s->n_values));
 	if ((s->uses_replicas || o->expression->uses_replicas) && x->s->replicas < 0)
@@ -197,7 +199,7 @@ static bool read_operands(struct expansion *x, const char *expr)
 		if (x->n == OPERANDS_MAX)
 			return refuse(x, expr, "Write the expression out.", "joins more than %d shortcuts", OPERANDS_MAX);
 		struct operand *o = &x->operands[x->n++];
-		*o = (struct operand){.operator= operator, .text = at ? arena_strndup(x->a, s, (size_t)(at - s)) : s};
+		*o = (struct operand){.operator= operator, .text = at ? arena_strndup(x->a, s, (size_t)(at - s)) : s };
 		if (!read_operand(x, o) || !check_operand(x, o))
 			return false;
 		s = at ? end : NULL;
@@ -223,7 +225,7 @@ static const char *render(struct expansion *x, const struct operand *o, const st
 	return arena_strndup(x->a, b.data ? b.data : "", b.len);
 }
 
-static const char *join(struct arena *a, const char *left, const char *operator, const char *right)
+static const char *join(struct arena *a, const char *left, const char *operator, const char * right)
 {
 	return left ? arena_printf(a, "%s %s %s", left, operator, right) : right;
 }

@@ -32,7 +32,7 @@ struct template_part {
 	enum form form;
 	enum place place;
 	const char *text; /* PUT_TEXT: itself; PUT_LABEL, PUT_ANNOTATION: the key */
-	size_t index;	  /* PUT_VALUE */
+	size_t index; /* PUT_VALUE */
 };
 
 /* With `argument` what follows is a quoted key or a number. */

@@ -17,7 +17,8 @@ enum { TEMPLATE_VALUES_MAX = 32, TEMPLATE_RESULT_MAX_BYTES = 256 * 1024 };
 
 struct template_part;
 
-struct template {
+struct template
+{
 	struct template_part *parts;
 	size_t n;
 	size_t n_values; /* one more than the highest index of a value */
@@ -28,13 +29,13 @@ struct template {
 struct template_scope {
 	const struct obs_service *service;
 	const struct want_alert *alert; /* as its labels say: `expr` is the shortcut's text */
-	const char *const *values;		/* at least n_values */
-	const char *pods;				/* a pattern, as of pods_pattern; NULL: "" */
+	const char *const *values; /* at least n_values */
+	const char *pods; /* a pattern, as of pods_pattern; NULL: "" */
 };
 
 /* What cannot be rendered: a sentence that begins with the text at fault. */
 struct template_fault {
-	const char *text;	/* borrowed from the scope */
+	const char *text; /* borrowed from the scope */
 	const char *what;
 	const char *remedy;
 };

@@ -4,8 +4,8 @@
 
 struct worker_address {
 	char *scheme; /* "http" or "https" */
-	char *host;	  /* HOST:PORT */
-	char *path;	  /* "" or "/prefix", no slash at the end */
+	char *host; /* HOST:PORT */
+	char *path; /* "" or "/prefix", no slash at the end */
 };
 
 /* `worker` is an item of the settings blackbox or alertmanager, `listen` the address of a child. */

@@ -151,5 +151,4 @@ static void probes_assemble(struct desired *d, size_t slot, struct bundle *b)
 	target_groups_assemble(d, slot, b);
 }
 
-const struct reconciler probes_reconciler = {
-	.name = "probes", .render = probes_render, .assemble_shard = probes_assemble_shard, .assemble = probes_assemble};
+const struct reconciler probes_reconciler = {.name = "probes", .render = probes_render, .assemble_shard = probes_assemble_shard, .assemble = probes_assemble};

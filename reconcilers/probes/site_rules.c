@@ -52,8 +52,10 @@ static const struct {
 /* All fail at once, and not one has answered at all. */
 static void add_connection(struct buf *out, int64_t sites)
 {
-	buf_printf(out, "max by (prober) (probe_success{job=\"blackbox\"}) == 0 and on (prober) count by (prober) (probe_success{job=\"blackbox\"}) >= %lld "
-					"unless on (prober) max by (prober) (probe_http_status_code{job=\"blackbox\"}) > 0", (long long)sites);
+	buf_printf(out,
+		"max by (prober) (probe_success{job=\"blackbox\"}) == 0 and on (prober) count by (prober) (probe_success{job=\"blackbox\"}) >= %lld "
+		"unless on (prober) max by (prober) (probe_http_status_code{job=\"blackbox\"}) > 0",
+		(long long)sites);
 }
 
 /* ConnectionDown says so instead, once. */

@@ -44,8 +44,8 @@ static void render_rule(const struct build_ctx *c, struct desired_service *s, si
 	if (refused) {
 		struct blame blame = blame_find(w, refused);
 		diags_add(&s->diags, DIAG_ERROR, s->obs->key, label_name(&s->arena, blame.label, w->index),
-			arena_printf(&s->arena, "Mend the %s; the alert comes back by itself.", obs_service_label_word(s->obs)),
-			"alert \"%.100s\" is left out: %s", w->name, refused);
+			arena_printf(&s->arena, "Mend the %s; the alert comes back by itself.", obs_service_label_word(s->obs)), "alert \"%.100s\" is left out: %s",
+			w->name, refused);
 		diags_point_at(&s->diags, blame.text, blame.at);
 		json_decref(tree);
 		return;
@@ -119,5 +119,4 @@ static void rules_assemble(struct desired *d, size_t slot, struct bundle *b)
 			b->folders[k] = folder_ref(d->folders[slot][k]);
 }
 
-const struct reconciler rules_reconciler = {
-	.name = "rules", .render = rules_render, .assemble_shard = rules_assemble_shard, .assemble = rules_assemble};
+const struct reconciler rules_reconciler = {.name = "rules", .render = rules_render, .assemble_shard = rules_assemble_shard, .assemble = rules_assemble};

@@ -67,8 +67,9 @@ static void append_probe_job(const struct desired *d, json_t *configs)
 	AUTO_FREE char *name = free_name(d, PROBE_JOB);
 	text_format_duration_ms(d->set->probe_interval_ms, interval);
 	text_format_duration_ms(probe_scrape_timeout_ms(d->set->probe_timeout_ms, d->set->probe_interval_ms), timeout);
-	json_array_append_new(configs, json_pack("{s:s, s:s, s:s, s:s, s:[{s:[s], s:s}]}", "job_name", name, "scrape_interval", interval, "scrape_timeout", timeout, "metrics_path", "/probe",
-									   "file_sd_configs", "files", "targets/probes-*.yml", "refresh_interval", PROBES_REREAD));
+	json_array_append_new(configs,
+		json_pack("{s:s, s:s, s:s, s:s, s:[{s:[s], s:s}]}", "job_name", name, "scrape_interval", interval, "scrape_timeout", timeout, "metrics_path", "/probe",
+			"file_sd_configs", "files", "targets/probes-*.yml", "refresh_interval", PROBES_REREAD));
 }
 
 /* A worker's own metrics. */

@@ -575,5 +575,4 @@ static void scrape_assemble(struct desired *d, size_t slot, struct bundle *b)
 	target_groups_assemble(d, slot, b);
 }
 
-const struct reconciler scrape_reconciler = {
-	.name = "scrape", .render = scrape_render, .assemble_shard = scrape_assemble_shard, .assemble = scrape_assemble};
+const struct reconciler scrape_reconciler = {.name = "scrape", .render = scrape_render, .assemble_shard = scrape_assemble_shard, .assemble = scrape_assemble};

@@ -20,12 +20,10 @@ bool world_plays;
 
 /* -- the day -- */
 
-#define SERVICE(name, labels)                                                                                                    \
-	"{'name':'" name "','labels':{'com.df.notify':'true'" labels                                                                 \
-	"},'networks':['monitor'],'tasks':[{'address':'10.0.1.1','network':'monitor','slot':'1'}]}"
-#define MOVED(name, labels)                                                                                                      \
-	"{'name':'" name "','labels':{'com.df.notify':'true'" labels                                                                 \
-	"},'networks':['monitor'],'tasks':[{'address':'10.0.1.9','network':'monitor','slot':'1'}]}"
+#define SERVICE(name, labels) \
+	"{'name':'" name "','labels':{'com.df.notify':'true'" labels "},'networks':['monitor'],'tasks':[{'address':'10.0.1.1','network':'monitor','slot':'1'}]}"
+#define MOVED(name, labels) \
+	"{'name':'" name "','labels':{'com.df.notify':'true'" labels "},'networks':['monitor'],'tasks':[{'address':'10.0.1.9','network':'monitor','slot':'1'}]}"
 #define ALERT(expr) ",'com.df.alertName':'x','com.df.alertIf':'" expr "'"
 #define TEMPLATE ",'com.df.alertAnnotations':'summary={{ $value }}'"
 #define SCRAPE ",'com.df.scrapePort':'8080'"
@@ -37,25 +35,18 @@ static const struct chapter {
 	enum act act;
 	const char *services;
 } day[] = {
-	{"three services", PUBLISH,
-		"[" SERVICE("a", SCRAPE ALERT("up == 1")) "," SERVICE("b", SCRAPE ALERT("up == 2") TEMPLATE) "," SERVICE(
-			"c", SCRAPE) "]"},
+	{"three services", PUBLISH, "[" SERVICE("a", SCRAPE ALERT("up == 1")) "," SERVICE("b", SCRAPE ALERT("up == 2") TEMPLATE) "," SERVICE("c", SCRAPE) "]"},
 	{"one changes, one comes, one goes", PUBLISH,
-		"[" SERVICE("a", SCRAPE ALERT("up == 11")) "," SERVICE("b", SCRAPE ALERT("up == 2") TEMPLATE) "," SERVICE(
-			"d", SCRAPE ALERT("up == 4")) "]"},
+		"[" SERVICE("a", SCRAPE ALERT("up == 11")) "," SERVICE("b", SCRAPE ALERT("up == 2") TEMPLATE) "," SERVICE("d", SCRAPE ALERT("up == 4")) "]"},
 	{"a target moves", PUBLISH,
-		"[" MOVED("a", SCRAPE ALERT("up == 11")) "," SERVICE("b", SCRAPE ALERT("up == 2") TEMPLATE) "," SERVICE(
-			"d", SCRAPE ALERT("up == 4")) "]"},
+		"[" MOVED("a", SCRAPE ALERT("up == 11")) "," SERVICE("b", SCRAPE ALERT("up == 2") TEMPLATE) "," SERVICE("d", SCRAPE ALERT("up == 4")) "]"},
 	{"two that promtool and Prometheus refuse", PUBLISH,
-		"[" MOVED("a", SCRAPE ALERT("up == no_such_function()")) "," SERVICE(
-			"b", SCRAPE ALERT("no_such_function() == 2") TEMPLATE) "," SERVICE("d", SCRAPE ALERT("up == 4")) "]"},
+		"[" MOVED("a", SCRAPE ALERT("up == no_such_function()")) "," SERVICE("b", SCRAPE ALERT("no_such_function() == 2") TEMPLATE) "," SERVICE(
+			"d", SCRAPE ALERT("up == 4")) "]"},
 	{"Prometheus dies", KILL_CHILD, NULL},
-	{"mended", PUBLISH,
-		"[" MOVED("a", SCRAPE ALERT("up == 12")) "," SERVICE("b", ALERT("up == 22") TEMPLATE) "," SERVICE(
-			"d", SCRAPE ALERT("up == 4")) "]"},
+	{"mended", PUBLISH, "[" MOVED("a", SCRAPE ALERT("up == 12")) "," SERVICE("b", ALERT("up == 22") TEMPLATE) "," SERVICE("d", SCRAPE ALERT("up == 4")) "]"},
 	{"the controller starts again", RESTART,
-		"[" MOVED("a", SCRAPE ALERT("up == 12")) "," SERVICE("b", ALERT("up == 22") TEMPLATE) "," SERVICE(
-			"d", SCRAPE ALERT("up == 4")) "]"},
+		"[" MOVED("a", SCRAPE ALERT("up == 12")) "," SERVICE("b", ALERT("up == 22") TEMPLATE) "," SERVICE("d", SCRAPE ALERT("up == 4")) "]"},
 	{"somebody edits the configuration", EDIT, NULL},
 	{"one is left", PUBLISH, "[" SERVICE("d", SCRAPE ALERT("up == 44")) "]"},
 };
@@ -127,14 +118,14 @@ static struct record {
 
 static const struct chapter *now;
 
-#define MUST(condition, ...)                                                                                                     \
-	do {                                                                                                                         \
-		if (!(condition)) {                                                                                                      \
-			fprintf(stderr, "chapter \"%s\", failed: %s: ", now->name, *fault.what ? fault.what : "nothing");                    \
-			fprintf(stderr, __VA_ARGS__);                                                                                        \
-			fprintf(stderr, "\n");                                                                                               \
-			exit(1);                                                                                                             \
-		}                                                                                                                        \
+#define MUST(condition, ...) \
+	do { \
+		if (!(condition)) { \
+			fprintf(stderr, "chapter \"%s\", failed: %s: ", now->name, *fault.what ? fault.what : "nothing"); \
+			fprintf(stderr, __VA_ARGS__); \
+			fprintf(stderr, "\n"); \
+			exit(1); \
+		} \
 	} while (0)
 
 /* A reload was answered with 500. */
@@ -167,8 +158,7 @@ static struct digest content_digest(const char *dir)
 		digest_init(&o);
 		fs_list(shard, &names, &e);
 		for (size_t k = 0; k < names.n; k++) {
-			AUTO_FREE char *path = xasprintf("%s/%s", shard, names.at[k]),
-						   *shown = xasprintf("rules/%s/%s", shards.at[i], names.at[k]);
+			AUTO_FREE char *path = xasprintf("%s/%s", shard, names.at[k]), *shown = xasprintf("rules/%s/%s", shards.at[i], names.at[k]);
 			struct digest f = file_digest(path);
 			digest_add_file(&o, shown, &f);
 		}
@@ -222,8 +212,7 @@ static void chapter_ends_well(struct world *w)
 	AUTO_FREE char *files = shown_files(NULL), *targets = target_files();
 	enum cycle_outcome o = engine_outcome(w->engine);
 	generation_is_whole();
-	MUST(w->played.files && strcmp(w->played.files, files) == 0, "the outcome is %s, but something else runs",
-		cycle_outcome_name(o));
+	MUST(w->played.files && strcmp(w->played.files, files) == 0, "the outcome is %s, but something else runs", cycle_outcome_name(o));
 	MUST(!*engine_problem(w->engine), "all is well, but a problem is shown: %s", engine_problem(w->engine));
 	if (!fault.mode) {
 		snprintf(record->after[i].files, DIGEST_HEX + 1, "%s", files);
@@ -233,7 +222,8 @@ static void chapter_ends_well(struct world *w)
 	}
 	MUST(strcmp(record->after[i].files, files) == 0, "other files than without faults");
 	MUST(strcmp(record->after[i].targets, targets) == 0, "other target files than without faults");
-	MUST(o == record->after[i].outcome || (o + record->after[i].outcome == OUTCOME_APPLIED + OUTCOME_UNCHANGED), "the outcome is %s, not %s", cycle_outcome_name(o), cycle_outcome_name(record->after[i].outcome));
+	MUST(o == record->after[i].outcome || (o + record->after[i].outcome == OUTCOME_APPLIED + OUTCOME_UNCHANGED), "the outcome is %s, not %s",
+		cycle_outcome_name(o), cycle_outcome_name(record->after[i].outcome));
 }
 
 /* -- one run -- */
@@ -254,8 +244,7 @@ static void write_promtool(void)
 static char *own_address(void)
 {
 	int pid = getpid();
-	struct sockaddr_in in = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000u | (unsigned)(0x400000 + pid % 0x3fffff))};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000u | (unsigned)(0x400000 + pid % 0x3fffff))};
 	socklen_t len = sizeof in;
 	AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
@@ -421,9 +410,8 @@ static bool end(struct running_test *t, int status)
 	bool well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	AUTO_FREE char *path = xasprintf("%s/log", t->dir), *log = read_text(path);
 	if (!well)
-		fprintf(stderr, "%s, number %u: %s %d in %s\n%s\n", t->mode ? t->mode->name : "nothing fails", t->at,
-			WIFEXITED(status) ? "exit status" : "signal", WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), t->dir,
-			log ? log : "");
+		fprintf(stderr, "%s, number %u: %s %d in %s\n%s\n", t->mode ? t->mode->name : "nothing fails", t->at, WIFEXITED(status) ? "exit status" : "signal",
+			WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), t->dir, log ? log : "");
 	else
 		fs_remove(t->dir, &e);
 	t->pid = 0;
@@ -473,8 +461,8 @@ static void everything_fails_once(const char *settings)
 		for (unsigned at = 1; at <= record->seen[modes[m].gate]; at++, runs++)
 			begin(free_place(&failures), settings, &modes[m], at);
 	failures += end_all();
-	print_message("%u file operations, %u exchanges, %u children: %u runs, %u met their fault\n", record->seen[GATE_FILE],
-		record->seen[GATE_HTTP], record->seen[GATE_CHILD], runs, record->hit);
+	print_message("%u file operations, %u exchanges, %u children: %u runs, %u met their fault\n", record->seen[GATE_FILE], record->seen[GATE_HTTP],
+		record->seen[GATE_CHILD], runs, record->hit);
 	assert_int_equal(failures, 0);
 	assert_true(record->hit > runs * 3 / 4); /* polls and audits come as time goes by: there may be some less */
 }

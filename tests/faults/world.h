@@ -167,12 +167,12 @@ static inline json_t *played_rules(const struct played *p)
 {
 	json_t *out = json_array(), *group, *rule;
 	size_t i, k;
-	json_array_foreach (p->groups, i, group) {
+	json_array_foreach(p->groups, i, group) {
 		json_t *rules = json_array();
-		json_array_foreach (json_object_get(group, "rules"), k, rule)
+		json_array_foreach(json_object_get(group, "rules"), k, rule)
 			json_array_append_new(rules, json_pack("{s:O?}", "name", json_object_get(rule, "alert")));
-		json_array_append_new(out, json_pack("{s:O, s:O, s:o}", "name", json_object_get(group, "name"), "file",
-									   json_object_get(group, "file"), "rules", rules));
+		json_array_append_new(
+			out, json_pack("{s:O, s:O, s:o}", "name", json_object_get(group, "name"), "file", json_object_get(group, "file"), "rules", rules));
 	}
 	return json_pack("{s:o}", "groups", out);
 }
@@ -197,8 +197,9 @@ static inline void on_played_request(void *ctx, const struct api_request *r, str
 		played_load(p);
 		api_reply(x, p->refused_last ? 500 : 200, "text/plain", refused, p->refused_last ? strlen(refused) : 0, NULL);
 	} else if (strcmp(r->path, "/api/v1/status/runtimeinfo") == 0) {
-		reply_data(x, json_pack("{s:o, s:o, s:b}", "startTime", json_sprintf("s%d", child_pid()), "lastConfigTime",
-						  json_sprintf("l%u", p->loads), "reloadConfigSuccess", !p->refused_last));
+		reply_data(x,
+			json_pack("{s:o, s:o, s:b}", "startTime", json_sprintf("s%d", child_pid()), "lastConfigTime", json_sprintf("l%u", p->loads), "reloadConfigSuccess",
+				!p->refused_last));
 	} else if (strcmp(r->path, "/api/v1/status/config") == 0) {
 		reply_data(x, json_pack("{s:s}", "yaml", p->config ? p->config : ""));
 	} else if (strcmp(r->path, "/api/v1/rules") == 0) {
@@ -257,9 +258,8 @@ static inline void on_tick(uv_timer_t *t)
 
 static inline void world_init(struct world *w, const char *listen, const char *settings)
 {
-	AUTO_FREE char *all = xasprintf(
-		"data-dir=data prometheus=child prometheus-listen=%s promtool=./promtool networks=monitor drift-interval=1s %s",
-		listen, settings);
+	AUTO_FREE char *all =
+		xasprintf("data-dir=data prometheus=child prometheus-listen=%s promtool=./promtool networks=monitor drift-interval=1s %s", listen, settings);
 	*w = (struct world){.source = {.ops = &scripted_ops, .name = "scripted"}};
 	settings_of(&w->set, all);
 	uv_loop_init(&w->loop);
@@ -279,9 +279,7 @@ static inline int world_start(struct world *w, struct err *e)
 	if (!w->store)
 		return -1;
 	w->workers[0] = prometheus_new(
-		&(struct prometheus_spec){
-			.loop = &w->loop, .http = w->http, .set = &w->set, .url = "child", .store_dir = "data/store", .flags = &w->flags},
-		e);
+		&(struct prometheus_spec){.loop = &w->loop, .http = w->http, .set = &w->set, .url = "child", .store_dir = "data/store", .flags = &w->flags}, e);
 	w->sources[0] = &w->source;
 	w->checker = checker_new(&w->loop, w->http, w->set.promtool, w->set.blackbox_binary, "data/store/tmp");
 	w->engine = engine_new(&(struct engine_parts){
@@ -346,8 +344,7 @@ static inline void world_deinit(struct world *w)
 static inline bool world_is_settled(const struct world *w)
 {
 	enum cycle_outcome o = engine_outcome(w->engine);
-	return engine_idle(w->engine) && engine_ready(w->engine) &&
-		   (o == OUTCOME_UNCHANGED || o == OUTCOME_APPLIED || o == OUTCOME_QUARANTINE);
+	return engine_idle(w->engine) && engine_ready(w->engine) && (o == OUTCOME_UNCHANGED || o == OUTCOME_APPLIED || o == OUTCOME_QUARANTINE);
 }
 
 /* Turns the loop until that is so; false after a long time. */

@@ -13,12 +13,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define FUZZ_CHECK(condition)                                                                                                      \
-	do {                                                                                                                           \
-		if (!(condition)) {                                                                                                        \
-			fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);                                              \
-			abort();                                                                                                               \
-		}                                                                                                                          \
+#define FUZZ_CHECK(condition) \
+	do { \
+		if (!(condition)) { \
+			fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
+			abort(); \
+		} \
 	} while (0)
 
 /* Input that is read piece by piece; past the end everything is empty. */

@@ -18,7 +18,7 @@ static void check_alert(const json_t *line, const json_t *alert)
 {
 	const char *key;
 	json_t *v;
-	json_object_foreach ((json_t *)alert, key, v)
+	json_object_foreach((json_t *)alert, key, v)
 		FUZZ_CHECK(json_equal(json_object_get(line, key), v));
 }
 

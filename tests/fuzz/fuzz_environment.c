@@ -16,8 +16,8 @@ enum { MAX_ENV = 16 };
 
 /* Names are mostly made of words that mean something, or nothing would ever be reached. */
 static const char *const words[] = {"GLOBAL_", "GLOBAL__", "ALERTING__", "SCRAPE_CONFIGS_1__", "REMOTE_WRITE_", "REMOTE_WRITE_2__", "REMOTE_READ_", "ARG_",
-	"ARG_ALERTMANAGER_URL", "SERVICE_NAME_1", "SCRAPE_PORT_1", "DF_", "EXTERNAL_LABELS", "PARAMS", "LABELS_2", "JOB_NAME", "URL", "ALERTMANAGERS_1", "__", "_", "-", "_1",
-	"_0", "_99999999999", "A", "b", "WEB_ROUTE-PREFIX", "LOG_LEVEL"};
+	"ARG_ALERTMANAGER_URL", "SERVICE_NAME_1", "SCRAPE_PORT_1", "DF_", "EXTERNAL_LABELS", "PARAMS", "LABELS_2", "JOB_NAME", "URL", "ALERTMANAGERS_1", "__", "_",
+	"-", "_1", "_0", "_99999999999", "A", "b", "WEB_ROUTE-PREFIX", "LOG_LEVEL"};
 
 static char *variable(struct fuzz_input *in)
 {

@@ -118,7 +118,8 @@ static void assert_rules(const struct bundle_file *f)
 		FUZZ_CHECK(strcmp(json_get_str(r, "expr", ""), w->alerts[i].expr) == 0);
 		FUZZ_CHECK(json_object_size(json_object_get(r, "labels")) == w->alerts[i].labels.n);
 		for (size_t k = 0; k < w->alerts[i].annotations.n; k++)
-			FUZZ_CHECK(strcmp(json_get_str(json_object_get(r, "annotations"), w->alerts[i].annotations.at[k].key, "\x01"), w->alerts[i].annotations.at[k].value) == 0);
+			FUZZ_CHECK(
+				strcmp(json_get_str(json_object_get(r, "annotations"), w->alerts[i].annotations.at[k].key, "\x01"), w->alerts[i].annotations.at[k].value) == 0);
 	}
 }
 

@@ -52,9 +52,10 @@ static const char *string_end(const char *s)
 /* One shortcut for each kind of string, a text in each; the frame around must come out as it went in. */
 static void assert_inside(const struct obs_service *s, const char *text)
 {
-	static const char quotes[] = "\"'`", frames[] = "'@0': {expanded: 'x{a=\"{{ .Alert.AlertIf }}\"} > 1'}\n"
-													"'@1': {expanded: \"x{a='{{ .Alert.AlertIf }}'} > 1\"}\n"
-													"'@2': {expanded: 'x{a=`{{ .Alert.AlertIf }}`} > 1'}\n";
+	static const char quotes[] = "\"'`",
+					  frames[] = "'@0': {expanded: 'x{a=\"{{ .Alert.AlertIf }}\"} > 1'}\n"
+								 "'@1': {expanded: \"x{a='{{ .Alert.AlertIf }}'} > 1\"}\n"
+								 "'@2': {expanded: 'x{a=`{{ .Alert.AlertIf }}`} > 1'}\n";
 	static const struct named_text file = {"alertif-q", frames, sizeof frames - 1, NULL};
 	static struct shortcuts *lib;
 	lib = lib ? lib : shortcuts_new(&file, 1);

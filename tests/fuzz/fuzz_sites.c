@@ -43,7 +43,8 @@ static void assert_targets(const json_t *groups, const json_t *modules)
 	FUZZ_CHECK(json_array_size(groups));
 	json_array_foreach((json_t *)groups, i, group) {
 		const json_t *labels = json_object_get(group, "labels");
-		FUZZ_CHECK(strcmp(json_get_str(labels, "job", ""), PROBE_JOB) == 0 && *json_get_str(labels, "instance", "") && *json_get_str(labels, "__param_target", ""));
+		FUZZ_CHECK(
+			strcmp(json_get_str(labels, "job", ""), PROBE_JOB) == 0 && *json_get_str(labels, "instance", "") && *json_get_str(labels, "__param_target", ""));
 		FUZZ_CHECK(json_object_get(modules, json_get_str(labels, "__param_module", "")));
 		json_object_foreach((json_t *)labels, key, value)
 			FUZZ_CHECK(json_is_string(value) && (text_is_label_name(key) || text_starts(key, "__")));

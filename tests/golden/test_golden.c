@@ -293,7 +293,13 @@ static void run_case(const char *dir)
 	struct base_config *base = read_base(dir, env);
 	struct modules *modules = read_modules(dir);
 	struct alerting *alerting = read_alerting(dir, &set);
-	struct build_ctx c = {.set = &set, .networks = &set.networks, .library = {lib, modules}, .alerting = alerting, .base = base, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
+	struct build_ctx c = {.set = &set,
+		.networks = &set.networks,
+		.library = {lib, modules},
+		.alerting = alerting,
+		.base = base,
+		.reconcilers = reconcilers,
+		.n_reconcilers = n_reconcilers};
 	struct result first = build(&c, observed, NULL, NULL);
 	if (getenv("GOLDEN_UPDATE"))
 		update(expected, &first);

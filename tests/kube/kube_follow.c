@@ -147,8 +147,9 @@ static void call(const char *method, char *rest)
 	char *body = strchr(rest, ' ');
 	if (body)
 		*body++ = '\0';
-	kube_start(program.client, &(struct kube_request){.method = method, .path = rest, .body = body, .body_len = body ? strlen(body) : 0,
-		.max_bytes = MAX_ANSWER, .on_done = on_answer});
+	kube_start(program.client,
+		&(struct kube_request){
+			.method = method, .path = rest, .body = body, .body_len = body ? strlen(body) : 0, .max_bytes = MAX_ANSWER, .on_done = on_answer});
 }
 
 static void obey(char *line)
@@ -239,10 +240,18 @@ static int read_options(int argc, char **argv, struct kube_where *where, struct 
 		const char **text;
 		int64_t *number;
 	} options[] = {
-		{"--kubeconfig", &where->kubeconfig, NULL}, {"--context", &where->context, NULL}, {"--account-dir", &where->account_dir, NULL},
-		{"--label", &spec->label_selector, NULL},	{"--field", &spec->field_selector, NULL}, {"--page", NULL, &spec->page_size},
-		{"--check-ms", NULL, &spec->check_ms},		{"--silence-ms", NULL, &spec->silence_ms}, {"--stream-ms", NULL, &spec->stream_ms},
-		{"--denied-ms", NULL, &spec->denied_ms},	{"--list-ms", NULL, &spec->list_ms},	  {"--max-object", NULL, &page},
+		{"--kubeconfig", &where->kubeconfig, NULL},
+		{"--context", &where->context, NULL},
+		{"--account-dir", &where->account_dir, NULL},
+		{"--label", &spec->label_selector, NULL},
+		{"--field", &spec->field_selector, NULL},
+		{"--page", NULL, &spec->page_size},
+		{"--check-ms", NULL, &spec->check_ms},
+		{"--silence-ms", NULL, &spec->silence_ms},
+		{"--stream-ms", NULL, &spec->stream_ms},
+		{"--denied-ms", NULL, &spec->denied_ms},
+		{"--list-ms", NULL, &spec->list_ms},
+		{"--max-object", NULL, &page},
 	};
 	int i = 1;
 	for (; i < argc && text_starts(argv[i], "--"); i++) {

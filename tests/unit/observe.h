@@ -83,8 +83,8 @@ static inline void context_of(struct context *x, const char *settings)
 {
 	*x = (struct context){0};
 	settings_of(&x->set, settings);
-	x->c = (struct build_ctx){
-		.set = &x->set, .networks = &x->set.networks, .verdicts = &x->verdicts, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
+	x->c =
+		(struct build_ctx){.set = &x->set, .networks = &x->set.networks, .verdicts = &x->verdicts, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
 }
 
 static inline struct desired *build_one(const struct context *x, struct obs_part *part, const struct desired *previous)

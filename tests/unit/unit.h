@@ -17,24 +17,24 @@
 
 #define N_OF(array) (sizeof(array) / sizeof(array)[0])
 
-#define ROW_CHECK(row, condition)                                                                                                  \
-	do {                                                                                                                           \
-		if (!(condition))                                                                                                          \
-			fail_msg("row \"%s\": not true: %s", (row), #condition);                                                               \
+#define ROW_CHECK(row, condition) \
+	do { \
+		if (!(condition)) \
+			fail_msg("row \"%s\": not true: %s", (row), #condition); \
 	} while (0)
 
-#define ROW_STR(row, got, want)                                                                                                    \
-	do {                                                                                                                           \
-		const char *got_ = (got), *want_ = (want);                                                                                 \
-		if (!got_ != !want_ || (got_ && strcmp(got_, want_) != 0))                                                                 \
-			fail_msg("row \"%s\": %s is\n%s\nnot\n%s", (row), #got, got_ ? got_ : "(NULL)", want_ ? want_ : "(NULL)");             \
+#define ROW_STR(row, got, want) \
+	do { \
+		const char *got_ = (got), *want_ = (want); \
+		if (!got_ != !want_ || (got_ && strcmp(got_, want_) != 0)) \
+			fail_msg("row \"%s\": %s is\n%s\nnot\n%s", (row), #got, got_ ? got_ : "(NULL)", want_ ? want_ : "(NULL)"); \
 	} while (0)
 
-#define ROW_INT(row, got, want)                                                                                                    \
-	do {                                                                                                                           \
-		long long got_ = (long long)(got), want_ = (long long)(want);                                                              \
-		if (got_ != want_)                                                                                                         \
-			fail_msg("row \"%s\": %s is %lld, not %lld", (row), #got, got_, want_);                                                \
+#define ROW_INT(row, got, want) \
+	do { \
+		long long got_ = (long long)(got), want_ = (long long)(want); \
+		if (got_ != want_) \
+			fail_msg("row \"%s\": %s is %lld, not %lld", (row), #got, got_, want_); \
 	} while (0)
 
 #endif

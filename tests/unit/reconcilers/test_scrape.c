@@ -110,7 +110,8 @@ static void times_on_targets(void **state)
 		AUTO_CONTEXT x;
 		AUTO_FREE char *settings = xasprintf("networks=n scrape-layout=pooled%s%s", *rows[i].settings ? " " : "", rows[i].settings);
 		context_of(&x, settings);
-		AUTO_FREE char *list = xasprintf("[{'name':'web','networks':['n'],'labels':{'com.df.notify':'true','com.df.scrapePort':'80'%s},'tasks':[" TASK("10.0.0.1") "]}]", rows[i].labels);
+		AUTO_FREE char *list = xasprintf(
+			"[{'name':'web','networks':['n'],'labels':{'com.df.notify':'true','com.df.scrapePort':'80'%s},'tasks':[" TASK("10.0.0.1") "]}]", rows[i].labels);
 		AUTO_PART *part = observe(list);
 		AUTO_DESIRED *d = build_one(&x, part, NULL);
 		AUTO_BUNDLE *b = desired_assemble(&x.c, d);

@@ -88,10 +88,10 @@ static inline char *log_list(const struct log_dir *d)
 	return buf_take(&out);
 }
 
-#define LOG_IS(row, d, want)                                                                                                       \
-	do {                                                                                                                           \
-		AUTO_FREE char *list_ = log_list(d);                                                                                       \
-		ROW_STR(row, list_, want);                                                                                                 \
+#define LOG_IS(row, d, want) \
+	do { \
+		AUTO_FREE char *list_ = log_list(d); \
+		ROW_STR(row, list_, want); \
 	} while (0)
 
 #endif

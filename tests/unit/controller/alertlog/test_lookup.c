@@ -41,8 +41,15 @@ static void some_of_ten(void **state)
 		size_t limit, max_bytes;
 		const char *want;
 	} rows[] = {
-		{0, 10, 100, 1 << 20, "1 2 3 4 5 6 7 8 9 10 |10"}, {7, 10, 100, 1 << 20, "8 9 10 |10"}, {10, 10, 100, 1 << 20, "|10"}, {15, 10, 100, 1 << 20, "|15"},
-		{2, 5, 100, 1 << 20, "3 4 5 |5"}, {2, 10, 3, 1 << 20, "3 4 5 |5 more"}, {7, 10, 3, 1 << 20, "8 9 10 |10"}, {3, 10, 100, 1, "4 |4 more"}, {0, 0, 100, 1 << 20, "|0"},
+		{0, 10, 100, 1 << 20, "1 2 3 4 5 6 7 8 9 10 |10"},
+		{7, 10, 100, 1 << 20, "8 9 10 |10"},
+		{10, 10, 100, 1 << 20, "|10"},
+		{15, 10, 100, 1 << 20, "|15"},
+		{2, 5, 100, 1 << 20, "3 4 5 |5"},
+		{2, 10, 3, 1 << 20, "3 4 5 |5 more"},
+		{7, 10, 3, 1 << 20, "8 9 10 |10"},
+		{3, 10, 100, 1, "4 |4 more"},
+		{0, 0, 100, 1 << 20, "|0"},
 	};
 	(void)state;
 	for (uint64_t max_bytes = 1 << 20; max_bytes > 100; max_bytes /= 32) { /* one file; a file for a few, for each line */
@@ -94,6 +101,7 @@ static void strangers_lines_and_missing_files(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(some_of_ten), cmocka_unit_test(from_every_number_on), cmocka_unit_test(strangers_lines_and_missing_files)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(some_of_ten), cmocka_unit_test(from_every_number_on), cmocka_unit_test(strangers_lines_and_missing_files)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

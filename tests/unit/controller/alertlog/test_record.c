@@ -25,26 +25,34 @@ static void bodies(void **state)
 			"{\"status\":\"firing\",\"labels\":{\"alertname\":\"SiteDown\",\"instance\":\"h\xc3\xb6\"},\"annotations\":{\"summary\":\"x\\ny\"},"
 			"\"startsAt\":\"S\",\"endsAt\":\"E\",\"generatorURL\":\"G\",\"fingerprint\":\"f1\"},"
 			"{\"status\":\"resolved\",\"labels\":{},\"annotations\":{},\"startsAt\":\"S2\",\"endsAt\":\"E2\",\"generatorURL\":\"\",\"fingerprint\":\"f2\"}]}",
-			HEAD(7, "log") "\"status\":\"firing\",\"labels\":{\"alertname\":\"SiteDown\",\"instance\":\"h\xc3\xb6\"},\"annotations\":{\"summary\":\"x\\ny\"},"
-						   "\"startsAt\":\"S\",\"endsAt\":\"E\",\"generatorURL\":\"G\",\"fingerprint\":\"f1\",\"notification\":{\"version\":\"4\","
-						   "\"groupKey\":\"{}:{a=\\\"b\\\"}\",\"truncatedAlerts\":0,\"status\":\"firing\",\"groupLabels\":{\"a\":\"b\"},\"externalURL\":\"http://am\"}}\n"
-			HEAD(8, "log") "\"status\":\"resolved\",\"labels\":{},\"annotations\":{},\"startsAt\":\"S2\",\"endsAt\":\"E2\",\"generatorURL\":\"\",\"fingerprint\":\"f2\","
-						   "\"notification\":{\"version\":\"4\",\"groupKey\":\"{}:{a=\\\"b\\\"}\",\"truncatedAlerts\":0,\"status\":\"firing\","
-						   "\"groupLabels\":{\"a\":\"b\"},\"externalURL\":\"http://am\"}}\n"},
+			HEAD(7,
+				"log") "\"status\":\"firing\",\"labels\":{\"alertname\":\"SiteDown\",\"instance\":\"h\xc3\xb6\"},\"annotations\":{\"summary\":\"x\\ny\"},"
+					   "\"startsAt\":\"S\",\"endsAt\":\"E\",\"generatorURL\":\"G\",\"fingerprint\":\"f1\",\"notification\":{\"version\":\"4\","
+					   "\"groupKey\":\"{}:{a=\\\"b\\\"}\",\"truncatedAlerts\":0,\"status\":\"firing\",\"groupLabels\":{\"a\":\"b\"},\"externalURL\":\"http://am\"}}\n" HEAD(
+						   8,
+						   "log") "\"status\":\"resolved\",\"labels\":{},\"annotations\":{},\"startsAt\":\"S2\",\"endsAt\":\"E2\",\"generatorURL\":\"\",\"fingerprint\":\"f2\","
+								  "\"notification\":{\"version\":\"4\",\"groupKey\":\"{}:{a=\\\"b\\\"}\",\"truncatedAlerts\":0,\"status\":\"firing\","
+								  "\"groupLabels\":{\"a\":\"b\"},\"externalURL\":\"http://am\"}}\n"},
 		{"an alert that says nothing", "{\"alerts\":[{}]}", HEAD(7, "") "\"status\":\"unknown\"," NOTHING "\"notification\":{}}\n"},
 		{"the notification's status is the alert's", "{\"status\":\"resolved\",\"alerts\":[{}]}",
 			HEAD(7, "") "\"status\":\"resolved\"," NOTHING "\"notification\":{\"status\":\"resolved\"}}\n"},
-		{"what nobody knows is kept", "{\"alerts\":[{\"new\":[1]}],\"newer\":2}", HEAD(7, "") "\"status\":\"unknown\"," NOTHING "\"new\":[1],\"notification\":{\"newer\":2}}\n"},
+		{"what nobody knows is kept", "{\"alerts\":[{\"new\":[1]}],\"newer\":2}",
+			HEAD(7, "") "\"status\":\"unknown\"," NOTHING "\"new\":[1],\"notification\":{\"newer\":2}}\n"},
 		{"no alerts", "{\"receiver\":\"r\",\"status\":\"firing\",\"alerts\":[]}",
-			HEAD(7, "r") "\"status\":\"firing\"," NOTHING REQUEST "\"body\":\"{\\\"receiver\\\":\\\"r\\\",\\\"status\\\":\\\"firing\\\",\\\"alerts\\\":[]}\"}\n"},
+			HEAD(7, "r") "\"status\":\"firing\"," NOTHING REQUEST
+						 "\"body\":\"{\\\"receiver\\\":\\\"r\\\",\\\"status\\\":\\\"firing\\\",\\\"alerts\\\":[]}\"}\n"},
 		{"nothing", "", HEAD(7, "") "\"status\":\"unknown\"," NOTHING REQUEST "\"body\":\"\"}\n"},
 		{"text", "disk \"full\"\n", HEAD(7, "") "\"status\":\"unknown\"," NOTHING REQUEST "\"body\":\"disk \\\"full\\\"\\n\"}\n"},
 		{"other JSON", "[1]", HEAD(7, "") "\"status\":\"unknown\"," NOTHING REQUEST "\"body\":\"[1]\"}\n"},
 		{"alerts that are none", "{\"alerts\":[1]}", HEAD(7, "") "\"status\":\"unknown\"," NOTHING REQUEST "\"body\":\"{\\\"alerts\\\":[1]}\"}\n"},
-		{"labels of another type", "{\"alerts\":[{\"labels\":[]}]}", HEAD(7, "") "\"status\":\"unknown\"," NOTHING REQUEST "\"body\":\"{\\\"alerts\\\":[{\\\"labels\\\":[]}]}\"}\n"},
-		{"an alert with our names", "{\"alerts\":[{\"seq\":1}]}", HEAD(7, "") "\"status\":\"unknown\"," NOTHING REQUEST "\"body\":\"{\\\"alerts\\\":[{\\\"seq\\\":1}]}\"}\n"},
-		{"a member twice", "{\"alerts\":[{\"a\":1,\"a\":2}]}", HEAD(7, "") "\"status\":\"unknown\"," NOTHING REQUEST "\"body\":\"{\\\"alerts\\\":[{\\\"a\\\":1,\\\"a\\\":2}]}\"}\n"},
-		{"a receiver of another type", "{\"receiver\":1,\"alerts\":[{}]}", HEAD(7, "") "\"status\":\"unknown\"," NOTHING REQUEST "\"body\":\"{\\\"receiver\\\":1,\\\"alerts\\\":[{}]}\"}\n"},
+		{"labels of another type", "{\"alerts\":[{\"labels\":[]}]}",
+			HEAD(7, "") "\"status\":\"unknown\"," NOTHING REQUEST "\"body\":\"{\\\"alerts\\\":[{\\\"labels\\\":[]}]}\"}\n"},
+		{"an alert with our names", "{\"alerts\":[{\"seq\":1}]}",
+			HEAD(7, "") "\"status\":\"unknown\"," NOTHING REQUEST "\"body\":\"{\\\"alerts\\\":[{\\\"seq\\\":1}]}\"}\n"},
+		{"a member twice", "{\"alerts\":[{\"a\":1,\"a\":2}]}",
+			HEAD(7, "") "\"status\":\"unknown\"," NOTHING REQUEST "\"body\":\"{\\\"alerts\\\":[{\\\"a\\\":1,\\\"a\\\":2}]}\"}\n"},
+		{"a receiver of another type", "{\"receiver\":1,\"alerts\":[{}]}",
+			HEAD(7, "") "\"status\":\"unknown\"," NOTHING REQUEST "\"body\":\"{\\\"receiver\\\":1,\\\"alerts\\\":[{}]}\"}\n"},
 		{"no UTF-8", "\xff\xfe", HEAD(7, "") "\"status\":\"unknown\"," NOTHING REQUEST "\"bodyBase64\":\"//4=\"}\n"},
 	};
 	(void)state;

@@ -9,9 +9,18 @@ static void names(void **state)
 		const char *file;
 		int64_t seq; /* -1: none of ours */
 	} rows[] = {
-		{"alerts.log.000000000012", 12}, {"alerts.log.000000000000", 0}, {"alerts.log.1234567890123", 1234567890123}, {"alerts.log", -1}, {"alerts.log.", -1},
-		{"alerts.log.1", -1}, {"alerts.log.00000000001x", -1}, {"alerts.log.000000000012.gz", -1}, {"alerts.log-000000000012", -1}, {"other.log.000000000012", -1},
-		{"alerts.log.99999999999999999999", -1}, {"", -1},
+		{"alerts.log.000000000012", 12},
+		{"alerts.log.000000000000", 0},
+		{"alerts.log.1234567890123", 1234567890123},
+		{"alerts.log", -1},
+		{"alerts.log.", -1},
+		{"alerts.log.1", -1},
+		{"alerts.log.00000000001x", -1},
+		{"alerts.log.000000000012.gz", -1},
+		{"alerts.log-000000000012", -1},
+		{"other.log.000000000012", -1},
+		{"alerts.log.99999999999999999999", -1},
+		{"", -1},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
@@ -32,8 +41,13 @@ static void full(void **state)
 		int64_t age_ms;
 		bool want;
 	} rows[] = {
-		{"an empty one never is", 0, 5000, 1 << 20, false}, {"room", 900, 100, 0, false}, {"no room", 900, 101, 0, true}, {"old", 1, 1, 1001, true},
-		{"not old", 1, 1, 1000, false}, {"the clock was set back", 1, 1, -5000, false}, {"longer than a file alone", 1, 5000, 0, true},
+		{"an empty one never is", 0, 5000, 1 << 20, false},
+		{"room", 900, 100, 0, false},
+		{"no room", 900, 101, 0, true},
+		{"old", 1, 1, 1001, true},
+		{"not old", 1, 1, 1000, false},
+		{"the clock was set back", 1, 1, -5000, false},
+		{"longer than a file alone", 1, 5000, 0, true},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++)

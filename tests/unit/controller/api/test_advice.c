@@ -25,13 +25,16 @@ static void opting_in(void **state)
 	static const struct {
 		const char *form, *labels, *settings, *near, *detail, *remedy;
 	} rows[] = {
-		{SWARM, "", "", NULL, "the service has no label com.df.notify", "Set the label com.df.notify to true on the service (in a stack file: under deploy.labels)."},
-		{SWARM, "'com.df.notify':'no'", "", NULL, "com.df.notify is \"no\", not true", "Set the label com.df.notify to true on the service (in a stack file: under deploy.labels)."},
+		{SWARM, "", "", NULL, "the service has no label com.df.notify",
+			"Set the label com.df.notify to true on the service (in a stack file: under deploy.labels)."},
+		{SWARM, "'com.df.notify':'no'", "", NULL, "com.df.notify is \"no\", not true",
+			"Set the label com.df.notify to true on the service (in a stack file: under deploy.labels)."},
 		{DOCKER, "", "", NULL, "the service has no label com.df.notify",
 			"Give the container the label com.df.notify=true (in a compose file: under labels of the service), and make it anew: docker compose up -d."},
 		{KUBE("Deployment"), "", "", NULL, "the Deployment has no annotation com.df.notify",
 			"Set the annotation com.df.notify to true in the template of the Deployment's pods (spec.template.metadata.annotations)."},
-		{KUBE("Pod"), "", "", NULL, "the Pod has no annotation com.df.notify", "Set the annotation com.df.notify to true: kubectl -n shop annotate pod/web com.df.notify=true --overwrite."},
+		{KUBE("Pod"), "", "", NULL, "the Pod has no annotation com.df.notify",
+			"Set the annotation com.df.notify to true: kubectl -n shop annotate pod/web com.df.notify=true --overwrite."},
 		{KUBE("Service"), "", "kube-opt-in=label", "com.df.notfy", "the Service has no label com.df.notify; com.df.notfy has no meaning",
 			"Set the label com.df.notify to true: kubectl -n shop label service/web com.df.notify=true --overwrite."},
 	};
@@ -52,7 +55,8 @@ static void opted_in_by(void **state)
 	AUTO_SETTINGS set = {0}, with = {0};
 	settings_of(&set, "");
 	settings_of(&with, "prometheus-annotations=true");
-	AUTO_PART *ours = part_of(KUBE("Service"), "'com.df.notify':'true','prometheus.io/scrape':'true'", ""), *alias = part_of(KUBE("Service"), "'prometheus.io/scrape':'true'", "");
+	AUTO_PART *ours = part_of(KUBE("Service"), "'com.df.notify':'true','prometheus.io/scrape':'true'", ""),
+			  *alias = part_of(KUBE("Service"), "'prometheus.io/scrape':'true'", "");
 	(void)state;
 	assert_string_equal(advice_opted_in_by(ours->services[0], &with), "com.df.notify");
 	assert_string_equal(advice_opted_in_by(alias->services[0], &with), "prometheus.io/scrape");
@@ -66,11 +70,14 @@ static void nothing_runs(void **state)
 	} rows[] = {
 		{SWARM, "", "no task of the service is running", "docker service ps", "docker service scale"},
 		{DOCKER, "", "no container of the service runs and has an address", "docker ps -a", "docker start"},
-		{DOCKER, "{'address':'10.0.0.1'}", "none of the service's containers has an address on the network that is chosen", "com.df.scrapeNetwork", "docker compose up -d"},
+		{DOCKER, "{'address':'10.0.0.1'}", "none of the service's containers has an address on the network that is chosen", "com.df.scrapeNetwork",
+			"docker compose up -d"},
 		{KUBE("Service"), "", "the Service has no endpoint that is ready", "kubectl -n shop describe service/web", "kubectl scale"},
-		{KUBE("DaemonSet"), "", "no pod of the DaemonSet is ready", "kubectl -n shop describe daemonset/web, and kubectl -n shop get pods", "kubectl -n shop scale daemonset/web"},
+		{KUBE("DaemonSet"), "", "no pod of the DaemonSet is ready", "kubectl -n shop describe daemonset/web, and kubectl -n shop get pods",
+			"kubectl -n shop scale daemonset/web"},
 		{KUBE("Service"), "{'address':'10.0.0.1','ports':{'x':1}}", "none of its 1 addresses has the port http", "targetPort", "kubectl scale"},
-		{KUBE("Deployment"), "{'address':'10.0.0.1','ports':{'x':1}}", "none of its 1 addresses has the port http", "com.df.scrapePort", "kubectl -n shop scale deployment/web --replicas=1"},
+		{KUBE("Deployment"), "{'address':'10.0.0.1','ports':{'x':1}}", "none of its 1 addresses has the port http", "com.df.scrapePort",
+			"kubectl -n shop scale deployment/web --replicas=1"},
 	};
 	const struct want_scrape w = {.port_text = "http"};
 	(void)state;
@@ -109,6 +116,7 @@ static void scrapes_that_fail(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(opting_in), cmocka_unit_test(opted_in_by), cmocka_unit_test(nothing_runs), cmocka_unit_test(scrapes_that_fail)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(opting_in), cmocka_unit_test(opted_in_by), cmocka_unit_test(nothing_runs), cmocka_unit_test(scrapes_that_fail)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,26 +16,26 @@ static void addresses(void **state)
 	static const struct {
 		const char *text, *host, *port, *unix_path, *error;
 	} rows[] = {
-	    {"0.0.0.0:8080", "0.0.0.0", "8080", NULL, NULL},
-	    {"localhost:0", "localhost", "0", NULL, NULL},
-	    {":8080", "", "8080", NULL, NULL},
-	    {"[::1]:8080", "::1", "8080", NULL, NULL},
-	    {"[::]:65535", "::", "65535", NULL, NULL},
-	    {"unix:/run/w.sock", NULL, NULL, "/run/w.sock", NULL},
-	    {"unix:///run/w.sock", NULL, NULL, "/run/w.sock", NULL},
-	    {"unix:/run/a:80", NULL, NULL, "/run/a:80", NULL},
-	    {"unix:w.sock", NULL, NULL, NULL, "an absolute path is expected behind unix:"},
-	    {"unix:", NULL, NULL, NULL, "an absolute path is expected behind unix:"},
-	    {"unix:/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678",
-	        NULL, NULL, NULL, "the path of a unix socket may have 107 bytes"},
-	    {"", NULL, NULL, NULL, "\"\" is no address and port such as 0.0.0.0:8080"},
-	    {"8080", NULL, NULL, NULL, "is no address and port"},
-	    {"a:", NULL, NULL, NULL, "is no address and port"},
-	    {"a:-1", NULL, NULL, NULL, "is no address and port"},
-	    {"a:65536", NULL, NULL, NULL, "is no address and port"},
-	    {"a:80x", NULL, NULL, NULL, "is no address and port"},
-	    {"::1:8080", NULL, NULL, NULL, "an IPv6 address is written in brackets"},
-	    {"http://a:80", NULL, NULL, NULL, "an IPv6 address is written in brackets"},
+		{"0.0.0.0:8080", "0.0.0.0", "8080", NULL, NULL},
+		{"localhost:0", "localhost", "0", NULL, NULL},
+		{":8080", "", "8080", NULL, NULL},
+		{"[::1]:8080", "::1", "8080", NULL, NULL},
+		{"[::]:65535", "::", "65535", NULL, NULL},
+		{"unix:/run/w.sock", NULL, NULL, "/run/w.sock", NULL},
+		{"unix:///run/w.sock", NULL, NULL, "/run/w.sock", NULL},
+		{"unix:/run/a:80", NULL, NULL, "/run/a:80", NULL},
+		{"unix:w.sock", NULL, NULL, NULL, "an absolute path is expected behind unix:"},
+		{"unix:", NULL, NULL, NULL, "an absolute path is expected behind unix:"},
+		{"unix:/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678", NULL, NULL, NULL,
+			"the path of a unix socket may have 107 bytes"},
+		{"", NULL, NULL, NULL, "\"\" is no address and port such as 0.0.0.0:8080"},
+		{"8080", NULL, NULL, NULL, "is no address and port"},
+		{"a:", NULL, NULL, NULL, "is no address and port"},
+		{"a:-1", NULL, NULL, NULL, "is no address and port"},
+		{"a:65536", NULL, NULL, NULL, "is no address and port"},
+		{"a:80x", NULL, NULL, NULL, "is no address and port"},
+		{"::1:8080", NULL, NULL, NULL, "an IPv6 address is written in brackets"},
+		{"http://a:80", NULL, NULL, NULL, "an IPv6 address is written in brackets"},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
@@ -56,8 +56,7 @@ static void modes(void **state)
 	static const struct {
 		const char *text;
 		int mode; /* -1: an error */
-	} rows[] = {{"0660", 0660}, {"660", 0660}, {"0", 0}, {"0777", 0777}, {"", -1}, {"0888", -1}, {"rw-rw----", -1}, {"1777", -1},
-	    {"00660", -1}, {"-1", -1}};
+	} rows[] = {{"0660", 0660}, {"660", 0660}, {"0", 0}, {"0777", 0777}, {"", -1}, {"0888", -1}, {"rw-rw----", -1}, {"1777", -1}, {"00660", -1}, {"-1", -1}};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
 		mode_t mode = 01;
@@ -72,8 +71,8 @@ static void which_addresses_are_loopback(void **state)
 	static const struct {
 		const char *text;
 		bool loopback;
-	} rows[] = {{"127.0.0.1:0", true}, {"127.1.2.3:0", true}, {"localhost:0", true}, {"[::1]:0", true},
-	    {"[::ffff:127.0.0.1]:0", true}, {"0.0.0.0:0", false}, {":0", false}, {"[::]:0", false}};
+	} rows[] = {{"127.0.0.1:0", true}, {"127.1.2.3:0", true}, {"localhost:0", true}, {"[::1]:0", true}, {"[::ffff:127.0.0.1]:0", true}, {"0.0.0.0:0", false},
+		{":0", false}, {"[::]:0", false}};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
 		struct listen_address a;
@@ -212,14 +211,14 @@ static void a_socket_of_somebody_else_is_not_removed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(addresses),
-	    cmocka_unit_test(modes),
-	    cmocka_unit_test(which_addresses_are_loopback),
-	    cmocka_unit_test(a_unix_socket_has_its_mode_and_goes_with_its_listener),
-	    cmocka_unit_test(a_socket_that_nobody_listens_on_is_replaced),
-	    cmocka_unit_test(a_socket_in_use_stays),
-	    cmocka_unit_test(another_file_stays),
-	    cmocka_unit_test(a_socket_of_somebody_else_is_not_removed),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(modes),
+		cmocka_unit_test(which_addresses_are_loopback),
+		cmocka_unit_test(a_unix_socket_has_its_mode_and_goes_with_its_listener),
+		cmocka_unit_test(a_socket_that_nobody_listens_on_is_replaced),
+		cmocka_unit_test(a_socket_in_use_stays),
+		cmocka_unit_test(another_file_stays),
+		cmocka_unit_test(a_socket_of_somebody_else_is_not_removed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

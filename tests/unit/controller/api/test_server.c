@@ -24,7 +24,7 @@ struct fixture {
 	int port;
 	struct api_exchange *deferred;
 	struct api_tunnel *tunnel; /* that is open */
-	struct buf early;		   /* what it began with */
+	struct buf early; /* what it began with */
 	int tunnel_fd, n_opened, n_ended;
 	int n_requests;
 	char big[BIG_BYTES];
@@ -139,8 +139,7 @@ static int teardown(void **state)
 
 static int dial(void)
 {
-	struct sockaddr_in a = {
-		.sin_family = AF_INET, .sin_port = htons((uint16_t)f.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)f.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(fd >= 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
@@ -212,12 +211,10 @@ static void test_requests(void **state)
 		{"plain", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/|||0|"},
 		{"encoded path", "GET /a%20b%2Fc%25 HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/a b/c%|||0|"},
 		{"query", "GET /p?a=1&b=x%26y%3D%2B&c HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/p|a=1&b=x%26y%3D%2B&c||0|"},
-		{"query as it came", "GET /p?a=1+2&a=%0a%00%ZZ&&=?/../%C3%A4 HTTP/1.1\r\nHost: x\r\n\r\n", 200,
-			"GET|/p|a=1+2&a=%0a%00%ZZ&&=?/../%C3%A4||0|"},
+		{"query as it came", "GET /p?a=1+2&a=%0a%00%ZZ&&=?/../%C3%A4 HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/p|a=1+2&a=%0a%00%ZZ&&=?/../%C3%A4||0|"},
 		{"empty query", "GET /p? HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/p|||0|"},
 		{"line breaks in query", "GET /p?a=1%0D%0Ab:%20x HTTP/1.1\r\nHost: x\r\n\r\n", 200, "GET|/p|a=1%0D%0Ab:%20x||0|"},
-		{"body", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Type: text/x\r\nContent-Length: 3\r\n\r\nabc", 200,
-			"POST|/p||text/x|3|abc"},
+		{"body", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Type: text/x\r\nContent-Length: 3\r\n\r\nabc", 200, "POST|/p||text/x|3|abc"},
 		{"empty body", "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 200, "POST|/p|||0|"},
 		{"post without length", "POST /p HTTP/1.1\r\nHost: x\r\n\r\n", 200, "POST|/p|||0|"},
 		{"put", "PUT /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", 200, "PUT|/p|||2|ab"},
@@ -237,8 +234,7 @@ static void test_requests(void **state)
 		{"odd method with body", "FOO /p HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 200, "FOO|/p|||3|abc"},
 		{"patch", "PATCH /p HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na", 200, "PATCH|/p|||1|a"},
 		{"HTTP/1.0", "GET /p HTTP/1.0\r\n\r\n", 200, "GET|/p|||0|"},
-		{"chunked", "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX: y\r\n\r\n", 200,
-			"POST|/p|||5|abcde"},
+		{"chunked", "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX: y\r\n\r\n", 200, "POST|/p|||5|abcde"},
 		{"empty chunked", "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n", 200, "POST|/p|||0|"},
 		{"bad chunk", "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n", 400, NULL},
 		{"other coding", "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 501,
@@ -600,8 +596,7 @@ static void test_body_limit(void **state)
 		const char *name, *path;
 		size_t len;
 		int status;
-	} rows[] = {
-		{"largest", "/p", API_MAX_BODY_BYTES, 200}, {"one more", "/p", API_MAX_BODY_BYTES + 1, 413}, {"many", "/p", 5 * API_MAX_BODY_BYTES, 413},
+	} rows[] = {{"largest", "/p", API_MAX_BODY_BYTES, 200}, {"one more", "/p", API_MAX_BODY_BYTES + 1, 413}, {"many", "/p", 5 * API_MAX_BODY_BYTES, 413},
 		{"large, one more", "/large", API_MAX_BODY_BYTES + 1, 200}, {"large, largest", "/large", API_LARGE_BODY_BYTES, 200},
 		{"large, too large", "/large", API_LARGE_BODY_BYTES + 1, 413}, {"below it", "/large/x", API_MAX_BODY_BYTES + 1, 413}};
 	(void)state;
@@ -609,7 +604,7 @@ static void test_body_limit(void **state)
 		AUTO_CLOSE int fd = dial();
 		AUTO_BUF b = BUF_INIT(1 << 20);
 		AUTO_FREE char *head = xasprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", rows[i].path, rows[i].len),
-		               *body = xcalloc(rows[i].len, 1);
+					   *body = xcalloc(rows[i].len, 1);
 		put(fd, head);
 		put_bytes(fd, body, rows[i].len);
 		if (!get_reply(fd, &b, false))
@@ -945,8 +940,7 @@ static void test_listen_errors(void **state)
 			fail_msg("%s: %s", rows[i].listen, e.msg);
 		assert_int_equal(e.kind, ERR_INPUT);
 	}
-	AUTO_FREE char *taken = xasprintf("127.0.0.1:%d", f.port),
-	               *message = xasprintf("cannot listen at %s: Address already in use", taken);
+	AUTO_FREE char *taken = xasprintf("127.0.0.1:%d", f.port), *message = xasprintf("cannot listen at %s: Address already in use", taken);
 	assert_null(api_server_new(&f.loop, &(struct api_server_spec){.listen = taken, .handler = handle, .ctx = &f}, &e));
 	assert_string_equal(e.msg, message);
 }

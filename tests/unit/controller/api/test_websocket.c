@@ -131,12 +131,18 @@ static const struct row {
 	const char *got; /* with a ping behind what is sent */
 	size_t n_got;
 } protocol[] = {
-#define ROW(name, sent, got) {name, sent, sizeof(sent) - 1, got, sizeof(got) - 1}
+#define ROW(name, sent, got) \
+	{ \
+		name, sent, sizeof(sent) - 1, got, sizeof(got) - 1 \
+	}
 	ROW("nothing", "", PONG),
 	ROW("text", "\x81\x85" MASK HELLO, PONG),
 	ROW("empty", "\x81\x80" MASK, PONG),
 	ROW("binary", "\x82\x85" MASK HELLO, PONG),
-	ROW("pieces", "\x01\x83" MASK "\x7f\x9f\x4d" "\x80\x82" MASK "\x5b\x95", PONG),
+	ROW("pieces",
+		"\x01\x83" MASK "\x7f\x9f\x4d"
+		"\x80\x82" MASK "\x5b\x95",
+		PONG),
 	ROW("ping between pieces", "\x01\x83" MASK "\x7f\x9f\x4d" PING "\x80\x82" MASK "\x5b\x95", PONG PONG),
 	ROW("ping", PING, PONG PONG),
 	ROW("pong", "\x8a\x80" MASK, PONG),
@@ -172,7 +178,8 @@ static void speak(const struct row *r, size_t cut)
 	assert_true(send(fd, tail, r->n_sent - cut + sizeof PING - 1, MSG_NOSIGNAL) > 0);
 	size_t n_got = read_reply(fd, got, r->n_got);
 	if (n_got != r->n_got || memcmp(got, r->got, n_got) != 0)
-		fail_msg("%s, cut at %zu: %zu bytes that begin with %02x %02x %02x %02x", r->name, cut, n_got, (uint8_t)got[0], (uint8_t)got[1], (uint8_t)got[2], (uint8_t)got[3]);
+		fail_msg("%s, cut at %zu: %zu bytes that begin with %02x %02x %02x %02x", r->name, cut, n_got, (uint8_t)got[0], (uint8_t)got[1], (uint8_t)got[2],
+			(uint8_t)got[3]);
 	bool ends = r->got[0] == '\x88';
 	if (ends)
 		assert_int_equal(recv(fd, &rest, 1, 0), 0);

@@ -29,15 +29,27 @@ static void test_headers(void **state)
 		const char *list, *token;
 		bool holds;
 	} lists[] = {
-		{"Upgrade", "upgrade", true}, {"keep-alive, Upgrade", "upgrade", true}, {" ,upgrade,", "upgrade", true}, {"", "upgrade", false},
-		{"upgrades", "upgrade", false}, {"keep-alive", "upgrade", false}, {"up grade", "upgrade", false},
+		{"Upgrade", "upgrade", true},
+		{"keep-alive, Upgrade", "upgrade", true},
+		{" ,upgrade,", "upgrade", true},
+		{"", "upgrade", false},
+		{"upgrades", "upgrade", false},
+		{"keep-alive", "upgrade", false},
+		{"up grade", "upgrade", false},
 	};
 	static const struct {
 		const char *origin, *host;
 		bool same;
 	} origins[] = {
-		{"", "h:1", true}, {"http://h:1", "h:1", true}, {"https://H:1", "h:1", true}, {"http://h", "h:1", false}, {"http://h:1.evil", "h:1", false},
-		{"http://evil/h:1", "h:1", false}, {"null", "h:1", false}, {"h:1", "h:1", false}, {"http://", "", false},
+		{"", "h:1", true},
+		{"http://h:1", "h:1", true},
+		{"https://H:1", "h:1", true},
+		{"http://h", "h:1", false},
+		{"http://h:1.evil", "h:1", false},
+		{"http://evil/h:1", "h:1", false},
+		{"null", "h:1", false},
+		{"h:1", "h:1", false},
+		{"http://", "", false},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(lists); i++)
@@ -49,7 +61,8 @@ static void test_headers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accept), cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_accept),
+		cmocka_unit_test(test_headers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,13 @@ static void findings_of(const struct migration *m, const struct settings *user, 
 	struct verdicts verdicts = {0};
 	struct shortcuts *lib = shortcuts_new(NULL, 0);
 	struct base_config *base = base_of(m->env);
-	struct build_ctx c = {.set = &set, .networks = &set.networks, .verdicts = &verdicts, .library = {.shortcuts = lib}, .base = base, .reconcilers = reconcilers, .n_reconcilers = n_reconcilers};
+	struct build_ctx c = {.set = &set,
+		.networks = &set.networks,
+		.verdicts = &verdicts,
+		.library = {.shortcuts = lib},
+		.base = base,
+		.reconcilers = reconcilers,
+		.n_reconcilers = n_reconcilers};
 	struct desired *d = desired_build(&c, &m->part, 1, NULL);
 	AUTO_DIAGS checked = {0};
 	diags_append(&checked, &d->diags);
@@ -138,7 +144,8 @@ static void test_services(void **state)
 		{"worker", S M("deploy: {placement: {constraints: ['node.role == worker']}}") L(""), "deploy.placement", "warning s_m: "},
 		{"monitor that is told needs no manager", S M(""), "deploy.placement", ""},
 		{"no socket", S M("volumes: [p:/prometheus]") L(""), "volumes", "warning s_m: the Docker socket"},
-		{"socket", S M("volumes: ['${NO:-/var/run/docker.sock}:/var/run/docker.sock:ro', {type: volume, target: /prometheus}]") L(""), "volumes", "info s_m: the volume"},
+		{"socket", S M("volumes: ['${NO:-/var/run/docker.sock}:/var/run/docker.sock:ro', {type: volume, target: /prometheus}]") L(""), "volumes",
+			"info s_m: the volume"},
 		{"Engine elsewhere", S M("volumes: [p:/prometheus]") LENV("DF_DOCKER_HOST=tcp://h:1"), "volumes", "info s_m: the volume"},
 		{"is told", S M("volumes: [p:/prometheus]"), "volumes", "info s_m: without the Docker socket...info s_m: the volume"},
 		{"no volume", S M(""), "volumes", "info s_m: the time series are in no volume"},
@@ -156,7 +163,8 @@ static void test_services(void **state)
 		{"scrape secret", S M("secrets: [scrape_x]"), "secrets", "info s_m: of a scrape_* file"},
 		{"shortcut secret", S M("secrets: [{source: x, target: alertif-x}]"), "secrets", "info s_m: shortcuts"},
 		{"receiver secret", S L("secrets: [df_notify_create_service_url]"), "secrets", "info s_l: the URLs"},
-		{"networks of receivers", S M("networks: [a]") L("networks: [a, b], environment: ['DF_NOTIFY_CREATE_SERVICE_URL=http://proxy/x']"), "networks", "warning s_m: the listener is on"},
+		{"networks of receivers", S M("networks: [a]") L("networks: [a, b], environment: ['DF_NOTIFY_CREATE_SERVICE_URL=http://proxy/x']"), "networks",
+			"warning s_m: the listener is on"},
 		{"networks of nobody", S M("networks: [a]") L("networks: [a, b]"), "networks", ""},
 	};
 	(void)state;
@@ -180,7 +188,8 @@ static void test_variables(void **state)
 		{"of the deployer", S M("environment: [ARG_CONFIG_FILE]") L(""), "ARG_CONFIG_FILE", ""},
 		{"monitor of the stack", BOTH("DF_NOTIFY_CREATE_SERVICE_URL=http://m:8080/v1/docker-flow-monitor/reconfigure"), "DF_NOTIFY_CREATE_SERVICE_URL",
 			"warning s_l: tells this stack's monitor, "},
-		{"monitor among others", BOTH("'DF_NOTIFY_REMOVE_SERVICE_URL=http://m/x,http://proxy/y'"), "DF_NOTIFY_REMOVE_SERVICE_URL", "warning s_l: ...among others"},
+		{"monitor among others", BOTH("'DF_NOTIFY_REMOVE_SERVICE_URL=http://m/x,http://proxy/y'"), "DF_NOTIFY_REMOVE_SERVICE_URL",
+			"warning s_l: ...among others"},
 		{"monitor with a password", BOTH("'DF_NOTIFICATION_URL=http://u:secret@m:1/x'"), "DF_NOTIFICATION_URL", "warning s_l: tells this stack's monitor"},
 		{"proxy", BOTH("DF_NOTIFY_CREATE_SERVICE_URL=http://proxy:8080/x"), "DF_NOTIFY_CREATE_SERVICE_URL", ""},
 		{"monitor elsewhere", S LENV("DF_NOTIFY_CREATE_NODE_URL=http://m/v1/docker-flow-monitor/node/reconfigure"), "DF_NOTIFY_CREATE_NODE_URL",
@@ -189,9 +198,10 @@ static void test_variables(void **state)
 		{"one host", BOTH("'DF_NOTIFY_CREATE_SERVICE_URL=http://a/x,http://a/y'"), "DF_NOTIFY_CREATE_SERVICE_URL", "info s_l: all URLs of one host"},
 		{"two ports", BOTH("'DF_NOTIFY_CREATE_SERVICE_URL=http://a:1/x,http://a:2/y'"), "DF_NOTIFY_CREATE_SERVICE_URL", ""},
 		{"receivers at the monitor", S MENV("DF_NOTIFY_CREATE_SERVICE_URL=http://a/x"), "DF_NOTIFY_CREATE_SERVICE_URL", "warning s_m: had no effect"},
-		{"methods that move", BOTH("'DF_NOTIFY_CREATE_SERVICE_URL=http://m/x,http://a/y', 'DF_NOTIFY_CREATE_SERVICE_METHOD=GET,PUT'"), "DF_NOTIFY_CREATE_SERVICE_METHOD",
-			"warning s_l: goes by the position"},
-		{"methods that stay", BOTH("'DF_NOTIFY_CREATE_SERVICE_URL=http://b/x,http://a/y', 'DF_NOTIFY_CREATE_SERVICE_METHOD=GET,PUT'"), "DF_NOTIFY_CREATE_SERVICE_METHOD", ""},
+		{"methods that move", BOTH("'DF_NOTIFY_CREATE_SERVICE_URL=http://m/x,http://a/y', 'DF_NOTIFY_CREATE_SERVICE_METHOD=GET,PUT'"),
+			"DF_NOTIFY_CREATE_SERVICE_METHOD", "warning s_l: goes by the position"},
+		{"methods that stay", BOTH("'DF_NOTIFY_CREATE_SERVICE_URL=http://b/x,http://a/y', 'DF_NOTIFY_CREATE_SERVICE_METHOD=GET,PUT'"),
+			"DF_NOTIFY_CREATE_SERVICE_METHOD", ""},
 		{"events", BOTH("DF_USE_DOCKER_SERVICE_EVENTS=true"), "DF_USE_DOCKER_SERVICE_EVENTS", "info s_l: has no effect"},
 		{"node information", BOTH("DF_INCLUDE_NODE_IP_INFO=true"), "DF_INCLUDE_NODE_IP_INFO", "info s_l: matters to other receivers"},
 		{"none", BOTH("DF_INCLUDE_NODE_IP_INFO=false"), "DF_INCLUDE_NODE_IP_INFO", ""},
@@ -223,9 +233,10 @@ static void test_variables(void **state)
 		{"rule files", S MENV("RULE_FILES_1=x"), "RULE_FILES_1", "info s_m: has no effect"},
 		{"retention of Prometheus 2", S MENV("ARG_STORAGE_TSDB_RETENTION=1h"), "ARG_STORAGE_TSDB_RETENTION", "info s_m: is --storage.tsdb.retention.time"},
 		{"staleness", S MENV("ARG_QUERY_STALENESS-DELTA=1m"), "ARG_QUERY_STALENESS-DELTA", "info s_m: is --query.lookback-delta"},
-		{"methods of removals", BOTH("'DF_NOTIFY_REMOVE_SERVICE_URL=http://m/x,http://a/y', 'DF_NOTIFY_REMOVE_SERVICE_METHOD=GET,PUT'"), "DF_NOTIFY_REMOVE_SERVICE_METHOD",
-			"warning s_l: goes by the position"},
-		{"addresses of tasks", BOTH("DF_NODE_IP_INFO_INCLUDES_TASK_ADDRESS=false"), "DF_NODE_IP_INFO_INCLUDES_TASK_ADDRESS", "info s_l: matters to other receivers"},
+		{"methods of removals", BOTH("'DF_NOTIFY_REMOVE_SERVICE_URL=http://m/x,http://a/y', 'DF_NOTIFY_REMOVE_SERVICE_METHOD=GET,PUT'"),
+			"DF_NOTIFY_REMOVE_SERVICE_METHOD", "warning s_l: goes by the position"},
+		{"addresses of tasks", BOTH("DF_NODE_IP_INFO_INCLUDES_TASK_ADDRESS=false"), "DF_NODE_IP_INFO_INCLUDES_TASK_ADDRESS",
+			"info s_l: matters to other receivers"},
 		{"polling", BOTH("DF_SERVICE_POLLING_INTERVAL=30"), "DF_SERVICE_POLLING_INTERVAL", "info s_l: everything is listed"},
 		{"no polling", BOTH("DF_SERVICE_POLLING_INTERVAL=-1"), "DF_SERVICE_POLLING_INTERVAL", ""},
 		{"polling of nodes", BOTH("DF_NODE_POLLING_INTERVAL=30"), "DF_NODE_POLLING_INTERVAL", "info s_l: everything is listed"},
@@ -251,18 +262,25 @@ static void test_labels(void **state)
 		{"after a gap", S LABELS(ALERT("1", "a") ALERT("3", "b")), "com.df.alertName.3", "info s_web: this alert did not exist"},
 		{"before it", S LABELS(ALERT("1", "a") ALERT("3", "b")), "com.df.alertName.1", ""},
 		{"word", S LABELS(ALERT("mem", "a")), "com.df.alertName.mem", "info s_web: this alert did not exist"},
-		{"eleventh", S LABELS(ALERT("1", "a") ALERT("2", "b") ALERT("3", "c") ALERT("4", "d") ALERT("5", "e") ALERT("6", "f") ALERT("7", "g") ALERT("8", "h")
-			ALERT("9", "i") ALERT("10", "j") ALERT("11", "k")), "com.df.alertName.11", "info s_web: this alert did not exist"},
-		{"tenth", S LABELS(ALERT("1", "a") ALERT("2", "b") ALERT("3", "c") ALERT("4", "d") ALERT("5", "e") ALERT("6", "f") ALERT("7", "g") ALERT("8", "h")
-			ALERT("9", "i") ALERT("10", "j")), "com.df.alertName.10", ""},
-		{"same former names", S "  go-demo: {deploy: {labels: [com.df.notify=true, " ALERT("1", "main_mem") "]}}\n  go-demo_main: {deploy: {labels: [com.df.notify=true, " ALERT("1", "mem") "]}}",
+		{"eleventh",
+			S LABELS(ALERT("1", "a") ALERT("2", "b") ALERT("3", "c") ALERT("4", "d") ALERT("5", "e") ALERT("6", "f") ALERT("7", "g") ALERT("8", "h")
+					ALERT("9", "i") ALERT("10", "j") ALERT("11", "k")),
+			"com.df.alertName.11", "info s_web: this alert did not exist"},
+		{"tenth",
+			S LABELS(ALERT("1", "a") ALERT("2", "b") ALERT("3", "c") ALERT("4", "d") ALERT("5", "e") ALERT("6", "f") ALERT("7", "g") ALERT("8", "h")
+					ALERT("9", "i") ALERT("10", "j")),
+			"com.df.alertName.10", ""},
+		{"same former names",
+			S "  go-demo: {deploy: {labels: [com.df.notify=true, " ALERT("1", "main_mem") "]}}\n  go-demo_main: {deploy: {labels: [com.df.notify=true, " ALERT(
+				"1", "mem") "]}}",
 			"com.df.alertName.1", "info s_go-demo_main: this alert and com.df.alertName.1 of s_go-demo were both s_godemo_main_mem"},
 		{"notify of any value", S W("deploy: {labels: [com.df.notify=yes, com.df.scrapePort=1]}"), "com.df.notify", "warning s_web: only the value true"},
 		{"notify=false", S W("deploy: {labels: [com.df.notify=false]}"), "com.df.notify", "info s_web: does not opt in; at the start"},
 		{"notify=TRUE", S W("deploy: {labels: [com.df.notify=TRUE, com.df.scrapePort=1]}"), "com.df.notify", ""},
-		{"another notify label", S LENV("DF_NOTIFY_LABEL=com.df.dev") W("deploy: {labels: [com.df.dev=true, com.df.alertName=mem, com.df.alertIf=up]}"), "com.df.alertName",
-			"info s_web: the alert is called"},
-		{"item without =", S LABELS("'com.df.alertLabels.1=a=b,c', " ALERT("1", "a")), "com.df.alertLabels.1", "info s_web: an item without =...error s_web: \"c\" has no ="},
+		{"another notify label", S LENV("DF_NOTIFY_LABEL=com.df.dev") W("deploy: {labels: [com.df.dev=true, com.df.alertName=mem, com.df.alertIf=up]}"),
+			"com.df.alertName", "info s_web: the alert is called"},
+		{"item without =", S LABELS("'com.df.alertLabels.1=a=b,c', " ALERT("1", "a")), "com.df.alertLabels.1",
+			"info s_web: an item without =...error s_web: \"c\" has no ="},
 		{"comma at the end", S LABELS("'com.df.alertAnnotations.1=a=b,', " ALERT("1", "a")), "com.df.alertAnnotations.1", "info s_web: an item without ="},
 		{"value with =", S LABELS("com.df.alertLabels.1=a=b=c, " ALERT("1", "a")), "com.df.alertLabels.1", "info s_web: a value was cut"},
 		{"annotation with =", S LABELS("com.df.alertAnnotations.1=a=b=c, " ALERT("1", "a")), "com.df.alertAnnotations.1", "info s_web: a value was cut"},
@@ -270,7 +288,8 @@ static void test_labels(void **state)
 		{"no items", S LABELS("'com.df.alertLabels.1=', " ALERT("1", "a")), "com.df.alertLabels.1", ""},
 		{"line break", S LABELS("com.df.alertName=a, \"com.df.alertIf=up\\n== 0\""), "com.df.alertIf", "info s_web: what follows a line break"},
 		{"line break in labels", S LABELS(ALERT("1", "a") "\"com.df.alertLabels.1=a=b\\nc\""), "com.df.alertLabels.1", "info s_web: what follows a line break"},
-		{"line break in annotations", S LABELS(ALERT("1", "a") "\"com.df.alertAnnotations.1=a=b\\nc\""), "com.df.alertAnnotations.1", "info s_web: what follows a line break"},
+		{"line break in annotations", S LABELS(ALERT("1", "a") "\"com.df.alertAnnotations.1=a=b\\nc\""), "com.df.alertAnnotations.1",
+			"info s_web: what follows a line break"},
 		{"line break in a name", S LABELS("\"com.df.alertName=a\\nb\", com.df.alertIf=up"), "com.df.alertName", "info s_web: what follows a line break"},
 		{"comment in labels", S LABELS(ALERT("1", "a") "'com.df.alertLabels.1=a=b #c'"), "com.df.alertLabels.1", "info s_web: \" #\""},
 		{"comment", S LABELS("com.df.alertName=a, 'com.df.alertIf=up == 0 # x'"), "com.df.alertIf", "info s_web: \" #\""},
@@ -279,28 +298,38 @@ static void test_labels(void **state)
 		{"not persistent", S LABELS("com.df.alertPersistent=false"), "com.df.alertPersistent", ""},
 		{"notifyService", S LABELS("com.df.notifyService=proxy"), "com.df.notifyService", "info s_web: works"},
 		{"short name", S LABELS("com.df.shortName=TRUE, com.df.scrapePort=1"), "com.df.shortName", ""},
-		{"short name in alerts", S LABELS("com.df.shortName=true, com.df.alertName=a, com.df.alertIf=up"), "com.df.alertName", "info web: ...weba; it was web_a"},
-		{"short name that did not opt in", S W("deploy: {labels: [com.df.shortName=true, com.df.notify=yes]}"), "com.df.notify", "warning web: only the value true"},
-		{"short name beside a prefix", S LENV("DF_SERVICE_NAME_PREFIX=dev") LABELS("com.df.shortName=true, com.df.scrapePort=1"), "com.df.shortName", "warning dev_web: works"},
-		{"short names that meet", S "  a: {deploy: {labels: [com.df.notify=true, com.df.scrapePort=1]}}\n  s_a: {deploy: {labels: [com.df.notify=true, com.df.scrapePort=1, com.df.shortName=true]}}",
+		{"short name in alerts", S LABELS("com.df.shortName=true, com.df.alertName=a, com.df.alertIf=up"), "com.df.alertName",
+			"info web: ...weba; it was web_a"},
+		{"short name that did not opt in", S W("deploy: {labels: [com.df.shortName=true, com.df.notify=yes]}"), "com.df.notify",
+			"warning web: only the value true"},
+		{"short name beside a prefix", S LENV("DF_SERVICE_NAME_PREFIX=dev") LABELS("com.df.shortName=true, com.df.scrapePort=1"), "com.df.shortName",
+			"warning dev_web: works"},
+		{"short names that meet",
+			S
+			"  a: {deploy: {labels: [com.df.notify=true, com.df.scrapePort=1]}}\n  s_a: {deploy: {labels: [com.df.notify=true, com.df.scrapePort=1, com.df.shortName=true]}}",
 			"com.df.shortName", "warning s_s_a: another service is known as \"s_a\""},
-		{"former name of one that was kept apart", S "  a: {deploy: {labels: [com.df.notify=true, com.df.scrapePort=1]}}\n"
-			"  s_a: {deploy: {labels: [com.df.notify=true, com.df.shortName=true, com.df.alertName=x, com.df.alertIf=up]}}", "com.df.alertName", "info s_s_a: ...; it was s_a_x"},
-		{"prefix in alerts", S LENV("DF_SERVICE_NAME_PREFIX=dev") LABELS("com.df.alertName=a, com.df.alertIf=up"), "com.df.alertName", "info dev_s_web: ...devsweba; it was dev_s_web_a"},
-		{"prefix and short name in alerts", S LENV("DF_SERVICE_NAME_PREFIX=dev") LABELS("com.df.shortName=true, com.df.alertName=a, com.df.alertIf=up"), "com.df.alertName",
-			"info dev_web: ...devweba; it was dev_s_web_a"},
+		{"former name of one that was kept apart",
+			S "  a: {deploy: {labels: [com.df.notify=true, com.df.scrapePort=1]}}\n"
+			  "  s_a: {deploy: {labels: [com.df.notify=true, com.df.shortName=true, com.df.alertName=x, com.df.alertIf=up]}}",
+			"com.df.alertName", "info s_s_a: ...; it was s_a_x"},
+		{"prefix in alerts", S LENV("DF_SERVICE_NAME_PREFIX=dev") LABELS("com.df.alertName=a, com.df.alertIf=up"), "com.df.alertName",
+			"info dev_s_web: ...devsweba; it was dev_s_web_a"},
+		{"prefix and short name in alerts", S LENV("DF_SERVICE_NAME_PREFIX=dev") LABELS("com.df.shortName=true, com.df.alertName=a, com.df.alertIf=up"),
+			"com.df.alertName", "info dev_web: ...devweba; it was dev_s_web_a"},
 		{"prefix in a label outside of deploy", S LENV("DF_SERVICE_NAME_PREFIX=dev") W("labels: [com.df.notify=true]"), "com.df.notify", "warning dev_s_web: "},
 		{"retries that are none", BOTH("DF_RETRY=often"), "DF_RETRY", "error s_l: Watchbill does not start"},
 		{"unknown shortcut", S LABELS("com.df.alertName=a, com.df.alertIf=@nope"), "com.df.alertIf", "error s_web: "},
 		{"shortcut without values", S LABELS("com.df.alertName=a, 'com.df.alertIf=@resp_time_above:1'"), "com.df.alertIf", "error s_web: "},
 		{"scrape type", S LABELS("com.df.scrapePort=1, com.df.scrapeType=dns"), "com.df.scrapeType", "error s_web: "},
 		{"second port", S LABELS("com.df.scrapePort=1, com.df.scrapePort.2=2"), "com.df.scrapePort.2", "info s_web: this port was not scraped"},
-		{"no shared network", S M("networks: [a]") W("networks: [b], deploy: {labels: [com.df.notify=true, com.df.scrapePort=1]}"), "com.df.scrapePort", "warning s_web: ...(s_a)"},
-		{"shared network", S M("networks: [a]") W("networks: [a], deploy: {labels: [com.df.notify=true, com.df.scrapePort=1]}"), "com.df.scrapePort", "info : targets are the addresses"},
+		{"no shared network", S M("networks: [a]") W("networks: [b], deploy: {labels: [com.df.notify=true, com.df.scrapePort=1]}"), "com.df.scrapePort",
+			"warning s_web: ...(s_a)"},
+		{"shared network", S M("networks: [a]") W("networks: [a], deploy: {labels: [com.df.notify=true, com.df.scrapePort=1]}"), "com.df.scrapePort",
+			"info : targets are the addresses"},
 		{"no network known", S LABELS("com.df.scrapePort=1"), "networks", "info : which networks"},
 		{"former layout", S MENV("WATCHBILL_SCRAPE_LAYOUT=dns") LABELS("com.df.scrapePort=1"), "com.df.scrapePort", ""},
-		{"lost beside nodeInfo", S LENV("DF_INCLUDE_NODE_IP_INFO=true") LABELS("com.df.scrapePort=1, com.df.scrapeNetwork=s_default, com.df.metricsPath=/x"), "com.df.metricsPath",
-			"info s_web: has effect"},
+		{"lost beside nodeInfo", S LENV("DF_INCLUDE_NODE_IP_INFO=true") LABELS("com.df.scrapePort=1, com.df.scrapeNetwork=s_default, com.df.metricsPath=/x"),
+			"com.df.metricsPath", "info s_web: has effect"},
 		{"not lost", S LABELS("com.df.scrapePort=1, com.df.scrapeNetwork=s_default, com.df.metricsPath=/x"), "com.df.metricsPath", ""},
 		{"labels for a proxy", S LABELS("com.df.port=1"), "", ""},
 		{"labels for nobody", S W("deploy: {labels: [com.df.notify=true]}"), "", "warning s_web: the service is opted in but asks for nothing"},
@@ -312,9 +341,10 @@ static void test_labels(void **state)
 /* No value of a variable is in any finding. */
 static void test_values_are_not_shown(void **state)
 {
-	static const char text[] = S M("environment: ['REMOTE_WRITE_1__BASIC_AUTH__PASSWORD=s3cret', 'REMOTE_WRITE_0__URL=s3cret', 'ARG_CONFIG_FILE=s3cret', 'ARG_X=$1s3cret', "
-		"'ARG_Y=${NO:?s3cret}', 'ARG_ALERTMANAGER_URL=x://s3cret', 'SCRAPE_PORT_1=s3cret', 'SERVICE_NAME_1=s3cret', 'DF_X=s3cret']")
-		LENV("'DF_NOTIFY_CREATE_SERVICE_URL=http://u:s3cret@m/x, http://u:s3cret@m/y'");
+	static const char text[] =
+		S M("environment: ['REMOTE_WRITE_1__BASIC_AUTH__PASSWORD=s3cret', 'REMOTE_WRITE_0__URL=s3cret', 'ARG_CONFIG_FILE=s3cret', 'ARG_X=$1s3cret', "
+			"'ARG_Y=${NO:?s3cret}', 'ARG_ALERTMANAGER_URL=x://s3cret', 'SCRAPE_PORT_1=s3cret', 'SERVICE_NAME_1=s3cret', 'DF_X=s3cret']")
+			LENV("'DF_NOTIFY_CREATE_SERVICE_URL=http://u:s3cret@m/x, http://u:s3cret@m/y'");
 	AUTO_DIAGS d = {0};
 	(void)state;
 	findings("secrets", text, "s", &d);
@@ -351,7 +381,8 @@ static void test_order(void **state)
 	const char *last = "";
 	AUTO_BUF order = BUF_INIT(1 << 10);
 	(void)state;
-	findings("order", S LABELS("com.df.scrapePort=x, com.df.scrapePort.2=1") M("") "  a: {deploy: {labels: [com.df.notify=true, com.df.scrapePort=x]}}", "", &d);
+	findings(
+		"order", S LABELS("com.df.scrapePort=x, com.df.scrapePort.2=1") M("") "  a: {deploy: {labels: [com.df.notify=true, com.df.scrapePort=x]}}", "", &d);
 	for (size_t i = 0; i < d.v.n; last = d.v.at[i++].service)
 		if (strcmp(last, d.v.at[i].service) != 0)
 			buf_printf(&order, "%s ", d.v.at[i].service);
@@ -361,19 +392,18 @@ static void test_order(void **state)
 
 static void test_text(void **state)
 {
-	static const char want[] =
-		"the stack\n"
-		"  info     one: two three\n"
-		"           four\n"
-		"\n"
-		"web\n"
-		"  warning  label: ?[31m\n"
-		"           ünfünfünfünfünf\n"
-		"           -> do this\n"
-		"  error    overlong_label_that_has_no_blank:\n"
-		"           message\n"
-		"\n"
-		"To be decided: 1 error, 1 warning. For information: 1.\n";
+	static const char want[] = "the stack\n"
+							   "  info     one: two three\n"
+							   "           four\n"
+							   "\n"
+							   "web\n"
+							   "  warning  label: ?[31m\n"
+							   "           ünfünfünfünfünf\n"
+							   "           -> do this\n"
+							   "  error    overlong_label_that_has_no_blank:\n"
+							   "           message\n"
+							   "\n"
+							   "To be decided: 1 error, 1 warning. For information: 1.\n";
 	AUTO_DIAGS d = {0};
 	(void)state;
 	diags_add(&d, DIAG_INFO, "", "one", "", "two  three four");
@@ -403,12 +433,14 @@ static void test_no_stack(void **state)
 static void test_odd_members(void **state)
 {
 	static const char *const members[] = {"image", "environment", "volumes", "configs", "secrets", "ports", "networks", "deploy", "healthcheck", "command"};
-	static const char *const values[] = {"~", "1", "text", "[]", "{}", "[~, 1, [], {}, {target: []}, {source: 1}]", "{a: [], b: {}, c: 1, d: ~}", "{placement: [], labels: 1}",
-		"{placement: {constraints: {a: 1}}}", "['', ':', '::', '=', 'A', '=x']"};
+	static const char *const values[] = {"~", "1", "text", "[]", "{}", "[~, 1, [], {}, {target: []}, {source: 1}]", "{a: [], b: {}, c: 1, d: ~}",
+		"{placement: [], labels: 1}", "{placement: {constraints: {a: 1}}}", "['', ':', '::', '=', 'A', '=x']"};
 	(void)state;
 	for (size_t i = 0; i < N_OF(members); i++)
 		for (size_t k = 0; k < N_OF(values); k++) {
-			AUTO_FREE char *text = xasprintf(S "  m: {image: dockerflow/docker-flow-monitor, '%s': %s}\n  l: {image: dockerflow/docker-flow-swarm-listener}\n  x: %s", members[i], values[k], values[k]);
+			AUTO_FREE char *text =
+				xasprintf(S "  m: {image: dockerflow/docker-flow-monitor, '%s': %s}\n  l: {image: dockerflow/docker-flow-swarm-listener}\n  x: %s", members[i],
+					values[k], values[k]);
 			if (strcmp(members[i], "image") == 0)
 				text[strlen(S "  m: {")] = 'I';
 			AUTO_DIAGS d = {0};

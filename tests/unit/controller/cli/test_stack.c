@@ -35,8 +35,7 @@ static char *describe(const struct obs_part *p)
 			buf_printf(&b, "%s%s", k ? "," : " @", s->networks[k]);
 	}
 	for (size_t i = 0; i < p->diags.v.n; i++)
-		buf_printf(
-			&b, " | %s %s %s", diag_severity_name(p->diags.v.at[i].severity), p->diags.v.at[i].service, p->diags.v.at[i].label);
+		buf_printf(&b, " | %s %s %s", diag_severity_name(p->diags.v.at[i].severity), p->diags.v.at[i].service, p->diags.v.at[i].label);
 	return buf_take(&b);
 }
 
@@ -48,33 +47,27 @@ static void test_services(void **state)
 		const char *name, *stack, *text, *want;
 	} rows[] = {
 		{"bare", "", S("image: x"), "web 1"},
-		{"list", "", S("deploy: {labels: [com.df.notify=true, com.df.scrapePort=80]}"),
-			"web+ 1 com.df.notify=true;com.df.scrapePort=80"},
-		{"map", "", S("deploy: {labels: {com.df.notify: true, com.df.scrapePort: 80}}"),
-			"web+ 1 com.df.notify=true;com.df.scrapePort=80"},
+		{"list", "", S("deploy: {labels: [com.df.notify=true, com.df.scrapePort=80]}"), "web+ 1 com.df.notify=true;com.df.scrapePort=80"},
+		{"map", "", S("deploy: {labels: {com.df.notify: true, com.df.scrapePort: 80}}"), "web+ 1 com.df.notify=true;com.df.scrapePort=80"},
 		{"map of texts", "", S("deploy: {labels: {com.df.notify: 'true', a: ~}}"), "web+ 1 a=;com.df.notify=true"},
 		{"false", "", S("deploy: {labels: [com.df.notify=false]}"), "web 1 com.df.notify=false | warning web com.df.notify"},
-		{"not opted in", "", S("deploy: {labels: [com.df.scrapePort=1]}"),
-			"web 1 com.df.scrapePort=1 | warning web com.df.notify"},
+		{"not opted in", "", S("deploy: {labels: [com.df.scrapePort=1]}"), "web 1 com.df.scrapePort=1 | warning web com.df.notify"},
 		{"without value", "", S("deploy: {labels: [a]}"), "web 1 a="},
 		{"value with =", "", S("deploy: {labels: [a=b=c]}"), "web 1 a=b=c"},
 		{"twice", "", S("deploy: {labels: [a=1, a=2]}"), "web 1 a=2"},
 		{"dollar", "", S("deploy: {labels: ['a=$$labels.x $${y}']}"), "web 1 a=$labels.x ${y}"},
-		{"variables", "", S("deploy: {labels: ['a=${SET} $SET ${NO:-d} ${NO-e} ${EMPTY:-f}${EMPTY-g} ${SET:+h}${NO:+i}']}"),
-			"web 1 a=value value d e f h"},
+		{"variables", "", S("deploy: {labels: ['a=${SET} $SET ${NO:-d} ${NO-e} ${EMPTY:-f}${EMPTY-g} ${SET:+h}${NO:+i}']}"), "web 1 a=value value d e f h"},
 		{"nested", "", S("deploy: {labels: ['a=${NO:-${SET}}']}"), "web 1 a=value"},
 		{"unset", "", S("deploy: {labels: ['a=<$labels.x>']}"), "web 1 a=<.x> | warning web a"},
 		{"needed", "", S("deploy: {labels: ['a=${NO:?say it}']}"), "web 1 a= | error web a"},
-		{"lone dollar", "", S("deploy: {labels: ['a=5$ ${ ${!x} ${a']}"),
-			"web 1 a=5$ ${ ${!x} ${a | error web a | error web a | error web a | error web a"},
+		{"lone dollar", "", S("deploy: {labels: ['a=5$ ${ ${!x} ${a']}"), "web 1 a=5$ ${ ${!x} ${a | error web a | error web a | error web a | error web a"},
 		{"global", "", S("deploy: {mode: global, replicas: 3}"), "web -1"},
 		{"replicas", "", S("deploy: {replicas: 3}"), "web 3"},
 		{"replicas of a variable", "", S("deploy: {replicas: '${N:-4}'}"), "web 4"},
 		{"bad replicas", "", S("deploy: {replicas: many}"), "web 1 | error web deploy.replicas"},
 		{"stack", "mon", S("image: x"), "mon_web 1 @mon_default"},
 		{"networks", "mon", S("networks: [b, a]\nnetworks: {a: {external: true}, b: {}}"), "mon_web 1 @a,mon_b"},
-		{"networks by map", "mon", S("networks: {a: {aliases: [x]}}\nnetworks: {a: {name: 'real-${SET}'}}"),
-			"mon_web 1 @real-value"},
+		{"networks by map", "mon", S("networks: {a: {aliases: [x]}}\nnetworks: {a: {name: 'real-${SET}'}}"), "mon_web 1 @real-value"},
 		{"external with a name", "mon", S("networks: [a]\nnetworks: {a: {external: {name: real}}}"), "mon_web 1 @real"},
 		{"plain networks", "", S("networks: [a]"), "web 1 @a"},
 		{"container labels", "", S("labels: [com.df.notify=true]"), "web 1 | warning web com.df.notify"},
@@ -170,8 +163,7 @@ static void test_our_own_manifests(void **state)
 {
 	glob_t g;
 	(void)state;
-	AUTO_FREE char *pattern =
-		xasprintf("%.*s../../../../manifests/swarm/*.yml", (int)(strrchr(__FILE__, '/') + 1 - __FILE__), __FILE__);
+	AUTO_FREE char *pattern = xasprintf("%.*s../../../../manifests/swarm/*.yml", (int)(strrchr(__FILE__, '/') + 1 - __FILE__), __FILE__);
 	assert_int_equal(glob(pattern, 0, NULL, &g), 0);
 	for (size_t i = 0; i < g.gl_pathc; i++) {
 		struct err e = {0};

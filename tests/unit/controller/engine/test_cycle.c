@@ -1,13 +1,6 @@
 /* The cycle as scripts: events in, actions out. Each line is "event → what must be asked for". */
 #include "engine/cycle.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <string.h>
+#include "unit/unit.h"
 
 static const struct digest one = {{1}}, two = {{2}};
 
@@ -110,7 +103,8 @@ static void a_stream_is_gathered(void **state)
 	int reloads = 0;
 	cycle_init(&c, 0.25);
 	for (now = 0; now < 3000; now++) {
-		struct cycle_event events[] = {EV(CE_DIRTY, .now_ms = now), EV(CE_BUILT, .now_ms = now, .config_changed = true), EV(CE_STORED, .now_ms = now, .config_changed = true)};
+		struct cycle_event events[] = {
+			EV(CE_DIRTY, .now_ms = now), EV(CE_BUILT, .now_ms = now, .config_changed = true), EV(CE_STORED, .now_ms = now, .config_changed = true)};
 		for (size_t i = 0; i < 3; i++)
 			if (cycle_step(&c, &events[i]).reload) {
 				reloads++;

@@ -13,7 +13,8 @@ static struct obs_part *services(size_t n)
 	AUTO_BUF b = BUF_INIT(1 << 24);
 	buf_add_str(&b, "[");
 	for (size_t i = 0; i < n; i++)
-		buf_printf(&b, "%s{'name':'s%03zu','labels':{'com.df.notify':'true','com.df.scrapePort':'1','com.df.alertName':'x','com.df.alertIf':'up == %zu'}}", i ? "," : "", i, i);
+		buf_printf(&b, "%s{'name':'s%03zu','labels':{'com.df.notify':'true','com.df.scrapePort':'1','com.df.alertName':'x','com.df.alertIf':'up == %zu'}}",
+			i ? "," : "", i, i);
 	buf_add_str(&b, "]");
 	return observe(b.data);
 }
@@ -229,9 +230,12 @@ static void whoever_was_found_is_let_back_in_and_found_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_culprit_is_found_by_halving),		 cmocka_unit_test(several_culprits_cost_a_search_each),
-		cmocka_unit_test(nobody_is_blamed_when_nobody_is_to_blame), cmocka_unit_test(only_what_is_new_is_suspected),
-		cmocka_unit_test(what_comes_meanwhile_waits_until_the_end), cmocka_unit_test(a_search_given_up_leaves_nothing_behind),
+		cmocka_unit_test(one_culprit_is_found_by_halving),
+		cmocka_unit_test(several_culprits_cost_a_search_each),
+		cmocka_unit_test(nobody_is_blamed_when_nobody_is_to_blame),
+		cmocka_unit_test(only_what_is_new_is_suspected),
+		cmocka_unit_test(what_comes_meanwhile_waits_until_the_end),
+		cmocka_unit_test(a_search_given_up_leaves_nothing_behind),
 		cmocka_unit_test(whoever_was_found_is_let_back_in_and_found_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

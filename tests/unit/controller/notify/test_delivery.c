@@ -93,90 +93,84 @@ static void play(const char *row, const struct delivery_rules *rules, const stru
 
 static const struct delivery_rules both = {.can_create = true, .can_remove = true, .quick_retries = 2, .retry_ms = 5000, .slowest_ms = 60000, .parallel = 4};
 
-#define SCRIPT(name, rules, ...)                                                                                                   \
-	static void name(void **state)                                                                                                 \
-	{                                                                                                                              \
-		static const struct line lines[] = {__VA_ARGS__, {0}};                                                                     \
-		(void)state;                                                                                                               \
-		play(#name, rules, lines);                                                                                                 \
+#define SCRIPT(name, rules, ...) \
+	static void name(void **state) \
+	{ \
+		static const struct line lines[] = {__VA_ARGS__, {0}}; \
+		(void)state; \
+		play(#name, rules, lines); \
 	}
 
-SCRIPT(each_is_told_once, &both,
-	{0, "want a 1", "", -1}, {0, "begin", "+a1", -1}, {1, "want b 1", "+b1", -1}, {2, "ok a", "", -1}, {2, "ok b", "", -1}, {3, "want a 1", "", -1},
-	{4, "want a 2", "+a2", -1}, {5, "ok a", "", -1}, {6, "gone a", "-a", -1}, {7, "ok a", "", -1}, {8, "gone a", "", -1}, {8, "gone nobody", "", -1})
+SCRIPT(each_is_told_once, &both, {0, "want a 1", "", -1}, {0, "begin", "+a1", -1}, {1, "want b 1", "+b1", -1}, {2, "ok a", "", -1}, {2, "ok b", "", -1},
+	{3, "want a 1", "", -1}, {4, "want a 2", "+a2", -1}, {5, "ok a", "", -1}, {6, "gone a", "-a", -1}, {7, "ok a", "", -1}, {8, "gone a", "", -1},
+	{8, "gone nobody", "", -1})
 
-SCRIPT(F089_retries_at_a_fixed_pace_then_slower_for_ever, &both,
-	{0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {0, "bad a", "", 5000}, {4999, "wait", "", 1}, {5000, "wait", "+a1", -1}, {5000, "bad a", "", 5000},
-	{10000, "wait", "+a1", -1}, {10000, "bad a", "", 10000}, {20000, "wait", "+a1", -1}, {20000, "bad a", "", 20000}, {40000, "wait", "+a1", -1},
-	{40000, "bad a", "", 40000}, {80000, "wait", "+a1", -1}, {80000, "bad a", "", 60000}, {140000, "wait", "+a1", -1}, {140000, "bad a", "", 60000},
-	{200000, "wait", "+a1", -1}, {200000, "ok a", "", -1})
+SCRIPT(F089_retries_at_a_fixed_pace_then_slower_for_ever, &both, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {0, "bad a", "", 5000},
+	{4999, "wait", "", 1}, {5000, "wait", "+a1", -1}, {5000, "bad a", "", 5000}, {10000, "wait", "+a1", -1}, {10000, "bad a", "", 10000},
+	{20000, "wait", "+a1", -1}, {20000, "bad a", "", 20000}, {40000, "wait", "+a1", -1}, {40000, "bad a", "", 40000}, {80000, "wait", "+a1", -1},
+	{80000, "bad a", "", 60000}, {140000, "wait", "+a1", -1}, {140000, "bad a", "", 60000}, {200000, "wait", "+a1", -1}, {200000, "ok a", "", -1})
 
 static const struct delivery_rules no_pause = {.can_create = true, .can_remove = true, .quick_retries = 50, .retry_ms = 0, .slowest_ms = 3000, .parallel = 1};
-SCRIPT(a_pause_of_nothing_is_no_pause_of_nothing, &no_pause,
-	{0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {0, "bad a", "", 2000}, {2000, "wait", "+a1", -1}, {2000, "bad a", "", 3000})
+SCRIPT(a_pause_of_nothing_is_no_pause_of_nothing, &no_pause, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {0, "bad a", "", 2000},
+	{2000, "wait", "+a1", -1}, {2000, "bad a", "", 3000})
 
-SCRIPT(F091_newer_replaces_what_waits, &both,
-	{0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {0, "bad a", "", 5000}, {1, "want a 2", "+a2", -1}, {2, "bad a", "", 5000}, {3, "want a 3", "+a3", -1},
-	{4, "ok a", "", -1}, {9999, "wait", "", -1})
+SCRIPT(F091_newer_replaces_what_waits, &both, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {0, "bad a", "", 5000}, {1, "want a 2", "+a2", -1},
+	{2, "bad a", "", 5000}, {3, "want a 3", "+a3", -1}, {4, "ok a", "", -1}, {9999, "wait", "", -1})
 
-SCRIPT(F091_newer_waits_for_what_is_on_its_way_but_not_for_its_retry, &both,
-	{0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "want a 2", "", -1}, {2, "want a 3", "", -1}, {3, "bad a", "+a3", -1}, {4, "ok a", "", -1})
+SCRIPT(F091_newer_waits_for_what_is_on_its_way_but_not_for_its_retry, &both, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "want a 2", "", -1},
+	{2, "want a 3", "", -1}, {3, "bad a", "+a3", -1}, {4, "ok a", "", -1})
 
-SCRIPT(back_to_what_is_on_its_way, &both,
-	{0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "want a 2", "", -1}, {2, "want a 1", "", -1}, {3, "ok a", "", -1})
+SCRIPT(
+	back_to_what_is_on_its_way, &both, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "want a 2", "", -1}, {2, "want a 1", "", -1}, {3, "ok a", "", -1})
 
-SCRIPT(removal_after_a_failed_create_is_delivered, &both,
-	{0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "bad a", "", 5000}, {2, "gone a", "-a", -1}, {3, "bad a", "", 5000}, {5003, "wait", "-a", -1},
-	{5004, "ok a", "", -1})
+SCRIPT(removal_after_a_failed_create_is_delivered, &both, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "bad a", "", 5000}, {2, "gone a", "-a", -1},
+	{3, "bad a", "", 5000}, {5003, "wait", "-a", -1}, {5004, "ok a", "", -1})
 
-SCRIPT(removal_waits_for_the_create_that_is_on_its_way, &both,
-	{0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "gone a", "", -1}, {2, "ok a", "-a", -1}, {3, "ok a", "", -1})
+SCRIPT(removal_waits_for_the_create_that_is_on_its_way, &both, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "gone a", "", -1}, {2, "ok a", "-a", -1},
+	{3, "ok a", "", -1})
 
 SCRIPT(what_was_never_sent_is_not_taken_back, &both, {0, "want a 1", "", -1}, {0, "gone a", "", -1}, {0, "begin", "", -1})
 
-SCRIPT(back_before_it_was_taken_back, &both,
-	{0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "ok a", "", -1}, {2, "gone a", "-a", -1}, {3, "bad a", "", 5000}, {4, "want a 1", "+a1", -1}, {5, "ok a", "", -1})
+SCRIPT(back_before_it_was_taken_back, &both, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "ok a", "", -1}, {2, "gone a", "-a", -1},
+	{3, "bad a", "", 5000}, {4, "want a 1", "+a1", -1}, {5, "ok a", "", -1})
 
-SCRIPT(back_while_it_is_being_taken_back, &both,
-	{0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "ok a", "", -1}, {2, "gone a", "-a", -1}, {3, "want a 1", "", -1}, {4, "ok a", "+a1", -1}, {5, "ok a", "", -1})
+SCRIPT(back_while_it_is_being_taken_back, &both, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "ok a", "", -1}, {2, "gone a", "-a", -1},
+	{3, "want a 1", "", -1}, {4, "ok a", "+a1", -1}, {5, "ok a", "", -1})
 
-SCRIPT(gone_in_a_former_life, &both,
-	{0, "restore a", "", -1}, {0, "restore b", "", -1}, {0, "restore c", "", -1}, {1, "want a 1", "", -1}, {1, "hold b", "", -1}, {2, "begin", "+a1 -c", -1},
-	{3, "ok a", "", -1}, {3, "ok c", "", -1}, {4, "want b 1", "+b1", -1}, {5, "ok b", "", -1})
+SCRIPT(gone_in_a_former_life, &both, {0, "restore a", "", -1}, {0, "restore b", "", -1}, {0, "restore c", "", -1}, {1, "want a 1", "", -1},
+	{1, "hold b", "", -1}, {2, "begin", "+a1 -c", -1}, {3, "ok a", "", -1}, {3, "ok c", "", -1}, {4, "want b 1", "+b1", -1}, {5, "ok b", "", -1})
 
-SCRIPT(held_sends_nothing_out_of_date, &both,
-	{0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "bad a", "", 5000}, {2, "hold a", "", -1}, {9000, "wait", "", -1}, {9001, "want a 2", "+a2", -1},
-	{9002, "ok a", "", -1}, {9003, "hold a", "", -1}, {9004, "want a 2", "", -1}, {9005, "hold a", "", -1}, {9006, "gone a", "-a", -1})
+SCRIPT(held_sends_nothing_out_of_date, &both, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "bad a", "", 5000}, {2, "hold a", "", -1},
+	{9000, "wait", "", -1}, {9001, "want a 2", "+a2", -1}, {9002, "ok a", "", -1}, {9003, "hold a", "", -1}, {9004, "want a 2", "", -1},
+	{9005, "hold a", "", -1}, {9006, "gone a", "-a", -1})
 
-SCRIPT(F065_resend, &both,
-	{0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {0, "want b 1", "+b1", -1}, {1, "ok a", "", -1}, {2, "resend", "+a1", -1}, {3, "ok b", "+b1", -1},
-	{4, "ok a", "", -1}, {4, "ok b", "", -1})
+SCRIPT(F065_resend, &both, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {0, "want b 1", "+b1", -1}, {1, "ok a", "", -1}, {2, "resend", "+a1", -1},
+	{3, "ok b", "+b1", -1}, {4, "ok a", "", -1}, {4, "ok b", "", -1})
 
-SCRIPT(F082_again, &both,
-	{0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "ok a", "", -1}, {2, "again a 1", "+a1", -1}, {3, "again a 1", "", -1}, {4, "ok a", "+a1", -1}, {5, "ok a", "", -1})
+SCRIPT(F082_again, &both, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "ok a", "", -1}, {2, "again a 1", "+a1", -1}, {3, "again a 1", "", -1},
+	{4, "ok a", "+a1", -1}, {5, "ok a", "", -1})
 
 static const struct delivery_rules narrow = {.can_create = true, .can_remove = true, .quick_retries = 2, .retry_ms = 100, .slowest_ms = 60000, .parallel = 2};
-SCRIPT(no_more_than_allowed_at_once, &narrow,
-	{0, "want a 1", "", -1}, {0, "want b 1", "", -1}, {0, "want c 1", "", -1}, {0, "begin", "+a1 +b1", -1}, {1, "ok b", "+c1", -1}, {2, "bad a", "", 100},
-	{3, "ok c", "", 99})
+SCRIPT(no_more_than_allowed_at_once, &narrow, {0, "want a 1", "", -1}, {0, "want b 1", "", -1}, {0, "want c 1", "", -1}, {0, "begin", "+a1 +b1", -1},
+	{1, "ok b", "+c1", -1}, {2, "bad a", "", 100}, {3, "ok c", "", 99})
 
-SCRIPT(a_receiver_that_is_away_is_asked_with_one_at_a_time, &narrow,
-	{0, "want a 1", "", -1}, {0, "want b 1", "", -1}, {0, "want c 1", "", -1}, {0, "want d 1", "", -1}, {0, "begin", "+a1 +b1", -1},
-	{1, "silent a", "+c1", -1}, {2, "silent b", "+d1", -1}, {3, "silent c", "", -1}, {4, "silent d", "", 4000}, {103, "wait", "", 3901}, {4004, "wait", "+a1", -1},
-	{4005, "silent a", "", 8000}, {12005, "wait", "+b1", -1}, {12006, "ok b", "+c1 +d1", -1}, {12007, "ok c", "+a1", -1}, {12008, "ok d", "", -1}, {12008, "ok a", "", -1})
+SCRIPT(a_receiver_that_is_away_is_asked_with_one_at_a_time, &narrow, {0, "want a 1", "", -1}, {0, "want b 1", "", -1}, {0, "want c 1", "", -1},
+	{0, "want d 1", "", -1}, {0, "begin", "+a1 +b1", -1}, {1, "silent a", "+c1", -1}, {2, "silent b", "+d1", -1}, {3, "silent c", "", -1},
+	{4, "silent d", "", 4000}, {103, "wait", "", 3901}, {4004, "wait", "+a1", -1}, {4005, "silent a", "", 8000}, {12005, "wait", "+b1", -1},
+	{12006, "ok b", "+c1 +d1", -1}, {12007, "ok c", "+a1", -1}, {12008, "ok d", "", -1}, {12008, "ok a", "", -1})
 
-SCRIPT(an_answer_after_a_silence_lets_all_others_go_at_once, &both,
-	{0, "want a 1", "", -1}, {0, "want b 1", "", -1}, {0, "want c 1", "", -1}, {0, "want d 1", "", -1}, {0, "begin", "+a1 +b1 +c1 +d1", -1}, {1, "silent a", "", 5000},
-	{2, "silent b", "", 4999}, {3, "silent c", "", -1}, {4, "ok d", "+a1 +b1 +c1", -1})
+SCRIPT(an_answer_after_a_silence_lets_all_others_go_at_once, &both, {0, "want a 1", "", -1}, {0, "want b 1", "", -1}, {0, "want c 1", "", -1},
+	{0, "want d 1", "", -1}, {0, "begin", "+a1 +b1 +c1 +d1", -1}, {1, "silent a", "", 5000}, {2, "silent b", "", 4999}, {3, "silent c", "", -1},
+	{4, "ok d", "+a1 +b1 +c1", -1})
 
-SCRIPT(what_is_never_answered_is_not_brought_forward_by_others, &both,
-	{0, "want a 1", "", -1}, {0, "want b 1", "", -1}, {0, "begin", "+a1 +b1", -1}, {1, "silent a", "", 5000}, {2, "ok b", "", 4999})
+SCRIPT(what_is_never_answered_is_not_brought_forward_by_others, &both, {0, "want a 1", "", -1}, {0, "want b 1", "", -1}, {0, "begin", "+a1 +b1", -1},
+	{1, "silent a", "", 5000}, {2, "ok b", "", 4999})
 
 static const struct delivery_rules create_only = {.can_create = true, .parallel = 1}, remove_only = {.can_remove = true, .parallel = 1};
-SCRIPT(without_a_url_to_remove_nothing_is_taken_back, &create_only,
-	{0, "restore z", "", -1}, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1}, {1, "gone a", "", -1}, {2, "ok a", "", -1}, {3, "want a 1", "+a1", -1}, {4, "ok a", "", -1}, {5, "gone a", "", -1},
-	{6, "want a 1", "+a1", -1})
-SCRIPT(without_a_url_to_create_everything_seen_is_taken_back, &remove_only, {0, "begin", "", -1}, {0, "want a 1", "", -1}, {1, "gone a", "-a", -1}, {2, "ok a", "", -1})
+SCRIPT(without_a_url_to_remove_nothing_is_taken_back, &create_only, {0, "restore z", "", -1}, {0, "begin", "", -1}, {0, "want a 1", "+a1", -1},
+	{1, "gone a", "", -1}, {2, "ok a", "", -1}, {3, "want a 1", "+a1", -1}, {4, "ok a", "", -1}, {5, "gone a", "", -1}, {6, "want a 1", "+a1", -1})
+SCRIPT(without_a_url_to_create_everything_seen_is_taken_back, &remove_only, {0, "begin", "", -1}, {0, "want a 1", "", -1}, {1, "gone a", "-a", -1},
+	{2, "ok a", "", -1})
 
 static void jitter_is_a_tenth_at_most(void **state)
 {

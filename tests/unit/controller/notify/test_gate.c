@@ -14,7 +14,7 @@ struct line {
 static void note(void *ctx, const struct gate_verdict *v)
 {
 	struct buf *out = ctx;
-	buf_printf(out, "%s%c%s%s", out->len ? " " : "", "+~-"[v->kind], v->name, v->again ? "!" : "");
+	buf_printf(out, "%s%c%s%s", out->len ? " " : "", "+~-"[v->kind], v -> name, v -> again ? "!" : "");
 	assert_int_equal(v->service != NULL, v->kind != GATE_GONE);
 	assert_int_equal(v->create != NULL, v->kind == GATE_PASS);
 }
@@ -39,15 +39,18 @@ static struct obs_service *service_of(const char *word)
 		s->labels[s->n_labels++] = (struct obs_label){"com.df.x", arena_strdup(&s->arena, label)};
 	for (int i = 0; i < n; i++) {
 		const char *id = arena_printf(&s->arena, "i%d", i);
-		s->tasks[s->n_tasks++] = (struct obs_task){.address = arena_printf(&s->arena, "10.0.0.%d", i), .network = "m", .slot = kind == '*' ? "" : id, .id = id,
-			.node = obs_node_new(id, id)};
+		s->tasks[s->n_tasks++] = (struct obs_task){
+			.address = arena_printf(&s->arena, "10.0.0.%d", i), .network = "m", .slot = kind == '*' ? "" : id, .id = id, .node = obs_node_new(id, id)};
 	}
 	obs_service_seal(s);
 	return s;
 }
 
 struct known {
-	VEC(struct { char *word; struct obs_service *s; }) v;
+	VEC(struct {
+		char *word;
+		struct obs_service *s;
+	}) v;
 };
 
 static struct obs_part *part_of(struct known *k, const char *words)
@@ -110,34 +113,36 @@ static void play(const char *row, bool immediately, const struct line *lines)
 	settings_deinit(&set);
 }
 
-#define SCRIPT(name, immediately, ...)                                                                                             \
-	static void name(void **state)                                                                                                 \
-	{                                                                                                                              \
-		static const struct line lines[] = {__VA_ARGS__, {0}};                                                                     \
-		(void)state;                                                                                                               \
-		play(#name, immediately, lines);                                                                                           \
+#define SCRIPT(name, immediately, ...) \
+	static void name(void **state) \
+	{ \
+		static const struct line lines[] = {__VA_ARGS__, {0}}; \
+		(void)state; \
+		play(#name, immediately, lines); \
 	}
 
 SCRIPT(F081_no_wait_without_scrape_network, false, {0, "a b", "+a +b", -1}, {1, "a b", "", -1}, {2, "a:x b", "+a", -1}, {3, "b", "-a", -1}, {4, "", "-b", -1})
-SCRIPT(F080_held_until_all_tasks_have_run_for_a_while, false,
-	{0, "a=1", "~a", 30000}, {5000, "a=1", "", 25000}, {6000, "a=2", "", 1000}, {6999, NULL, "", 1}, {7000, NULL, "+a", -1}, {8000, "a=2", "", -1})
-SCRIPT(F080_a_change_begins_the_while_anew, false, {0, "a=2", "~a", 1000}, {900, "a=2:x", "", 1000}, {1800, "a=1:x", "", 28200}, {2000, "a=2:x", "", 1000}, {3000, NULL, "+a", -1})
+SCRIPT(F080_held_until_all_tasks_have_run_for_a_while, false, {0, "a=1", "~a", 30000}, {5000, "a=1", "", 25000}, {6000, "a=2", "", 1000}, {6999, NULL, "", 1},
+	{7000, NULL, "+a", -1}, {8000, "a=2", "", -1})
+SCRIPT(F080_a_change_begins_the_while_anew, false, {0, "a=2", "~a", 1000}, {900, "a=2:x", "", 1000}, {1800, "a=1:x", "", 28200}, {2000, "a=2:x", "", 1000},
+	{3000, NULL, "+a", -1})
 SCRIPT(the_wait_is_bounded, false, {0, "a=1", "~a", 30000}, {29999, NULL, "", 1}, {30000, NULL, "+a", -1}, {30001, "a=1:x", "~a", 30000}, {30002, "", "-a", -1})
 SCRIPT(the_bound_counts_from_the_first_change, false, {0, "a=1", "~a", 30000}, {20000, "a=0", "", 10000}, {29500, "a=2", "", 500}, {30000, "a=2", "+a", -1})
-SCRIPT(a_global_service_may_be_on_fewer_nodes, false, {0, "a*0", "~a", 30000}, {1000, "a*2", "", 5000}, {6000, NULL, "+a", -1}, {7000, "a*3", "~a", 1000}, {8000, NULL, "+a", -1})
-SCRIPT(F082_immediate_and_once_more, true, {0, "a=1", "+a", 30000}, {100, "a=2", "+a", 1000}, {1100, NULL, "+a!", -1}, {2000, "a=2", "", -1}, {3000, "b", "+b -a", -1})
-SCRIPT(F080_an_update_is_waited_for_until_the_engine_says_that_it_is_over, false,
-	{0, "a=2", "~a", 1000}, {1000, NULL, "+a", -1}, {2000, "a=2^", "~a", 30000}, {4000, "a=1^", "", 28000}, {5000, "a=2^:x", "", 27000}, {9999, NULL, "", 22001},
-	{10000, "a=2:x", "+a", -1})
-SCRIPT(F080_tasks_that_do_not_run_after_an_update_are_waited_for, false,
-	{0, "a=2^", "~a", 30000}, {5000, "a=1", "", 25000}, {6000, "a=2", "", 1000}, {7000, NULL, "+a", -1})
+SCRIPT(a_global_service_may_be_on_fewer_nodes, false, {0, "a*0", "~a", 30000}, {1000, "a*2", "", 5000}, {6000, NULL, "+a", -1}, {7000, "a*3", "~a", 1000},
+	{8000, NULL, "+a", -1})
+SCRIPT(F082_immediate_and_once_more, true, {0, "a=1", "+a", 30000}, {100, "a=2", "+a", 1000}, {1100, NULL, "+a!", -1}, {2000, "a=2", "", -1},
+	{3000, "b", "+b -a", -1})
+SCRIPT(F080_an_update_is_waited_for_until_the_engine_says_that_it_is_over, false, {0, "a=2", "~a", 1000}, {1000, NULL, "+a", -1}, {2000, "a=2^", "~a", 30000},
+	{4000, "a=1^", "", 28000}, {5000, "a=2^:x", "", 27000}, {9999, NULL, "", 22001}, {10000, "a=2:x", "+a", -1})
+SCRIPT(F080_tasks_that_do_not_run_after_an_update_are_waited_for, false, {0, "a=2^", "~a", 30000}, {5000, "a=1", "", 25000}, {6000, "a=2", "", 1000},
+	{7000, NULL, "+a", -1})
 SCRIPT(an_update_is_not_waited_for_without_scrape_network, false, {0, "a^", "+a", -1}, {1, "a!", "+a", -1})
 SCRIPT(the_wait_for_an_update_is_bounded, false, {0, "a=2^", "~a", 30000}, {30000, NULL, "+a", -1}, {31000, "a=2^:x", "~a", 30000}, {32000, "a=2:x", "+a", -1})
 SCRIPT(a_global_service_is_waited_for_while_it_is_updated, false, {0, "a*2^", "~a", 30000}, {6000, "a*3^", "", 24000}, {12000, "a*3", "+a", -1})
 SCRIPT(a_paused_update_is_told_at_once, false, {0, "a=1^", "~a", 30000}, {100, "a=1!", "+a", -1}, {200, "a=1!", "", -1})
 SCRIPT(a_service_that_is_paused_already_is_told_at_once, false, {0, "a=1!", "+a", -1}, {1, "a*0!", "~a", 1000})
-SCRIPT(tasks_that_come_and_go_while_paused_are_gathered, false,
-	{0, "a=1!", "+a", -1}, {5000, "a=0!", "~a", 1000}, {5500, "a=1!", "", 1000}, {6500, NULL, "+a", -1}, {7000, "a=1", "~a", 30000}, {7100, "", "-a", -1})
+SCRIPT(tasks_that_come_and_go_while_paused_are_gathered, false, {0, "a=1!", "+a", -1}, {5000, "a=0!", "~a", 1000}, {5500, "a=1!", "", 1000},
+	{6500, NULL, "+a", -1}, {7000, "a=1", "~a", 30000}, {7100, "", "-a", -1})
 SCRIPT(F082_immediate_while_updated, true, {0, "a=1^", "+a", 30000}, {100, "a=2^", "+a", 29900}, {200, "a=2", "+a!", -1})
 SCRIPT(the_wish_to_wait_is_dropped, false, {0, "a=1", "~a", 30000}, {1, "a", "+a", -1})
 

@@ -26,7 +26,8 @@ static void what_is_written_is_read(void **state)
 	(void)state;
 	struct memory_entry from[] = {{"m", false, knowing(services, NOTICE_SERVICE_REMOVE)}, {"p", false, knowing(one, NOTICE_SERVICE_REMOVE)},
 		{"m", true, knowing(nodes, NOTICE_NODE_REMOVE)}};
-	struct memory_entry to[] = {{"p", false, delivery_new(&rules)}, {"m", true, delivery_new(&rules)}, {"m", false, delivery_new(&rules)}, {"new", false, delivery_new(&rules)}};
+	struct memory_entry to[] = {
+		{"p", false, delivery_new(&rules)}, {"m", true, delivery_new(&rules)}, {"m", false, delivery_new(&rules)}, {"new", false, delivery_new(&rules)}};
 	static const char *const want[] = {"b=b ", "i1=i1 ", "a=a b=b ", ""};
 	AUTO_BUF text = BUF_INIT(1 << 20), again = BUF_INIT(1 << 20);
 	struct err e = {0};
@@ -62,13 +63,17 @@ static void a_strangers_text(void **state)
 		{"nothing known", "{\"version\":1}", 0, ""},
 		{"wrong types", "{\"version\":1,\"notices\":[],\"receivers\":{\"a\":1}}", 0, ""},
 		{"a notice that is not there", "{\"version\":1,\"notices\":{},\"receivers\":[{\"name\":\"m\",\"kind\":\"services\",\"knows\":[\"x\",1]}]}", 0, ""},
-		{"one that has no name", "{\"version\":1,\"notices\":{\"x\":{\"params\":{}}},\"receivers\":[{\"name\":\"m\",\"kind\":\"services\",\"knows\":[\"x\"]}]}", 0, ""},
-		{"one whose parameters are none", "{\"version\":1,\"notices\":{\"x\":{\"name\":\"a\",\"params\":{\"y\":1}}},\"receivers\":[{\"name\":\"m\",\"kind\":\"services\",\"knows\":[\"x\"]}]}",
+		{"one that has no name", "{\"version\":1,\"notices\":{\"x\":{\"params\":{}}},\"receivers\":[{\"name\":\"m\",\"kind\":\"services\",\"knows\":[\"x\"]}]}",
 			0, ""},
-		{"one that is", "{\"version\":1,\"notices\":{\"x\":{\"name\":\"a\",\"params\":{\"serviceName\":\"b\"}}},\"receivers\":[{\"name\":\"m\",\"kind\":\"services\",\"knows\":[\"x\"]}]}", 0,
-			"a=b "},
-		{"twice", "{\"version\":1,\"notices\":{\"x\":{\"name\":\"a\",\"params\":{\"serviceName\":\"b\"}}},\"receivers\":[{\"name\":\"m\",\"kind\":\"services\",\"knows\":[\"x\",\"x\"]}]}", 0,
-			"a=b "},
+		{"one whose parameters are none",
+			"{\"version\":1,\"notices\":{\"x\":{\"name\":\"a\",\"params\":{\"y\":1}}},\"receivers\":[{\"name\":\"m\",\"kind\":\"services\",\"knows\":[\"x\"]}]}",
+			0, ""},
+		{"one that is",
+			"{\"version\":1,\"notices\":{\"x\":{\"name\":\"a\",\"params\":{\"serviceName\":\"b\"}}},\"receivers\":[{\"name\":\"m\",\"kind\":\"services\",\"knows\":[\"x\"]}]}",
+			0, "a=b "},
+		{"twice",
+			"{\"version\":1,\"notices\":{\"x\":{\"name\":\"a\",\"params\":{\"serviceName\":\"b\"}}},\"receivers\":[{\"name\":\"m\",\"kind\":\"services\",\"knows\":[\"x\",\"x\"]}]}",
+			0, "a=b "},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {

@@ -74,15 +74,16 @@ static void lists(void **state)
 		size_t n_diags;
 	} rows[] = {
 		{"none", {0}, {"", "", "", ""}, "", 0},
-		{"create and remove of a host belong together", {"DF_NOTIFY_CREATE_SERVICE_URL=http://m/c", "DF_NOTIFY_REMOVE_SERVICE_URL=http://m/r"}, {"", "", "", ""},
-			"m +GET/c -GET/r", 0},
+		{"create and remove of a host belong together", {"DF_NOTIFY_CREATE_SERVICE_URL=http://m/c", "DF_NOTIFY_REMOVE_SERVICE_URL=http://m/r"},
+			{"", "", "", ""}, "m +GET/c -GET/r", 0},
 		{"F083 two hosts", {"DF_NOTIFY_CREATE_SERVICE_URL=http://m/c, http://p/c"}, {"", "", "", ""}, "m +GET/c; p +GET/c", 0},
 		{"F084 two on one host", {"DF_NOTIFY_CREATE_SERVICE_URL=http://m/a,http://m/b", "DF_NOTIFY_REMOVE_SERVICE_URL=http://m/x"}, {"", "", "", ""},
 			"m +GET/a -GET/x; m#2 +GET/b", 0},
 		{"another port is another host", {"DF_NOTIFY_CREATE_SERVICE_URL=http://m:1/a,http://m:2/b"}, {"", "", "", ""}, "m:1 +GET/a; m:2 +GET/b", 0},
 		{"the very same twice", {"DF_NOTIFY_CREATE_SERVICE_URL=http://m/a,http://m/a"}, {"", "", "", ""}, "m +GET/a", 1},
-		{"F085 methods by position, the last repeats", {"DF_NOTIFY_CREATE_SERVICE_URL=http://m/a,http://n/b,http://o/c", "DF_NOTIFY_CREATE_SERVICE_METHOD=GET, post"},
-			{"", "", "", ""}, "m +GET/a; n +POST/b; o +POST/c", 0},
+		{"F085 methods by position, the last repeats",
+			{"DF_NOTIFY_CREATE_SERVICE_URL=http://m/a,http://n/b,http://o/c", "DF_NOTIFY_CREATE_SERVICE_METHOD=GET, post"}, {"", "", "", ""},
+			"m +GET/a; n +POST/b; o +POST/c", 0},
 		{"F085 what is no URL has its position", {"DF_NOTIFY_CREATE_SERVICE_URL=oops,http://n/b", "DF_NOTIFY_CREATE_SERVICE_METHOD=GET,PUT"}, {"", "", "", ""},
 			"n +PUT/b", 1},
 		{"F085 no method", {"DF_NOTIFY_REMOVE_SERVICE_URL=http://n/b", "DF_NOTIFY_REMOVE_SERVICE_METHOD=P UT"}, {"", "", "", ""}, "n -GET/b", 1},
@@ -90,7 +91,9 @@ static void lists(void **state)
 			"m +GET/a; n +GET/b -GET/r; o -GET/r; p nodes +GET/c -GET/r", 0},
 		{"F087 a secret alone takes the first method", {"DF_NOTIFY_CREATE_SERVICE_METHOD=POST,PUT"}, {"http://n/b", "", "", ""}, "n +POST/b", 0},
 		{"F088 one URL for both", {"DF_NOTIFICATION_URL=http://m/x"}, {"", "", "", ""}, "m +GET/x -GET/x", 0},
-		{"nodes", {"DF_NOTIFY_CREATE_NODE_URL=http://m/n", "DF_NOTIFY_REMOVE_NODE_URL=http://m/nr", "DF_NOTIFY_CREATE_SERVICE_URL=http://m/c", "DF_NOTIFY_CREATE_SERVICE_METHOD=PUT"},
+		{"nodes",
+			{"DF_NOTIFY_CREATE_NODE_URL=http://m/n", "DF_NOTIFY_REMOVE_NODE_URL=http://m/nr", "DF_NOTIFY_CREATE_SERVICE_URL=http://m/c",
+				"DF_NOTIFY_CREATE_SERVICE_METHOD=PUT"},
 			{"", "", "", ""}, "m +PUT/c; m nodes +GET/n -GET/nr", 0},
 	};
 	(void)state;

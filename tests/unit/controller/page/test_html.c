@@ -41,9 +41,24 @@ static void test_links(void **state)
 		const char *url;
 		bool is_link;
 	} rows[] = {
-		{"http://a.example/x?y=1&z#f", true}, {"https://[::1]:8443/", true}, {"https://a.example/@user", true}, {"a.example", false}, {"", false}, {"http://", false},
-		{"javascript:alert(1)", false}, {"JAVASCRIPT:x", false}, {"data:text/html,x", false}, {" http://a", false}, {"http://a b", false}, {"http://a\nb", false},
-		{"http://a\"b", false}, {"http://a<b", false}, {"http://user:secret@a/", false}, {"//a.example", false}, {"ftp://a", false}, {"http://a\\b", false},
+		{"http://a.example/x?y=1&z#f", true},
+		{"https://[::1]:8443/", true},
+		{"https://a.example/@user", true},
+		{"a.example", false},
+		{"", false},
+		{"http://", false},
+		{"javascript:alert(1)", false},
+		{"JAVASCRIPT:x", false},
+		{"data:text/html,x", false},
+		{" http://a", false},
+		{"http://a b", false},
+		{"http://a\nb", false},
+		{"http://a\"b", false},
+		{"http://a<b", false},
+		{"http://user:secret@a/", false},
+		{"//a.example", false},
+		{"ftp://a", false},
+		{"http://a\\b", false},
 		{"http://gr\xc3\xbcn", false},
 	};
 	(void)state;
@@ -58,14 +73,28 @@ static void test_numbers(void **state)
 		double value;
 		const char *html;
 	} rows[] = {
-		{html_seconds, 0.0004, "0.4 ms"}, {html_seconds, 0.0123, "12 ms"}, {html_seconds, 0.9999, "1.00 s"}, {html_seconds, 1.254, "1.25 s"}, {html_seconds, 12.3, "12 s"},
-		{html_seconds, NAN, "–"}, {html_seconds, -1, "–"}, {html_seconds, INFINITY, "–"}, {html_seconds, 1e300, "1000000 s"}, {html_share, 1, "100 %"},
-		{html_share, 0.999999, "99.99 %"}, {html_share, 0.5, "50.00 %"}, {html_share, 0, "0.00 %"}, {html_share, NAN, "–"}, {html_share, -3, "0.00 %"}, {html_share, 7, "100 %"},
+		{html_seconds, 0.0004, "0.4 ms"},
+		{html_seconds, 0.0123, "12 ms"},
+		{html_seconds, 0.9999, "1.00 s"},
+		{html_seconds, 1.254, "1.25 s"},
+		{html_seconds, 12.3, "12 s"},
+		{html_seconds, NAN, "–"},
+		{html_seconds, -1, "–"},
+		{html_seconds, INFINITY, "–"},
+		{html_seconds, 1e300, "1000000 s"},
+		{html_share, 1, "100 %"},
+		{html_share, 0.999999, "99.99 %"},
+		{html_share, 0.5, "50.00 %"},
+		{html_share, 0, "0.00 %"},
+		{html_share, NAN, "–"},
+		{html_share, -3, "0.00 %"},
+		{html_share, 7, "100 %"},
 	};
 	static const struct {
 		int64_t seconds;
 		const char *html;
-	} spans[] = {{0, "0 seconds"}, {1, "1 second"}, {59, "59 seconds"}, {60, "1 minute"}, {7199, "1 hour"}, {7200, "2 hours"}, {86400, "1 day"}, {42 * 86400 + 5, "42 days"}, {-5, "0 seconds"}};
+	} spans[] = {{0, "0 seconds"}, {1, "1 second"}, {59, "59 seconds"}, {60, "1 minute"}, {7199, "1 hour"}, {7200, "2 hours"}, {86400, "1 day"},
+		{42 * 86400 + 5, "42 days"}, {-5, "0 seconds"}};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
 		AUTO_BUF b = BUF_INIT(1000);

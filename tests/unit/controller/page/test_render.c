@@ -96,9 +96,13 @@ static void test_certificates(void **state)
 		double ends;
 		const char *html;
 	} rows[] = {
-		{ANSWER_TIME_S + 100 * 86400.0, "<td>100 days left</td>"}, {ANSWER_TIME_S + 20 * 86400.0, "<td class=\"soon\">20 days left</td>"},
-		{ANSWER_TIME_S + 7200, "<td class=\"soon\">2 hours left</td>"}, {ANSWER_TIME_S - 3 * 86400.0, "<td class=\"soon\">3 days over</td>"}, {NAN, "<td>–</td><td>–</td></tr>"},
-		{-6e10, "<td>–</td><td>–</td></tr>"}, {1e300, "<td>–</td><td>–</td></tr>"},
+		{ANSWER_TIME_S + 100 * 86400.0, "<td>100 days left</td>"},
+		{ANSWER_TIME_S + 20 * 86400.0, "<td class=\"soon\">20 days left</td>"},
+		{ANSWER_TIME_S + 7200, "<td class=\"soon\">2 hours left</td>"},
+		{ANSWER_TIME_S - 3 * 86400.0, "<td class=\"soon\">3 days over</td>"},
+		{NAN, "<td>–</td><td>–</td></tr>"},
+		{-6e10, "<td>–</td><td>–</td></tr>"},
+		{1e300, "<td>–</td><td>–</td></tr>"},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
@@ -146,7 +150,8 @@ static void test_what_is_not_there(void **state)
 		{NULL, "", "no Prometheus is ready to be asked", "<strong>Prometheus does not tell:</strong> no Prometheus is ready to be asked.</p>"},
 		{"[]", "", "", "docs/websites.md"},
 		{"[{\"metric\":{\"instance\":\"a\"},\"value\":[5,\"1\"]}]", "zzz", "", "No site has these words"},
-		{"[{\"metric\":{\"instance\":\"a\"},\"value\":[5,\"1\"]}]", "", "it is <slow>", "it is &lt;slow&gt;. What stands below was true at <time datetime=\"1970-01-01T00:00:05Z\">"},
+		{"[{\"metric\":{\"instance\":\"a\"},\"value\":[5,\"1\"]}]", "", "it is <slow>",
+			"it is &lt;slow&gt;. What stands below was true at <time datetime=\"1970-01-01T00:00:05Z\">"},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
@@ -198,10 +203,10 @@ static char *told(const struct sites *s, const char *problem, struct page_seen *
 	return buf_take(&ids);
 }
 
-#define TOLD(name, s, problem, seen, want)                                                                                         \
-	do {                                                                                                                           \
-		AUTO_FREE char *ids_ = told(s, problem, seen);                                                                             \
-		ROW_STR(name, ids_, want);                                                                                                 \
+#define TOLD(name, s, problem, seen, want) \
+	do { \
+		AUTO_FREE char *ids_ = told(s, problem, seen); \
+		ROW_STR(name, ids_, want); \
 	} while (0)
 
 static void test_changes(void **state)
@@ -229,8 +234,13 @@ static void test_changes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_5000_sites_are_small), cmocka_unit_test(test_states), cmocka_unit_test(test_certificates), cmocka_unit_test(test_hostile),
-		cmocka_unit_test(test_what_is_not_there), cmocka_unit_test(test_links_of_pages_keep_the_words), cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_5000_sites_are_small),
+		cmocka_unit_test(test_states),
+		cmocka_unit_test(test_certificates),
+		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_what_is_not_there),
+		cmocka_unit_test(test_links_of_pages_keep_the_words),
+		cmocka_unit_test(test_changes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,9 +44,10 @@ static void test_order(void **state)
 
 static void test_labels(void **state)
 {
-	AUTO_JSON *a = answer(json_pack("[o]", series(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "team", "web", "__name__", "probe_success", "instance", "i", "env", "prod",
-															"service", "s", "probe", "p", "module", "m"),
-											   "1")));
+	AUTO_JSON *a = answer(json_pack("[o]",
+		series(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "team", "web", "__name__", "probe_success", "instance", "i", "env", "prod", "service", "s",
+				   "probe", "p", "module", "m"),
+			"1")));
 	struct sites *s = sites_new(a, NULL);
 	(void)state;
 	assert_string_equal(s->at[0].service, "s");
@@ -110,9 +111,15 @@ static void test_select(void **state)
 		size_t n_match, n_shown, page_shown;
 		const char *first;
 	} rows[] = {
-		{"", 1, 120, 50, 1, "http://site-000"}, {"", 2, 120, 50, 2, "http://site-050"}, {"", 3, 120, 20, 3, "http://site-100"}, {"", 99, 120, 20, 3, "http://site-100"},
-		{"", 0, 120, 50, 1, "http://site-000"}, {"SITE-01", 1, 10, 10, 1, "http://site-010"}, {" http_2xx  119 ", 1, 1, 1, 1, "http://site-119"},
-		{"119 nothing", 1, 0, 0, 1, NULL}, {"site-0", 2, 100, 50, 2, "http://site-050"},
+		{"", 1, 120, 50, 1, "http://site-000"},
+		{"", 2, 120, 50, 2, "http://site-050"},
+		{"", 3, 120, 20, 3, "http://site-100"},
+		{"", 99, 120, 20, 3, "http://site-100"},
+		{"", 0, 120, 50, 1, "http://site-000"},
+		{"SITE-01", 1, 10, 10, 1, "http://site-010"},
+		{" http_2xx  119 ", 1, 1, 1, 1, "http://site-119"},
+		{"119 nothing", 1, 0, 0, 1, NULL},
+		{"site-0", 2, 100, 50, 2, "http://site-050"},
 	};
 	json_t *list = json_array();
 	(void)state;
@@ -174,8 +181,9 @@ static void test_answers_of_sites(void **state)
 	struct sites *s = some_sites(NULL);
 	struct site *b = site_named(s, "http://b"), *c = site_named(s, "http://c"), *asked[] = {b, c};
 	(void)state;
-	AUTO_JSON *now = answer(json_pack("[o, o, o, o]", series(labels_of("probe_duration_seconds", "http://b"), "0.25"), series(labels_of("probe_http_status_code", "http://b"), "204"),
-		series(labels_of("probe_ssl_earliest_cert_expiry", "http://b"), "1.8e9"), series(labels_of("probe_duration_seconds", "http://elsewhere"), "9")));
+	AUTO_JSON *now = answer(json_pack("[o, o, o, o]", series(labels_of("probe_duration_seconds", "http://b"), "0.25"),
+		series(labels_of("probe_http_status_code", "http://b"), "204"), series(labels_of("probe_ssl_earliest_cert_expiry", "http://b"), "1.8e9"),
+		series(labels_of("probe_duration_seconds", "http://elsewhere"), "9")));
 	question_take(ASK_NOW, now, s, asked, 2, 0);
 	assert_true(b->detail->duration_s == 0.25 && b->detail->status == 204 && b->detail->certificate_s == 1.8e9);
 	assert_true(isnan(c->detail->duration_s));
@@ -188,8 +196,8 @@ static void test_answers_of_sites(void **state)
 	question_take(ASK_WEEK, day, s, asked, 2, 0);
 	assert_true(b->detail->day == 0.5 && b->detail->week == 0.5);
 	/* The last point is the newest; one before the first and one behind the last are not shown. */
-	AUTO_JSON *range = answer(json_pack("[{s:o, s:[[i, s], [i, s], [i, s], [i, s], [i, s]]}]", "metric", labels_of("", "http://b"), "values", ANSWER_TIME_S - 60 * 360, "7",
-		ANSWER_TIME_S - 59 * 360, "1", ANSWER_TIME_S - 360, "2", ANSWER_TIME_S, "3", ANSWER_TIME_S + 360, "8"));
+	AUTO_JSON *range = answer(json_pack("[{s:o, s:[[i, s], [i, s], [i, s], [i, s], [i, s]]}]", "metric", labels_of("", "http://b"), "values",
+		ANSWER_TIME_S - 60 * 360, "7", ANSWER_TIME_S - 59 * 360, "1", ANSWER_TIME_S - 360, "2", ANSWER_TIME_S, "3", ANSWER_TIME_S + 360, "8"));
 	question_take(ASK_PLOT, range, s, asked, 2, ANSWER_TIME_S);
 	assert_true(b->detail->plot[0] == 1 && b->detail->plot[58] == 2 && b->detail->plot[59] == 3 && isnan(b->detail->plot[1]));
 	sites_free(s);
@@ -204,8 +212,8 @@ static void test_alerts_of_sites(void **state)
 {
 	struct sites *s = some_sites(NULL);
 	struct site *b = site_named(s, "http://b"), *c = site_named(s, "http://c"), *asked[] = {b, c};
-	AUTO_JSON *a = answer(json_pack("[o, o, o, o, o]", firing("SiteDown", "http://b", "http_2xx"), firing("SiteDown", "http://b", NULL), firing("Site", "http://b", NULL),
-		firing("Other", "http://b", "tcp_connect"), firing("SiteSlow", "http://c", NULL)));
+	AUTO_JSON *a = answer(json_pack("[o, o, o, o, o]", firing("SiteDown", "http://b", "http_2xx"), firing("SiteDown", "http://b", NULL),
+		firing("Site", "http://b", NULL), firing("Other", "http://b", "tcp_connect"), firing("SiteSlow", "http://c", NULL)));
 	AUTO_JSON *none = answer(json_array());
 	(void)state;
 	question_take(ASK_FIRING, a, s, asked, 2, 0);
@@ -245,9 +253,16 @@ static void test_alerts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order), cmocka_unit_test(test_labels), cmocka_unit_test(test_odd_answers), cmocka_unit_test(test_details_are_carried_over),
-		cmocka_unit_test(test_select), cmocka_unit_test(test_pattern), cmocka_unit_test(test_forms), cmocka_unit_test(test_answers_of_sites),
-		cmocka_unit_test(test_alerts_of_sites), cmocka_unit_test(test_alerts),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_labels),
+		cmocka_unit_test(test_odd_answers),
+		cmocka_unit_test(test_details_are_carried_over),
+		cmocka_unit_test(test_select),
+		cmocka_unit_test(test_pattern),
+		cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_answers_of_sites),
+		cmocka_unit_test(test_alerts_of_sites),
+		cmocka_unit_test(test_alerts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

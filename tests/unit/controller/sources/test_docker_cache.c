@@ -8,7 +8,8 @@
 #include "sources/engine_link.h"
 
 #define LABELS "'com.df.notify':'true','com.df.scrapePort':'80'"
-#define COMPOSE(project, service, number) "'com.docker.compose.project':'" project "','com.docker.compose.service':'" service "','com.docker.compose.container-number':'" number "'"
+#define COMPOSE(project, service, number) \
+	"'com.docker.compose.project':'" project "','com.docker.compose.service':'" service "','com.docker.compose.container-number':'" number "'"
 #define ON(network, address) "'" network "':{'IPAddress':'" address "'}"
 
 /* An element of a list. */
@@ -103,7 +104,8 @@ static void containers_become_services(void **state)
 		{"ended with an error", "x", "exited", LABELS, ON("n", ""), "x 1 n; "},
 		{"on its way out", "x", "removing", LABELS, ON("n", "10.0.0.1"), "x 0 n; "},
 		{"a state of tomorrow", "x", "dreaming", LABELS, ON("n", "10.0.0.1"), "x 0 n; "},
-		{"on several networks", "x", "running", LABELS, ON("n", "10.0.0.1") "," ON("a", "10.0.1.1") "," ON("lan", "10.9.0.1"), "x 1 a 10.0.1.1@a# 10.9.0.1@lan# 10.0.0.1@n#; "},
+		{"on several networks", "x", "running", LABELS, ON("n", "10.0.0.1") "," ON("a", "10.0.1.1") "," ON("lan", "10.9.0.1"),
+			"x 1 a 10.0.1.1@a# 10.9.0.1@lan# 10.0.0.1@n#; "},
 		{"on one that the host does not reach", "x", "running", LABELS, ON("lan", "10.9.0.1"), "x 1 - 10.9.0.1@lan#; "},
 		{"on the host's", "x", "running", LABELS, ON("host", ""), "x 1 host 127.0.0.1@host#; "},
 		{"on none", "x", "running", LABELS, ON("none", ""), "x 1 -; ! x: the container x is on no network, so it has no address to scrape; "},
@@ -130,11 +132,13 @@ static void exit_codes(void **state)
 	static const struct {
 		int code;
 		enum docker_state state;
-	} rows[] = {{0, DOCKER_ENDED}, {1, DOCKER_FAILED}, {130, DOCKER_ENDED}, {137, DOCKER_ENDED}, {143, DOCKER_ENDED}, {139, DOCKER_FAILED}, {255, DOCKER_FAILED}};
+	} rows[] = {
+		{0, DOCKER_ENDED}, {1, DOCKER_FAILED}, {130, DOCKER_ENDED}, {137, DOCKER_ENDED}, {143, DOCKER_ENDED}, {139, DOCKER_FAILED}, {255, DOCKER_FAILED}};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
 		AUTO_FREE char *one = xasprintf("{\"Id\":\"a\",\"Name\":\"/x\",\"State\":{\"Status\":\"exited\",\"ExitCode\":%d}}", rows[i].code),
-					   *listed = xasprintf("{\"Id\":\"a\",\"Names\":[\"/o/alias\",\"/x\"],\"State\":\"exited\",\"Status\":\"Exited (%d) 1 second ago\"}", rows[i].code);
+					   *listed = xasprintf(
+						   "{\"Id\":\"a\",\"Names\":[\"/o/alias\",\"/x\"],\"State\":\"exited\",\"Status\":\"Exited (%d) 1 second ago\"}", rows[i].code);
 		for (int k = 0; k < 2; k++) {
 			AUTO_ARENA a = ARENA_INIT;
 			struct docker_container d;
@@ -173,8 +177,9 @@ static void times_of_creation(void **state)
 {
 	(void)state;
 	struct docker_cache *c = cache_on(true);
-	AUTO_FREE char *exact = xstrdup("{\"Id\":\"zzz\",\"Name\":\"/z\",\"Created\":\"1970-01-01T00:16:40.700Z\",\"State\":{\"Status\":\"running\"},\"Config\":{\"Labels\":{"
-									"\"com.df.notify\":\"true\",\"com.docker.compose.project\":\"p\",\"com.docker.compose.service\":\"s\",\"v\":\"exact\"}}}");
+	AUTO_FREE char *exact =
+		xstrdup("{\"Id\":\"zzz\",\"Name\":\"/z\",\"Created\":\"1970-01-01T00:16:40.700Z\",\"State\":{\"Status\":\"running\"},\"Config\":{\"Labels\":{"
+				"\"com.df.notify\":\"true\",\"com.docker.compose.project\":\"p\",\"com.docker.compose.service\":\"s\",\"v\":\"exact\"}}}");
 	put(c, "aaa", "a", "running", 1000, "'com.df.notify':'true','v':'listed'," COMPOSE("p", "s", "1"), "");
 	put_text(c, exact, false);
 	put(c, "aaa", "a", "running", 1000, "'com.df.notify':'true','v':'listed'," COMPOSE("p", "s", "1"), "");
@@ -191,7 +196,8 @@ static void names_that_meet(void **state)
 	struct docker_cache *c = cache_on(false);
 	put(c, "1", "web", "running", 1000, LABELS, "'n':{'IPAddress':'10.0.0.1'}");
 	put(c, "2", "b", "running", 1000, LABELS ",'com.df.shortName':'true'," COMPOSE("shop", "web", "1"), ON("n", "10.0.0.2"));
-	shows(c, "a short name that somebody has", "shop_web 1 - 10.0.0.2@n#1; web 1 - 10.0.0.1@n#; ! shop_web: another service is known as \"web\" already; this one keeps its full name; ");
+	shows(c, "a short name that somebody has",
+		"shop_web 1 - 10.0.0.2@n#1; web 1 - 10.0.0.1@n#; ! shop_web: another service is known as \"web\" already; this one keeps its full name; ");
 	put(c, "3", "shop_web", "running", 1000, LABELS, ON("n", "10.0.0.3"));
 	shows(c, "a container called like a service",
 		"shop_web 1 - 10.0.0.2@n#1; web 1 - 10.0.0.1@n#; ! shop_web: another service is known as \"web\" already; this one keeps its full name; "
@@ -253,7 +259,8 @@ static void a_list_does_not_overrule_what_an_event_led_to(void **state)
 {
 	(void)state;
 	struct docker_cache *c = cache_on(true);
-	AUTO_FREE char *runs = container("a", "a", "running", 1000, LABELS, ON("n", "10.0.0.1")), *ended = container("a", "a", "removing", 1000, LABELS, ON("n", ""));
+	AUTO_FREE char *runs = container("a", "a", "running", 1000, LABELS, ON("n", "10.0.0.1")),
+				   *ended = container("a", "a", "removing", 1000, LABELS, ON("n", ""));
 	put_network(c, "n", true);
 	put_text(c, runs, true);
 	shows(c, "runs", "a 1 n 10.0.0.1@n#; ");
@@ -305,8 +312,10 @@ static void lodgers_have_their_landlords_address(void **state)
 	(void)state;
 	struct docker_cache *c = cache_on(true);
 	put_network(c, "n", true);
-	put_text(c, "{\"Id\":\"lodger\",\"Name\":\"/l\",\"State\":{\"Status\":\"running\"},\"HostConfig\":{\"NetworkMode\":\"container:vpn\"},"
-				"\"Config\":{\"Labels\":{\"com.df.notify\":\"true\"}},\"NetworkSettings\":{\"Networks\":{}}}", false);
+	put_text(c,
+		"{\"Id\":\"lodger\",\"Name\":\"/l\",\"State\":{\"Status\":\"running\"},\"HostConfig\":{\"NetworkMode\":\"container:vpn\"},"
+		"\"Config\":{\"Labels\":{\"com.df.notify\":\"true\"}},\"NetworkSettings\":{\"Networks\":{}}}",
+		false);
 	shows(c, "of nobody", "l 1 -; ! l: the container l is on no network, so it has no address to scrape; ");
 	assert_false(docker_cache_cares(c, "vpn"));
 	put(c, "vpn", "v", "running", 1000, "", ON("n", "10.0.0.1"));
@@ -386,9 +395,10 @@ static void split(const char *file, bool list, const struct json_want *want, jso
 /* What remains of an answer after the cut is enough, and a look says the same as the list. */
 static void recorded_containers(void **state)
 {
-	static const char want[] = "alone2 0 bridge; failed 1 bridge; looping 1 bridge; onhost 1 host 127.0.0.1@host#; onnone 1 -; shop_later 1 shop_back; "
-							   "shop_web 2 shop_back 172.18.0.2@shop_default#1 172.19.0.2@shop_back#2 172.18.0.3@shop_default#2; sick 1 bridge 172.17.0.3@bridge#; sidecar 1 bridge; "
-							   "! onnone: the container onnone is on no network, so it has no address to scrape; ";
+	static const char want[] =
+		"alone2 0 bridge; failed 1 bridge; looping 1 bridge; onhost 1 host 127.0.0.1@host#; onnone 1 -; shop_later 1 shop_back; "
+		"shop_web 2 shop_back 172.18.0.2@shop_default#1 172.19.0.2@shop_back#2 172.18.0.3@shop_default#2; sick 1 bridge 172.17.0.3@bridge#; sidecar 1 bridge; "
+		"! onnone: the container onnone is on no network, so it has no address to scrape; ";
 	(void)state;
 	struct docker_cache *c = cache_on(true);
 	split("docker-networks.json", true, docker_network_wants, put_listed_network, c);
@@ -442,8 +452,10 @@ static void where_we_are(void **state)
 	assert_string_equal(me.networks[1], "shop_default");
 	assert_true(text_starts(me.host, "172."));
 	const char *id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-	char *mounts = arena_printf(&a, "1 2 8:1 /var/lib/docker/containers/short/hostname /x\n1 2 8:1 /data/containers/%s/resolv.conf /etc/resolv.conf\n"
-									"1 2 8:1 /data/containers/%s/hostname /etc/hostname rw\n", id, id);
+	char *mounts = arena_printf(&a,
+		"1 2 8:1 /var/lib/docker/containers/short/hostname /x\n1 2 8:1 /data/containers/%s/resolv.conf /etc/resolv.conf\n"
+		"1 2 8:1 /data/containers/%s/hostname /etc/hostname rw\n",
+		id, id);
 	assert_string_equal(engine_own_id(&a, mounts), id);
 	assert_null(engine_own_id(&a, "1 2 8:1 / / rw\n"));
 	static const char info[] = "{\"ID\":\"i\",\"Name\":\"h\",\"Labels\":[\"zone=a\",\"=\",7,\"plain\"]}";

@@ -51,8 +51,10 @@ __attribute__((format(printf, 3, 4))) static int put(struct world *w, enum kube_
 
 static int put_service(struct world *w, const char *name, const char *annotations)
 {
-	return put(w, KUBE_SERVICES, "{'metadata':{'name':'%s','namespace':'ns','uid':'u-%s','creationTimestamp':'2026-01-01T00:00:00Z','annotations':{%s}},"
-		"'spec':{'ipFamilies':['IPv4'],'ports':[{'name':'http','port':80}]}}", name, name, annotations);
+	return put(w, KUBE_SERVICES,
+		"{'metadata':{'name':'%s','namespace':'ns','uid':'u-%s','creationTimestamp':'2026-01-01T00:00:00Z','annotations':{%s}},"
+		"'spec':{'ipFamilies':['IPv4'],'ports':[{'name':'http','port':80}]}}",
+		name, name, annotations);
 }
 
 /* `endpoints`: "ADDRESS POD conditions;..." */
@@ -64,19 +66,24 @@ static int put_slice(struct world *w, const char *name, const char *service, con
 	while ((one = strsep(&rest, ";"))) {
 		char address[64] = "", pod[64] = "", conditions[128] = "";
 		sscanf(one, "%63s %63s %127s", address, pod, conditions);
-		buf_printf(&b, "%s{'addresses':['%s'],'conditions':{%s},'nodeName':'n1','targetRef':{'kind':'Pod','name':'%s'}}", b.len ? "," : "", address, conditions, pod);
+		buf_printf(
+			&b, "%s{'addresses':['%s'],'conditions':{%s},'nodeName':'n1','targetRef':{'kind':'Pod','name':'%s'}}", b.len ? "," : "", address, conditions, pod);
 	}
-	return put(w, KUBE_SLICES, "{'metadata':{'name':'%s','namespace':'ns','labels':{'kubernetes.io/service-name':'%s'}},'addressType':'%s',"
-		"'ports':[{'name':'http','port':8080,'protocol':'TCP'}],'endpoints':[%s]}", name, service, family, *endpoints ? b.data : "");
+	return put(w, KUBE_SLICES,
+		"{'metadata':{'name':'%s','namespace':'ns','labels':{'kubernetes.io/service-name':'%s'}},'addressType':'%s',"
+		"'ports':[{'name':'http','port':8080,'protocol':'TCP'}],'endpoints':[%s]}",
+		name, service, family, *endpoints ? b.data : "");
 }
 
 static int put_pod(struct world *w, const char *name, const char *version, const char *annotations, const char *rest)
 {
-	return put(w, KUBE_PODS, "{'metadata':{'name':'%s','namespace':'ns','resourceVersion':'%s','annotations':{%s},'labels':{'pod-template-hash':'5d'},"
-		"'ownerReferences':[{'kind':'ReplicaSet','name':'web-5d','controller':true}]}%s}", name, version, annotations, rest);
+	return put(w, KUBE_PODS,
+		"{'metadata':{'name':'%s','namespace':'ns','resourceVersion':'%s','annotations':{%s},'labels':{'pod-template-hash':'5d'},"
+		"'ownerReferences':[{'kind':'ReplicaSet','name':'web-5d','controller':true}]}%s}",
+		name, version, annotations, rest);
 }
 
-static void delete(struct world *w, enum kube_kind kind, const char *name)
+static void delete (struct world *w, enum kube_kind kind, const char *name)
 {
 	struct err e = {0};
 	char text[256];
@@ -163,10 +170,10 @@ static void a_pod_in_two_slices_is_one_target(void **state)
 	struct world *w = *state;
 	list(w, OPTED);
 	put_slice(w, "shop-2", "shop", "IPv4", "10.0.0.2 b 'ready':false;10.0.0.3 c"); /* b is being moved */
-	put_slice(w, "shop-6", "shop", "IPv6", "fd00::1 a;fd00::4 d");				   /* a has both families, d the other one only */
+	put_slice(w, "shop-6", "shop", "IPv6", "fd00::1 a;fd00::4 d"); /* a has both families, d the other one only */
 	assert_string_equal(shown(w), "ns/shop:10.0.0.1/a,10.0.0.2/b,10.0.0.3/c,fd00::4/d");
 	assert_int_equal(w->part->services[0]->wanted_tasks, 4);
-	delete(w, KUBE_SLICES, "shop-1");
+	delete (w, KUBE_SLICES, "shop-1");
 	assert_string_equal(shown(w), "ns/shop:fd00::1/a,10.0.0.3/c,fd00::4/d");
 }
 
@@ -182,7 +189,7 @@ static void what_is_annotated_later_waits_for_its_slices(void **state)
 	assert_string_equal(wish.name, "shop");
 	/* While it is asked for the watch tells of one slice that has changed and of one that is gone: the answer is older. */
 	put_slice(w, "shop-1", "shop", "IPv4", "10.0.0.5 e");
-	delete(w, KUBE_SLICES, "shop-2");
+	delete (w, KUBE_SLICES, "shop-2");
 	kube_cache_grant(w->cache, &wish);
 	put_slice(w, "shop-1", "shop", "IPv4", "10.0.0.1 a");
 	put_slice(w, "shop-2", "shop", "IPv4", "10.0.0.2 b");
@@ -257,7 +264,7 @@ static void a_namespace_gives_defaults(void **state)
 	}
 	assert_string_equal(shown(w), "ns/other: ns/shop:10.0.0.1/a,10.0.0.2/b -ns/third:");
 	assert_string_equal(obs_service_label(w->part->services[0], "com.df.scrapePort"), "9");
-	delete(w, KUBE_SPACES, "ns");
+	delete (w, KUBE_SPACES, "ns");
 	assert_string_equal(shown(w), "-ns/other: ns/shop:10.0.0.1/a,10.0.0.2/b -ns/third:");
 }
 
@@ -294,7 +301,7 @@ static void annotated_pods_are_their_workload(void **state)
 	/* Gone while it was asked for: the answer brings nobody back. */
 	put_pod(w, "web-5d-1", "3", OPTED, "");
 	assert_true(kube_cache_wish(w->cache, &none));
-	delete(w, KUBE_PODS, "web-5d-1");
+	delete (w, KUBE_PODS, "web-5d-1");
 	kube_cache_grant(w->cache, &none);
 	put_pod(w, "web-5d-1", "3", OPTED, POD_READY);
 	kube_cache_granted(w->cache, &none, false);
@@ -322,8 +329,10 @@ static void a_workload_is_known_by_what_made_its_maker(void **state)
 		struct kube_pod p;
 		struct err e;
 		char text[512];
-		snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\",\"labels\":{\"pod-template-hash\":\"%s\"},\"ownerReferences\":"
-			"[{\"kind\":\"X\",\"name\":\"x\"},{\"kind\":\"%s\",\"name\":\"%s\",\"controller\":true}]}}", rows[i].hash, rows[i].kind, rows[i].owner);
+		snprintf(text, sizeof text,
+			"{\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\",\"labels\":{\"pod-template-hash\":\"%s\"},\"ownerReferences\":"
+			"[{\"kind\":\"X\",\"name\":\"x\"},{\"kind\":\"%s\",\"name\":\"%s\",\"controller\":true}]}}",
+			rows[i].hash, rows[i].kind, rows[i].owner);
 		assert_int_equal(kube_parse_pod(&a, &w->set, text, strlen(text), &p, &e), 0);
 		ROW_STR(rows[i].owner, p.workload, rows[i].workload);
 		ROW_STR(rows[i].owner, p.workload_kind, rows[i].workload_kind);
@@ -376,7 +385,8 @@ static void a_list_takes_away_what_it_lacks_unless_told_otherwise(void **state)
 static void an_external_name_is_its_own_target(void **state)
 {
 	struct world *w = *state;
-	put(w, KUBE_SERVICES, "{'metadata':{'name':'ext','namespace':'ns','annotations':{" OPTED "}},'spec':{'type':'ExternalName','externalName':'db.example.org'}}");
+	put(w, KUBE_SERVICES,
+		"{'metadata':{'name':'ext','namespace':'ns','annotations':{" OPTED "}},'spec':{'type':'ExternalName','externalName':'db.example.org'}}");
 	assert_string_equal(shown(w), "ns/ext:db.example.org/");
 }
 
@@ -413,7 +423,8 @@ static void nodes_are_shared_and_come_later(void **state)
 	list(w, OPTED);
 	publish(w);
 	assert_string_equal(w->part->services[0]->tasks[0].node->state, "");
-	put(w, KUBE_NODES, "{'metadata':{'name':'n1','labels':{'zone':'a','node-role.kubernetes.io/control-plane':''}},"
+	put(w, KUBE_NODES,
+		"{'metadata':{'name':'n1','labels':{'zone':'a','node-role.kubernetes.io/control-plane':''}},"
 		"'status':{'conditions':[{'type':'Ready','status':'True'}],'addresses':[{'type':'InternalIP','address':'192.0.2.1'}]}}");
 	publish(w);
 	const struct obs_node *n = w->part->services[0]->tasks[0].node;

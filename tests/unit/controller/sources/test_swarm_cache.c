@@ -14,7 +14,8 @@ static const struct obs_label opted[] = {{"com.df.notify", "true"}, {"com.df.scr
 static void put_task(struct swarm_cache *c, const char *service_id, const char *id, const char *address)
 {
 	struct swarm_address at = {"monitor", address};
-	swarm_cache_put_task(c, &(struct swarm_task){.id = id, .service_id = service_id, .node_id = "n1", .slot = "1", .running = true, .addresses = &at, .n_addresses = 1});
+	swarm_cache_put_task(
+		c, &(struct swarm_task){.id = id, .service_id = service_id, .node_id = "n1", .slot = "1", .running = true, .addresses = &at, .n_addresses = 1});
 }
 
 static struct obs_part *publish(struct swarm_cache *c)
@@ -371,8 +372,10 @@ static void what_is_missing_or_of_another_type_reads_as_absent(void **state)
 		const char *text, *error; /* NULL: it is read */
 	} rows[] = {
 		{"{\"ID\":\"a\",\"Spec\":{\"Name\":\"a\"}}", NULL},
-		{"{\"ID\":\"a\",\"Version\":[],\"CreatedAt\":7,\"UpdateStatus\":[{}],\"Spec\":{\"Name\":\"a\",\"Labels\":[\"x\"],\"TaskTemplate\":7,\"Mode\":\"x\",\"Networks\":{\"a\":1}}}", NULL},
-		{"{\"ID\":\"a\",\"Spec\":{\"Name\":\"a\",\"Labels\":{\"k\":7,\"l\":null},\"Mode\":{\"Replicated\":{\"Replicas\":1e99}},\"Networks\":[7,{\"Target\":7}]}}", NULL},
+		{"{\"ID\":\"a\",\"Version\":[],\"CreatedAt\":7,\"UpdateStatus\":[{}],\"Spec\":{\"Name\":\"a\",\"Labels\":[\"x\"],\"TaskTemplate\":7,\"Mode\":\"x\",\"Networks\":{\"a\":1}}}",
+			NULL},
+		{"{\"ID\":\"a\",\"Spec\":{\"Name\":\"a\",\"Labels\":{\"k\":7,\"l\":null},\"Mode\":{\"Replicated\":{\"Replicas\":1e99}},\"Networks\":[7,{\"Target\":7}]}}",
+			NULL},
 		{"{\"Spec\":{\"Name\":\"a\"}}", "an object without ID"},
 		{"{\"ID\":\"a\"}", "an object without Spec.Name"},
 		{"{\"ID\":\"a\",\"Spec\":[]}", "an object without Spec.Name"},
@@ -394,7 +397,8 @@ static void what_is_missing_or_of_another_type_reads_as_absent(void **state)
 static void labels_are_read_with_what_is_no_text_mended(void **state)
 {
 	(void)state;
-	static const char text[] = "{\"ID\":\"a\",\"Spec\":{\"Name\":\"a\",\"Labels\":{\"plain\":\"x\",\"escaped\":\"a \\u003e \\\"b\\\"\",\"caf\xe9\":\"a\\u0000b\"}}}";
+	static const char text[] =
+		"{\"ID\":\"a\",\"Spec\":{\"Name\":\"a\",\"Labels\":{\"plain\":\"x\",\"escaped\":\"a \\u003e \\\"b\\\"\",\"caf\xe9\":\"a\\u0000b\"}}}";
 	AUTO_ARENA a = ARENA_INIT;
 	struct err e = {0};
 	struct swarm_service s;
@@ -535,7 +539,8 @@ static void versions_are_compared_as_numbers(void **state)
 	(void)state;
 	static const struct {
 		const char *ours, *theirs, *want;
-	} rows[] = {{"1.51", "1.41", "1.41"}, {"1.51", "1.9", "1.9"}, {"1.51", "1.60", "1.51"}, {"1.51", "", "1.51"}, {"1.51", "x", "1.51"}, {"1.51", "2.0", "1.51"}};
+	} rows[] = {
+		{"1.51", "1.41", "1.41"}, {"1.51", "1.9", "1.9"}, {"1.51", "1.60", "1.51"}, {"1.51", "", "1.51"}, {"1.51", "x", "1.51"}, {"1.51", "2.0", "1.51"}};
 	for (size_t i = 0; i < N_OF(rows); i++)
 		ROW_STR(rows[i].theirs, swarm_api_version(rows[i].ours, rows[i].theirs), rows[i].want);
 }

@@ -7,18 +7,10 @@
 #include "stores/store.h"
 
 #include "unit/bundles.h"
-#include "unit/dice.h"
+#include "unit/unit.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,10 +18,10 @@ struct file {
 	const char *path, *text;
 };
 
-static const struct file before[] = {
-	{"prometheus.yml", "config 1\n"}, {"rules/00/a.yml", "a 1\n"}, {"rules/00/b.yml", "b 1\n"}, {"rules/2f/c.yml", "c 1\n"}, {"targets/00.json", "[\"1\"]\n"}, {"targets/01.json", "[]\n"}};
-static const struct file after[] = {
-	{"prometheus.yml", "config 2\n"}, {"rules/00/a.yml", "a 2\n"}, {"rules/00/b.yml", "b 1\n"}, {"rules/3f/d.yml", "d 1\n"}, {"targets/00.json", "[\"2\"]\n"}, {"targets/02.json", "[3]\n"}};
+static const struct file before[] = {{"prometheus.yml", "config 1\n"}, {"rules/00/a.yml", "a 1\n"}, {"rules/00/b.yml", "b 1\n"}, {"rules/2f/c.yml", "c 1\n"},
+	{"targets/00.json", "[\"1\"]\n"}, {"targets/01.json", "[]\n"}};
+static const struct file after[] = {{"prometheus.yml", "config 2\n"}, {"rules/00/a.yml", "a 2\n"}, {"rules/00/b.yml", "b 1\n"}, {"rules/3f/d.yml", "d 1\n"},
+	{"targets/00.json", "[\"2\"]\n"}, {"targets/02.json", "[3]\n"}};
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -347,7 +339,8 @@ static void unchanged_files_are_not_written(void **state)
 	struct store_written w = {0};
 	struct store *s = open_store(dir);
 	put(s, before, COUNT(before));
-	static const struct file changed[] = {{"prometheus.yml", "config 1\n"}, {"rules/00/a.yml", "a 9\n"}, {"rules/00/b.yml", "b 1\n"}, {"rules/2f/c.yml", "c 1\n"}};
+	static const struct file changed[] = {
+		{"prometheus.yml", "config 1\n"}, {"rules/00/a.yml", "a 9\n"}, {"rules/00/b.yml", "b 1\n"}, {"rules/2f/c.yml", "c 1\n"}};
 	assert_int_equal(apply(s, changed, COUNT(changed), &w, &e), 0);
 	assert_int_equal(w.files, 1);
 	assert_int_equal(w.bytes, 4);
@@ -360,7 +353,8 @@ static void unchanged_files_are_not_written(void **state)
 static void any_history_ends_in_what_was_asked_for(void **state)
 {
 	(void)state;
-	static const char *const paths[] = {"rules/00/a.yml", "rules/00/b.yml", "rules/2f/c.yml", "rules/2f/d.yml", "rules/2f/e.yml", "rules/ff/f.yml", "targets/00.json"};
+	static const char *const paths[] = {
+		"rules/00/a.yml", "rules/00/b.yml", "rules/2f/c.yml", "rules/2f/d.yml", "rules/2f/e.yml", "rules/ff/f.yml", "targets/00.json"};
 	static const char *const texts[] = {"[1]\n", "[2]\n", "[3]\n"};
 	AUTO_FREE char *dir = fresh_dir(), *first = xasprintf("%s/current/prometheus.yml", dir);
 	struct err e = {0};

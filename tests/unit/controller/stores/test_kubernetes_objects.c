@@ -1,7 +1,7 @@
 /* Tests of controller/stores/kubernetes_objects. */
-#include "stores/kubernetes_objects.h"
 #include "base/alloc.h"
 #include "base/base64.h"
+#include "stores/kubernetes_objects.h"
 #include "unit/unit.h"
 
 #include <stdlib.h>
@@ -67,7 +67,8 @@ static void names_and_paths(void **state)
 {
 	struct kube_place p = place();
 	(void)state;
-	AUTO_FREE char *head = kube_object_name(&p, KUBE_PART_HEAD, ""), *shard = kube_object_name(&p, KUBE_PART_SHARD, "00ff"), *reader = kube_object_name(&p, KUBE_PART_READER, "r-0");
+	AUTO_FREE char *head = kube_object_name(&p, KUBE_PART_HEAD, ""), *shard = kube_object_name(&p, KUBE_PART_SHARD, "00ff"),
+				   *reader = kube_object_name(&p, KUBE_PART_READER, "r-0");
 	AUTO_FREE char *one = kube_object_path(&p, false, head), *all = kube_object_path(&p, true, NULL);
 	assert_string_equal(head, "wb-head");
 	assert_string_equal(shard, "wb-shard-00ff");
@@ -111,8 +112,8 @@ static void both_ways(void **state)
 }
 
 #define OBJECT(name, manager, store, part) \
-	"{\"metadata\":{\"name\":\"" name "\",\"uid\":\"u\",\"resourceVersion\":\"1\",\"labels\":{\"app.kubernetes.io/managed-by\":\"" manager "\",\"watchbill.org/store\":\"" store \
-	"\",\"watchbill.org/part\":\"" part "\"}}}"
+	"{\"metadata\":{\"name\":\"" name "\",\"uid\":\"u\",\"resourceVersion\":\"1\",\"labels\":{\"app.kubernetes.io/managed-by\":\"" manager \
+	"\",\"watchbill.org/store\":\"" store "\",\"watchbill.org/part\":\"" part "\"}}}"
 
 static void whose_they_are(void **state)
 {
@@ -151,7 +152,12 @@ static void what_is_no_text(void **state)
 		const char *json;
 		bool secret;
 	} rows[] = {
-		{"{}", false}, {"{\"data\":1}", false}, {"{\"data\":{\"head\":1}}", false}, {"{\"data\":{\"shard\":\"x\"}}", false}, {"{\"data\":{\"head\":\"x!\"}}", true}, {"{\"data\":null}", true},
+		{"{}", false},
+		{"{\"data\":1}", false},
+		{"{\"data\":{\"head\":1}}", false},
+		{"{\"data\":{\"shard\":\"x\"}}", false},
+		{"{\"data\":{\"head\":\"x!\"}}", true},
+		{"{\"data\":null}", true},
 	};
 	static const struct {
 		const char *json;
@@ -180,8 +186,11 @@ static void what_is_no_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(places),		   cmocka_unit_test(names_and_paths), cmocka_unit_test(both_ways),
-		cmocka_unit_test(whose_they_are), cmocka_unit_test(what_is_no_text),
+		cmocka_unit_test(places),
+		cmocka_unit_test(names_and_paths),
+		cmocka_unit_test(both_ways),
+		cmocka_unit_test(whose_they_are),
+		cmocka_unit_test(what_is_no_text),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

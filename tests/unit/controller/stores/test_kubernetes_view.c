@@ -1,6 +1,6 @@
 /* Tests of controller/stores/kubernetes_view: scripts of what a watch tells, and what is to be seen of it. */
-#include "stores/kubernetes_view.h"
 #include "base/alloc.h"
+#include "stores/kubernetes_view.h"
 #include "unit/unit.h"
 
 #include <stdlib.h>
@@ -140,8 +140,8 @@ static void objects_that_are_not_ours(void **state)
 	AUTO_JSON *bare = json_pack("{s:{s:s}, s:{s:s}}", "metadata", "name", "wb-head", "data", "head", "h2");
 	kube_view_put(&v, bare, 0); /* its labels were taken away */
 	sees(&v, 0, "-:", true);
-	AUTO_JSON *empty = json_pack("{s:{s:s, s:{s:s, s:s, s:s}}}", "metadata", "name", "wb-head", "labels", "app.kubernetes.io/managed-by", "watchbill", "watchbill.org/store", "wb",
-		"watchbill.org/part", "head");
+	AUTO_JSON *empty = json_pack("{s:{s:s, s:{s:s, s:s, s:s}}}", "metadata", "name", "wb-head", "labels", "app.kubernetes.io/managed-by", "watchbill",
+		"watchbill.org/store", "wb", "watchbill.org/part", "head");
 	kube_view_put(&v, empty, 0); /* ours, and says nothing */
 	sees(&v, 0, ":", true);
 	kube_view_deinit(&v);

@@ -1,7 +1,7 @@
 /* Tests of stores/shown: what a directory store shows, through shards and back. */
-#include "stores/shown.h"
 #include "base/cleanup.h"
 #include "io/fs.h"
+#include "stores/shown.h"
 #include "stores/store.h"
 #include "unit/bundles.h"
 #include "unit/unit.h"

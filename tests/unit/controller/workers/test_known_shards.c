@@ -58,13 +58,13 @@ static void what_is_missing_or_doubtful(void **state)
 		const char *row, *listed, *proven, *head;
 		char missing, doubtful;
 	} rows[] = {
-	    {"all is there and proven", "a1b1", "a1b1", "ab", '-', '-'},
-	    {"one is not there", "a1", "a1", "ab", 'b', '-'},
-	    {"one was never looked at", "a1b1", "b1", "ab", '-', 'a'},
-	    {"one was written since", "a2b1", "a1b1", "ab", '-', 'a'},
-	    {"one that no head names", "a1z1", "a1", "a", '-', '-'},
-	    {"an empty store", "", "", "a", 'a', '-'},
-	    {"an empty head", "a1", "", "", '-', '-'},
+		{"all is there and proven", "a1b1", "a1b1", "ab", '-', '-'},
+		{"one is not there", "a1", "a1", "ab", 'b', '-'},
+		{"one was never looked at", "a1b1", "b1", "ab", '-', 'a'},
+		{"one was written since", "a2b1", "a1b1", "ab", '-', 'a'},
+		{"one that no head names", "a1z1", "a1", "a", '-', '-'},
+		{"an empty store", "", "", "a", 'a', '-'},
+		{"an empty head", "a1", "", "", '-', '-'},
 	};
 	for (size_t i = 0; i < N_OF(rows); i++) {
 		struct known_shards k = {0};
@@ -105,10 +105,10 @@ static void garbage_is_what_no_head_needs(void **state)
 	static const struct {
 		const char *row, *former, *head, *want;
 	} rows[] = {
-	    {"the first head", "", "ab", "cd"},
-	    {"the one before is kept", "bc", "ab", "d"},
-	    {"all is needed", "cd", "ab", ""},
-	    {"nothing is", "", "", "abcd"},
+		{"the first head", "", "ab", "cd"},
+		{"the one before is kept", "bc", "ab", "d"},
+		{"all is needed", "cd", "ab", ""},
+		{"nothing is", "", "", "abcd"},
 	};
 	for (size_t i = 0; i < N_OF(rows); i++) {
 		struct known_shards k = {0};
@@ -140,8 +140,7 @@ static void no_more_is_deleted_than_fits(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_missing_or_doubtful),
-	    cmocka_unit_test(one_is_noted_and_forgotten), cmocka_unit_test(garbage_is_what_no_head_needs),
-	    cmocka_unit_test(no_more_is_deleted_than_fits)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_missing_or_doubtful), cmocka_unit_test(one_is_noted_and_forgotten),
+		cmocka_unit_test(garbage_is_what_no_head_needs), cmocka_unit_test(no_more_is_deleted_than_fits)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

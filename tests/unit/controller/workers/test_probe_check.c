@@ -9,9 +9,11 @@ static void words_are_the_reason(void **state)
 	static const struct {
 		const char *row, *output, *want;
 	} rows[] = {
-		{"a pattern", "ts=1 caller=main.go:1 level=error msg=\"Error loading config\" err=\"error parsing config file: \\\"Could not compile regular expression\\\" regexp=\\\"(\\\"\"\n",
+		{"a pattern",
+			"ts=1 caller=main.go:1 level=error msg=\"Error loading config\" err=\"error parsing config file: \\\"Could not compile regular expression\\\" regexp=\\\"(\\\"\"\n",
 			"\"Could not compile regular expression\" regexp=\"(\""},
-		{"a line break", "err=\"x\" no mark\nts=1 err=\"error parsing config file: yaml: unmarshal errors:\\n  line 3: field x not found\"", "yaml: unmarshal errors:   line 3: field x not found"},
+		{"a line break", "err=\"x\" no mark\nts=1 err=\"error parsing config file: yaml: unmarshal errors:\\n  line 3: field x not found\"",
+			"yaml: unmarshal errors:   line 3: field x not found"},
 		{"more lines", "level=info msg=Starting\nlevel=error err=\"first\"\nlevel=error err=\"second\"\n", "first"},
 		{"no such mark", "panic: out of memory\ngoroutine 1\n", "panic: out of memory"},
 		{"a backslash at the end", " err=\"a\\", "a\\"},

@@ -15,7 +15,8 @@ static void messages_name_the_group(void **state)
 		const char *row, *output, *want;
 	} rows[] = {
 		{"accepted", "Checking a.yml\n  SUCCESS: 3 rules found\n\n", ""},
-		{"position and expression", "  FAILED:\na.yml: 1:54: group \"w0\", rule 1, \"a\": could not parse expression: 1:6: parse error: unexpected end of input\n",
+		{"position and expression",
+			"  FAILED:\na.yml: 1:54: group \"w0\", rule 1, \"a\": could not parse expression: 1:6: parse error: unexpected end of input\n",
 			"[0 could not parse expression: 1:6: parse error: unexpected end of input]"},
 		{"template", "a.yml: group \"w2\", rule 1, \"c\": annotation \"s\": template: __alert_c:1: unclosed action\n",
 			"[2 annotation \"s\": template: __alert_c:1: unclosed action]"},

@@ -9,14 +9,13 @@ enum { SERIAL = 7, READERS_MAX = 4 };
  * another Generation. */
 static struct confirmation reader_of(char letter, size_t i)
 {
-	struct confirmation c = {
-	    .serial = letter == 'o' ? SERIAL - 1 : SERIAL, .digest = digest_of(letter == 'g' ? "h" : "g", 1), .at_ms = 1};
-	c.outcome = letter == 'W'   ? CONFIRM_WAITING
-	            : letter == 'R' ? CONFIRM_REFUSED
-	            : letter == 'F' ? CONFIRM_DIFFERS
-	            : letter == 'U' ? CONFIRM_UNREACHABLE
-	            : letter == 'I' ? CONFIRM_INCOMPLETE
-	                            : CONFIRM_DONE;
+	struct confirmation c = {.serial = letter == 'o' ? SERIAL - 1 : SERIAL, .digest = digest_of(letter == 'g' ? "h" : "g", 1), .at_ms = 1};
+	c.outcome = letter == 'W' ? CONFIRM_WAITING
+		: letter == 'R'       ? CONFIRM_REFUSED
+		: letter == 'F'       ? CONFIRM_DIFFERS
+		: letter == 'U'       ? CONFIRM_UNREACHABLE
+		: letter == 'I'       ? CONFIRM_INCOMPLETE
+							  : CONFIRM_DONE;
 	snprintf(c.reader, sizeof c.reader, "r%zu", i);
 	snprintf(c.message, sizeof c.message, "%c", letter);
 	return c;
@@ -47,18 +46,18 @@ static void together_they_say(void **state)
 		const char *who; /* NULL: nobody */
 		bool lack;
 	} rows[] = {
-	    {"nobody", "", HEARD_NOBODY, NULL, false},
-	    {"a stranger is nobody", "?", HEARD_NOBODY, NULL, false},
-	    {"one runs it", "D", HEARD_DONE, "r0", false},
-	    {"all run it", "DDD", HEARD_DONE, "r0", false},
-	    {"one has not decided", "DWD", HEARD_PENDING, "r1", false},
-	    {"one speaks of the head before", "Do", HEARD_PENDING, "r1", false},
-	    {"one speaks of another generation", "gD", HEARD_PENDING, "r0", false},
-	    {"one refuses, one waits", "WR", HEARD_REFUSED, "r1", false},
-	    {"one differs, one is not reached", "UFD", HEARD_DIFFERS, "r1", false},
-	    {"one is not reached", "DU", HEARD_UNREACHABLE, "r1", false},
-	    {"one has not all shards", "ID", HEARD_PENDING, "r0", true},
-	    {"a stranger among them", "D?", HEARD_DONE, "r0", false},
+		{"nobody", "", HEARD_NOBODY, NULL, false},
+		{"a stranger is nobody", "?", HEARD_NOBODY, NULL, false},
+		{"one runs it", "D", HEARD_DONE, "r0", false},
+		{"all run it", "DDD", HEARD_DONE, "r0", false},
+		{"one has not decided", "DWD", HEARD_PENDING, "r1", false},
+		{"one speaks of the head before", "Do", HEARD_PENDING, "r1", false},
+		{"one speaks of another generation", "gD", HEARD_PENDING, "r0", false},
+		{"one refuses, one waits", "WR", HEARD_REFUSED, "r1", false},
+		{"one differs, one is not reached", "UFD", HEARD_DIFFERS, "r1", false},
+		{"one is not reached", "DU", HEARD_UNREACHABLE, "r1", false},
+		{"one has not all shards", "ID", HEARD_PENDING, "r0", true},
+		{"a stranger among them", "D?", HEARD_DONE, "r0", false},
 	};
 	struct shards_head head = {.serial = SERIAL, .digest = digest_of("g", 1)};
 	for (size_t i = 0; i < N_OF(rows); i++) {

@@ -33,7 +33,8 @@ static void both_ways(void **state)
 
 static void nothing_else_is_read(void **state)
 {
-	static const char *const wrong[] = {"Z", "Zg", "Zg=", "Zg==Zg==", "=", "====", "Z===", "Zm9v\n", " Zm9v", "Zm9v Zm9v", "Zm-_", "Zh==", "Zm9=", "Zm9v=", "Zm9vYg===", "Zg=a", "Zm9v!"};
+	static const char *const wrong[] = {
+		"Z", "Zg", "Zg=", "Zg==Zg==", "=", "====", "Z===", "Zm9v\n", " Zm9v", "Zm9v Zm9v", "Zm-_", "Zh==", "Zm9=", "Zm9v=", "Zm9vYg===", "Zg=a", "Zm9v!"};
 	size_t len;
 	(void)state;
 	for (size_t i = 0; i < N_OF(wrong); i++)

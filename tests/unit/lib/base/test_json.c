@@ -169,7 +169,8 @@ static void items_come_out_of_the_object_around_them(void **state)
 	} rows[] = {
 		{"{\"items\":[]}", "", "{\"items\":[]}", NULL},
 		{" { \"items\" : [ {} , {} ] } \n", "{}|{}|", " { \"items\" : [] } \n", NULL},
-		{"{\"kind\":\"L\",\"metadata\":{\"v\":\"1\"},\"items\":[{\"a\":1},{\"b\":2}]}", "{\"a\":1}|{\"b\":2}|", "{\"kind\":\"L\",\"metadata\":{\"v\":\"1\"},\"items\":[]}", NULL},
+		{"{\"kind\":\"L\",\"metadata\":{\"v\":\"1\"},\"items\":[{\"a\":1},{\"b\":2}]}", "{\"a\":1}|{\"b\":2}|",
+			"{\"kind\":\"L\",\"metadata\":{\"v\":\"1\"},\"items\":[]}", NULL},
 		{"{\"items\":[{\"a\":1}],\"metadata\":{\"v\":\"1\"},\"n\":1}", "{\"a\":1}|", "{\"items\":[],\"metadata\":{\"v\":\"1\"},\"n\":1}", NULL},
 		{"{\"items\":[{\"x\":1,\"items\":[{}],\"in\":{\"a\":1}}]}", "{\"in\":{\"a\":1}}|", "{\"items\":[]}", NULL},
 		{"{\"a\":{\"items\":[{}]},\"b\":[\"items\",[{}]],\"items\":[{}]}", "{}|", "{\"a\":{\"items\":[{}]},\"b\":[\"items\",[{}]],\"items\":[]}", NULL},
@@ -224,7 +225,8 @@ static void put_wants(const struct json_want *w, struct buf *out)
 static void what_either_wants_is_wanted(void **state)
 {
 	static const struct json_want a[] = {{"a", NULL}, {NULL, NULL}}, b[] = {{"b", NULL}, {NULL, NULL}}, in_a[] = {{"in", a}, {"x", a}, {NULL, NULL}},
-								  in_b[] = {{"in", b}, {"y", b}, {NULL, NULL}}, in_all[] = {{"in", NULL}, {NULL, NULL}}, rest[] = {{"r", NULL}, {JSON_REST, NULL}, {NULL, NULL}};
+								  in_b[] = {{"in", b}, {"y", b}, {NULL, NULL}}, in_all[] = {{"in", NULL}, {NULL, NULL}},
+								  rest[] = {{"r", NULL}, {JSON_REST, NULL}, {NULL, NULL}};
 	static const struct {
 		const char *row;
 		const struct json_want *x, *y;
@@ -379,7 +381,15 @@ static void numbers_are_read_where_they_stand(void **state)
 		const char *number;
 		int64_t want;
 	} rows[] = {
-		{"0", 0}, {"-12", -12}, {"9223372036854775807", INT64_MAX}, {"9223372036854775808", 7}, {"1.5", 7}, {"1e3", 7}, {"\"1\"", 7}, {"", 7}, {"null", 7},
+		{"0", 0},
+		{"-12", -12},
+		{"9223372036854775807", INT64_MAX},
+		{"9223372036854775808", 7},
+		{"1.5", 7},
+		{"1e3", 7},
+		{"\"1\"", 7},
+		{"", 7},
+		{"null", 7},
 		{"100000000000000000000000000000", 7},
 	};
 	(void)state;
@@ -394,8 +404,14 @@ static void numbers_are_read_where_they_stand(void **state)
 static void what_is_emitted_is_what_jansson_writes(void **state)
 {
 	static const char *const rows[] = {
-		"{}", "[]", "\"\"", "null", "[true,false,null,0,-7,1.5,1e300,9223372036854775807]", "{\"a\":{\"b\":[[],{},[1]]},\"c\":\"x\"}",
-		"\"quote \\\" slash / \\/ backslash \\\\ \\b\\f\\n\\r\\t \\u0000 \\u001f \\u007f \\u00e4 \\u2028 \\ud83d\\ude00\"", "{\"\\n\\\"k\":\"\\u0001\"}",
+		"{}",
+		"[]",
+		"\"\"",
+		"null",
+		"[true,false,null,0,-7,1.5,1e300,9223372036854775807]",
+		"{\"a\":{\"b\":[[],{},[1]]},\"c\":\"x\"}",
+		"\"quote \\\" slash / \\/ backslash \\\\ \\b\\f\\n\\r\\t \\u0000 \\u001f \\u007f \\u00e4 \\u2028 \\ud83d\\ude00\"",
+		"{\"\\n\\\"k\":\"\\u0001\"}",
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {

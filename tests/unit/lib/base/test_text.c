@@ -9,8 +9,12 @@ static void starts_and_ends(void **state)
 		const char *s, *affix;
 		bool starts, ends;
 	} rows[] = {
-		{"com.df.x", "com.df.", true, false}, {"a.yml", ".yml", false, true}, {"", "", true, true}, {"a", "", true, true},
-		{"a", "aa", false, false},			  {"aa", "aa", true, true},
+		{"com.df.x", "com.df.", true, false},
+		{"a.yml", ".yml", false, true},
+		{"", "", true, true},
+		{"a", "", true, true},
+		{"a", "aa", false, false},
+		{"aa", "aa", true, true},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
@@ -78,15 +82,53 @@ static void durations(void **state)
 		const char *s;
 		int64_t want; /* -1: refused */
 	} rows[] = {
-		{"0", 0}, {"0w", 0}, {"0s", 0}, {"324ms", 324}, {"3s", 3 * S}, {"5m", 5 * M}, {"1h", H},
-		{"4d", 4LL * 24 * H}, {"4d1h", 97LL * H}, {"14d", 14LL * 24 * H}, {"3w", 21LL * 24 * H},
-		{"3w2d1h", (23LL * 24 + 1) * H}, {"10y", 3650LL * 24 * H}, {"1h30m", 90 * M}, {"1m30s", 90 * S}, {"1s500ms", 1500},
-		{"1y2w3d4h5m6s7ms", (365LL + 17) * 24 * H + 4LL * H + 5 * M + 6 * S + 7}, {"007s", 7 * S},
+		{"0", 0},
+		{"0w", 0},
+		{"0s", 0},
+		{"324ms", 324},
+		{"3s", 3 * S},
+		{"5m", 5 * M},
+		{"1h", H},
+		{"4d", 4LL * 24 * H},
+		{"4d1h", 97LL * H},
+		{"14d", 14LL * 24 * H},
+		{"3w", 21LL * 24 * H},
+		{"3w2d1h", (23LL * 24 + 1) * H},
+		{"10y", 3650LL * 24 * H},
+		{"1h30m", 90 * M},
+		{"1m30s", 90 * S},
+		{"1s500ms", 1500},
+		{"1y2w3d4h5m6s7ms", (365LL + 17) * 24 * H + 4LL * H + 5 * M + 6 * S + 7},
+		{"007s", 7 * S},
 		{"106751d", 106751LL * 24 * H},
-		{"", -1}, {"1", -1}, {"00", -1}, {"-1w", -1}, {"1.5d", -1}, {"d", -1}, {"294y", -1}, {"200y10400w", -1}, {"107675d", -1},
-		{"2584200h", -1}, {"1s1m", -1}, {"1m1m", -1}, {"1ms1s", -1}, {" 5m", -1}, {"5m ", -1}, {"5 m", -1}, {"5M", -1}, {"5min", -1},
-		{"+5m", -1}, {"0x5m", -1}, {"1e3s", -1}, {"99999999999999999999s", -1}, {"9223372036854775807y", -1}, {"1us", -1}, {"5m\n", -1},
-		{"s5", -1}, {"5m-", -1}, {"\xc2\xb5s", -1},
+		{"", -1},
+		{"1", -1},
+		{"00", -1},
+		{"-1w", -1},
+		{"1.5d", -1},
+		{"d", -1},
+		{"294y", -1},
+		{"200y10400w", -1},
+		{"107675d", -1},
+		{"2584200h", -1},
+		{"1s1m", -1},
+		{"1m1m", -1},
+		{"1ms1s", -1},
+		{" 5m", -1},
+		{"5m ", -1},
+		{"5 m", -1},
+		{"5M", -1},
+		{"5min", -1},
+		{"+5m", -1},
+		{"0x5m", -1},
+		{"1e3s", -1},
+		{"99999999999999999999s", -1},
+		{"9223372036854775807y", -1},
+		{"1us", -1},
+		{"5m\n", -1},
+		{"s5", -1},
+		{"5m-", -1},
+		{"\xc2\xb5s", -1},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
@@ -102,9 +144,30 @@ static void sizes(void **state)
 		const char *s;
 		int64_t want; /* -1: refused */
 	} rows[] = {
-		{"1", 1}, {"1B", 1}, {"4096", 4096}, {"2KB", 2048}, {"100MB", 100LL << 20}, {"3GB", 3LL << 30}, {"1024TB", 1LL << 50}, {"007KB", 7168},
-		{"", -1}, {"0", -1}, {"0MB", -1}, {"MB", -1}, {"-1", -1}, {"1.5MB", -1}, {"1 MB", -1}, {"1MB ", -1}, {"1mb", -1}, {"1M", -1}, {"1MiB", -1}, {"1PB", -1},
-		{"1025TB", -1}, {"99999999999999999999", -1}, {"9999999999999999999B", -1}, {"1KBB", -1},
+		{"1", 1},
+		{"1B", 1},
+		{"4096", 4096},
+		{"2KB", 2048},
+		{"100MB", 100LL << 20},
+		{"3GB", 3LL << 30},
+		{"1024TB", 1LL << 50},
+		{"007KB", 7168},
+		{"", -1},
+		{"0", -1},
+		{"0MB", -1},
+		{"MB", -1},
+		{"-1", -1},
+		{"1.5MB", -1},
+		{"1 MB", -1},
+		{"1MB ", -1},
+		{"1mb", -1},
+		{"1M", -1},
+		{"1MiB", -1},
+		{"1PB", -1},
+		{"1025TB", -1},
+		{"99999999999999999999", -1},
+		{"9999999999999999999B", -1},
+		{"1KBB", -1},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
@@ -134,8 +197,7 @@ static void durations_are_written_as_they_are_read(void **state)
 	static const struct {
 		int64_t ms;
 		const char *want;
-	} rows[] = {{0, "0"}, {1, "1ms"}, {1000, "1s"}, {90000, "1m30s"}, {10000, "10s"}, {3600000, "1h"}, {694861001, "1w1d1h1m1s1ms"},
-				{31536000000, "1y"}};
+	} rows[] = {{0, "0"}, {1, "1ms"}, {1000, "1s"}, {90000, "1m30s"}, {10000, "10s"}, {3600000, "1h"}, {694861001, "1w1d1h1m1s1ms"}, {31536000000, "1y"}};
 	struct dice dice = {1};
 	char text[64];
 	int64_t back;
@@ -156,8 +218,8 @@ static void fractions(void **state)
 	static const struct {
 		const char *s;
 		double want; /* -1: refused */
-	} rows[] = {{"0.25", 0.25}, {"1", 1},  {"0.01", 0.01}, {"1.0", 1},	{"0", -1},	  {"1.01", -1}, {"", -1},	{".5", -1},	 {"0.5.5", -1},
-				{"-0.5", -1},	{"+0.5", -1}, {"5e-1", -1}, {"nan", -1}, {"inf", -1}, {"0,5", -1}, {" 0.5", -1}, {"0.5 ", -1}, {"0x1", -1}};
+	} rows[] = {{"0.25", 0.25}, {"1", 1}, {"0.01", 0.01}, {"1.0", 1}, {"0", -1}, {"1.01", -1}, {"", -1}, {".5", -1}, {"0.5.5", -1}, {"-0.5", -1}, {"+0.5", -1},
+		{"5e-1", -1}, {"nan", -1}, {"inf", -1}, {"0,5", -1}, {" 0.5", -1}, {"0.5 ", -1}, {"0x1", -1}};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
 		double got = -1;
@@ -221,9 +283,16 @@ static void nearest(void **state)
 	static const struct {
 		const char *word, *want;
 	} rows[] = {
-		{"scrapePort", "scrapePort"}, {"scrapeport", "scrapePort"}, {"SCRAPEPORT", "scrapePort"}, {"scrapePrt", "scrapePort"},
-		{"scrapTyp", "scrapeType"},	  {"alertfi", "alertIf"},		{"lisen", "listen"},		  {"something else", NULL},
-		{"", NULL},					  {"xyzzy", NULL},
+		{"scrapePort", "scrapePort"},
+		{"scrapeport", "scrapePort"},
+		{"SCRAPEPORT", "scrapePort"},
+		{"scrapePrt", "scrapePort"},
+		{"scrapTyp", "scrapeType"},
+		{"alertfi", "alertIf"},
+		{"lisen", "listen"},
+		{"something else", NULL},
+		{"", NULL},
+		{"xyzzy", NULL},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++)
@@ -241,9 +310,20 @@ static void file_names(void **state)
 	static const struct {
 		const char *name, *want;
 	} rows[] = {
-		{"go-demo_main", "go-demo_main"}, {"a.b", "a.b"},		   {"../../x", "%2E.%2F..%2Fx"}, {".", "%2E"},			{"..", "%2E."},
-		{".hidden", "%2Ehidden"},		  {"shop/web", "shop%2Fweb"}, {"a b\n", "a%20b%0A"},		 {"%2E", "%252E"},		{"~", "%7E"},
-		{"\xc3\xa4", "%C3%A4"},			  {"*?[x]", "%2A%3F%5Bx%5D"}, {"$(id)", "%24%28id%29"},	 {"\xff", "%FF"},
+		{"go-demo_main", "go-demo_main"},
+		{"a.b", "a.b"},
+		{"../../x", "%2E.%2F..%2Fx"},
+		{".", "%2E"},
+		{"..", "%2E."},
+		{".hidden", "%2Ehidden"},
+		{"shop/web", "shop%2Fweb"},
+		{"a b\n", "a%20b%0A"},
+		{"%2E", "%252E"},
+		{"~", "%7E"},
+		{"\xc3\xa4", "%C3%A4"},
+		{"*?[x]", "%2A%3F%5Bx%5D"},
+		{"$(id)", "%24%28id%29"},
+		{"\xff", "%FF"},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
@@ -323,10 +403,19 @@ static void an_excerpt_shows_one_line_and_the_place(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(starts_and_ends), cmocka_unit_test(integers),	  cmocka_unit_test(booleans),
-		cmocka_unit_test(durations), cmocka_unit_test(sizes), cmocka_unit_test(times_are_written_as_they_are_read),	   cmocka_unit_test(durations_are_written_as_they_are_read),
-		cmocka_unit_test(fractions),	   cmocka_unit_test(label_names), cmocka_unit_test(utf8),
-		cmocka_unit_test(nearest),		   cmocka_unit_test(file_names),  cmocka_unit_test(file_names_are_safe_and_differ),
+		cmocka_unit_test(starts_and_ends),
+		cmocka_unit_test(integers),
+		cmocka_unit_test(booleans),
+		cmocka_unit_test(durations),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(times_are_written_as_they_are_read),
+		cmocka_unit_test(durations_are_written_as_they_are_read),
+		cmocka_unit_test(fractions),
+		cmocka_unit_test(label_names),
+		cmocka_unit_test(utf8),
+		cmocka_unit_test(nearest),
+		cmocka_unit_test(file_names),
+		cmocka_unit_test(file_names_are_safe_and_differ),
 		cmocka_unit_test(an_excerpt_shows_one_line_and_the_place),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,8 +67,7 @@ static void scene_init(struct scene *s, bool with_dir)
 
 static void watch(struct scene *s, int64_t reread_ms, struct dir_files *first)
 {
-	s->watch = dirwatch_new(
-		&s->loop, &(struct dirwatch_spec){.dir = s->in, .wanted = wanted, .reread_ms = reread_ms, .on_change = on_change, .ctx = s}, first);
+	s->watch = dirwatch_new(&s->loop, &(struct dirwatch_spec){.dir = s->in, .wanted = wanted, .reread_ms = reread_ms, .on_change = on_change, .ctx = s}, first);
 }
 
 static void wait_for_report(struct scene *s, const char *row, const char *want)

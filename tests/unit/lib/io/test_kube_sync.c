@@ -9,9 +9,9 @@ static const struct kube_sync_spec spec = {.path = "/api/v1/services", .page_siz
 /* What happens, one step each. */
 enum step {
 	PAGE = 1, /* a page, with `text` as where it goes on ("" for the last), version "7" */
-	TOLD,	 /* the stream told the version `text` */
-	CHECK,	 /* a check is due */
-	CALL,	 /* a call ended with `end` */
+	TOLD, /* the stream told the version `text` */
+	CHECK, /* a check is due */
+	CALL, /* a call ended with `end` */
 };
 
 struct script {
@@ -27,17 +27,40 @@ struct script {
 
 #define STREAM "?watch=1&allowWatchBookmarks=true&timeoutSeconds=300"
 #define FIRST "*list ?limit=500"
-#define LIVED {.opened = true, .lived = true, .lasted_ms = 60000, .status = 200}
-#define LIVED_BRIEFLY {.opened = true, .lived = true, .lasted_ms = 20, .status = 200}
-#define SHORT {.opened = true, .status = 200, .lasted_ms = 20}
-#define DOWN {.fate = KUBE_TRANSIENT}
-#define GONE_IN_STREAM {.fate = KUBE_GONE, .status = 200, .lived = true}
-#define GONE_AT_ONCE {.fate = KUBE_GONE, .status = 200}
-#define GONE {.fate = KUBE_GONE, .status = 410}
+#define LIVED \
+	{ \
+		.opened = true, .lived = true, .lasted_ms = 60000, .status = 200 \
+	}
+#define LIVED_BRIEFLY \
+	{ \
+		.opened = true, .lived = true, .lasted_ms = 20, .status = 200 \
+	}
+#define SHORT \
+	{ \
+		.opened = true, .status = 200, .lasted_ms = 20 \
+	}
+#define DOWN \
+	{ \
+		.fate = KUBE_TRANSIENT \
+	}
+#define GONE_IN_STREAM \
+	{ \
+		.fate = KUBE_GONE, .status = 200, .lived = true \
+	}
+#define GONE_AT_ONCE \
+	{ \
+		.fate = KUBE_GONE, .status = 200 \
+	}
+#define GONE \
+	{ \
+		.fate = KUBE_GONE, .status = 410 \
+	}
 
 static const struct script scripts[] = {
 	{"from a list to its stream", false, {{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}}},
-	{"pages", false, {{PAGE, "c/1+", {0}, "list ?limit=500&continue=c%2F1%2B"}, {PAGE, "d", {0}, "list ?limit=500&continue=d"}, {PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}}},
+	{"pages", false,
+		{{PAGE, "c/1+", {0}, "list ?limit=500&continue=c%2F1%2B"}, {PAGE, "d", {0}, "list ?limit=500&continue=d"},
+			{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}}},
 	{"a stream ends and is resumed where it was", false,
 		{{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {TOLD, "8 x", {0}, "watch " STREAM "&resourceVersion=8%20x"},
 			{CALL, NULL, LIVED, "on 0 watch " STREAM "&resourceVersion=8%20x"}, {CALL, NULL, LIVED_BRIEFLY, "on 100 watch " STREAM "&resourceVersion=8%20x"}}},
@@ -48,7 +71,8 @@ static const struct script scripts[] = {
 	{"the server is not there", false,
 		{{CALL, NULL, DOWN, "troubled 600 " FIRST}, {CALL, NULL, DOWN, "troubled 1200 " FIRST}, {CALL, NULL, DOWN, "troubled 2400 " FIRST},
 			{PAGE, "c", {0}, "list ?limit=500&continue=c"}, {CALL, NULL, DOWN, "troubled 4800 list ?limit=500&continue=c"}}},
-	{"the server goes while a stream is asked for", false, {{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {CALL, NULL, DOWN, "troubled 600 watch " STREAM "&resourceVersion=7"}}},
+	{"the server goes while a stream is asked for", false,
+		{{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {CALL, NULL, DOWN, "troubled 600 watch " STREAM "&resourceVersion=7"}}},
 	{"Retry-After", false,
 		{{CALL, NULL, {.fate = KUBE_TRANSIENT, .status = 429, .retry_after_ms = 7000}, "troubled 7000 " FIRST},
 			{CALL, NULL, {.fate = KUBE_TRANSIENT, .status = 503, .retry_after_ms = 1000}, "troubled 1200 " FIRST},
@@ -57,28 +81,41 @@ static const struct script scripts[] = {
 	{"410 as the answer, and again", false,
 		{{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {CALL, NULL, GONE, "on 0 " FIRST}, {PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"},
 			{CALL, NULL, GONE_AT_ONCE, "troubled 1200 " FIRST}}},
-	{"410 of a page: once more, in one piece", false, {{PAGE, "c", {0}, "list ?limit=500&continue=c"}, {CALL, NULL, GONE, "on 0 *list "}, {PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}}},
+	{"410 of a page: once more, in one piece", false,
+		{{PAGE, "c", {0}, "list ?limit=500&continue=c"}, {CALL, NULL, GONE, "on 0 *list "}, {PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}}},
 	{"another error in a stream", false,
 		{{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {CALL, NULL, {.fate = KUBE_TRANSIENT, .status = 200, .lived = true}, "troubled 600 " FIRST}}},
-	{"not allowed", false, {{CALL, NULL, {.fate = KUBE_DENIED, .status = 403}, "denied 30000 " FIRST}, {CALL, NULL, {.fate = KUBE_NOT_FOUND, .status = 404}, "denied 30000 " FIRST}}},
-	{"not allowed any more", false, {{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {CALL, NULL, {.fate = KUBE_DENIED, .status = 403}, "denied 30000 " FIRST}}},
-	{"not known any more", false, {{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {CALL, NULL, {.fate = KUBE_DENIED, .status = 401}, "troubled 600 watch " STREAM "&resourceVersion=7"}}},
-	{"a version that is not accepted", false, {{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {CALL, NULL, {.fate = KUBE_REFUSED, .status = 400}, "troubled 600 " FIRST}}},
+	{"not allowed", false,
+		{{CALL, NULL, {.fate = KUBE_DENIED, .status = 403}, "denied 30000 " FIRST},
+			{CALL, NULL, {.fate = KUBE_NOT_FOUND, .status = 404}, "denied 30000 " FIRST}}},
+	{"not allowed any more", false,
+		{{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {CALL, NULL, {.fate = KUBE_DENIED, .status = 403}, "denied 30000 " FIRST}}},
+	{"not known any more", false,
+		{{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"},
+			{CALL, NULL, {.fate = KUBE_DENIED, .status = 401}, "troubled 600 watch " STREAM "&resourceVersion=7"}}},
+	{"a version that is not accepted", false,
+		{{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {CALL, NULL, {.fate = KUBE_REFUSED, .status = 400}, "troubled 600 " FIRST}}},
 	{"a check", false,
 		{{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {TOLD, "9", {0}, "watch " STREAM "&resourceVersion=9"},
 			{CHECK, NULL, {0}, "*list ?limit=500&resourceVersion=9&resourceVersionMatch=Exact"}, {PAGE, "c", {0}, "list ?limit=500&continue=c"},
 			{PAGE, "", {0}, "watch " STREAM "&resourceVersion=9"}}},
 	{"a check of a version that is no more is a list", false,
-		{{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {CHECK, NULL, {0}, "*list ?limit=500&resourceVersion=7&resourceVersionMatch=Exact"}, {CALL, NULL, GONE, "on 0 " FIRST}}},
+		{{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {CHECK, NULL, {0}, "*list ?limit=500&resourceVersion=7&resourceVersionMatch=Exact"},
+			{CALL, NULL, GONE, "on 0 " FIRST}}},
 	{"a check of a version that is yet to come is a list", false,
 		{{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {CHECK, NULL, {0}, "*list ?limit=500&resourceVersion=7&resourceVersionMatch=Exact"},
 			{CALL, NULL, {.fate = KUBE_TRANSIENT, .status = 504}, "on 0 " FIRST}}},
 	{"a check that gets no answer keeps no stream waiting", false,
 		{{PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}, {CHECK, NULL, {0}, "*list ?limit=500&resourceVersion=7&resourceVersionMatch=Exact"},
 			{PAGE, "c", {0}, "list ?limit=500&continue=c"}, {CALL, NULL, DOWN, "troubled 600 watch " STREAM "&resourceVersion=7"}}},
-	{"a streamed list", true, {{TOLD, "9", {0}, "watch " STREAM "&resourceVersion=9"}, {CALL, NULL, GONE_IN_STREAM, "on 0 *stream " STREAM "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"}}},
-	{"a streamed list that breaks off", true, {{CALL, NULL, {.fate = KUBE_TRANSIENT, .opened = true, .status = 200}, "troubled 600 *stream " STREAM "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"}}},
-	{"a server that does not stream lists", true, {{CALL, NULL, {.fate = KUBE_REFUSED, .status = 422}, "on 0 " FIRST}, {PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}}},
+	{"a streamed list", true,
+		{{TOLD, "9", {0}, "watch " STREAM "&resourceVersion=9"},
+			{CALL, NULL, GONE_IN_STREAM, "on 0 *stream " STREAM "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"}}},
+	{"a streamed list that breaks off", true,
+		{{CALL, NULL, {.fate = KUBE_TRANSIENT, .opened = true, .status = 200},
+			"troubled 600 *stream " STREAM "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"}}},
+	{"a server that does not stream lists", true,
+		{{CALL, NULL, {.fate = KUBE_REFUSED, .status = 422}, "on 0 " FIRST}, {PAGE, "", {0}, "watch " STREAM "&resourceVersion=7"}}},
 	{"one that fails at it", true, {{CALL, NULL, {.fate = KUBE_TRANSIENT, .status = 500}, "on 0 " FIRST}}},
 	{"one that ends it without its end", true, {{CALL, NULL, LIVED, "on 0 " FIRST}}},
 };
@@ -146,7 +183,8 @@ static void selectors_are_encoded(void **state)
 	selective.field_selector = "metadata.name=x&y";
 	kube_sync_init(&s, false);
 	struct kube_sync_ask ask = kube_sync_next(&s, &selective, 0);
-	assert_string_equal(ask.path, "/api/v1/services?labelSelector=com.df.notify%3Dtrue%2Ca%20in%20%28b%2C%20c%29&fieldSelector=metadata.name%3Dx%26y&limit=500");
+	assert_string_equal(
+		ask.path, "/api/v1/services?labelSelector=com.df.notify%3Dtrue%2Ca%20in%20%28b%2C%20c%29&fieldSelector=metadata.name%3Dx%26y&limit=500");
 	free(ask.path);
 	kube_sync_deinit(&s);
 }
@@ -162,8 +200,10 @@ static void answers_have_a_meaning_and_a_line(void **state)
 	} rows[] = {
 		{200, ERR_NONE, "{}", KUBE_OK, ""},
 		{201, ERR_NONE, "", KUBE_OK, ""},
-		{401, ERR_NONE, "{\"kind\":\"Status\",\"reason\":\"Unauthorized\",\"message\":\"Unauthorized\",\"code\":401}", KUBE_DENIED, "401 Unauthorized: Unauthorized"},
-		{403, ERR_NONE, "{\"reason\":\"Forbidden\",\"message\":\"services is\\n forbidden\\u001b[31m\"}", KUBE_DENIED, "403 Forbidden: services is  forbidden [31m"},
+		{401, ERR_NONE, "{\"kind\":\"Status\",\"reason\":\"Unauthorized\",\"message\":\"Unauthorized\",\"code\":401}", KUBE_DENIED,
+			"401 Unauthorized: Unauthorized"},
+		{403, ERR_NONE, "{\"reason\":\"Forbidden\",\"message\":\"services is\\n forbidden\\u001b[31m\"}", KUBE_DENIED,
+			"403 Forbidden: services is  forbidden [31m"},
 		{404, ERR_NONE, "404 page not found\n", KUBE_NOT_FOUND, "status 404: 404 page not found"},
 		{409, ERR_NONE, "{\"reason\":\"Conflict\"}", KUBE_CONFLICT, "409 Conflict"},
 		{410, ERR_NONE, "{\"reason\":\"Expired\",\"message\":\"too old\"}", KUBE_GONE, "410 Expired: too old"},

@@ -12,7 +12,7 @@
 #define IN_CLUSTER(text) CONTEXT "users: [{name: u, user: {}}]\nclusters: [{name: c, cluster: {" text "}}]\n"
 #define SECRET "s3cr3t-value"
 #define CERT_DATA "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t" /* -----BEGIN CERTIFICATE----- */
-#define KEY_DATA "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t"	   /* -----BEGIN PRIVATE KEY----- */
+#define KEY_DATA "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t" /* -----BEGIN PRIVATE KEY----- */
 
 static void put(struct buf *out, const char *name, const char *value)
 {
@@ -75,8 +75,9 @@ static void good_files_are_read(void **state)
 		{"the context that is asked for", "y",
 			CLUSTER "contexts: [{name: x, context: {cluster: z}}, {name: y, context: {cluster: c, namespace: n}}]\ncurrent-context: x\n",
 			"server=https://a:6443 ns=n"},
-		{"exec", NULL, USER("exec: {command: aws, args: [a, '1 2'], env: [{name: A, value: b=c}, {name: B}], apiVersion: client.authentication.k8s.io/v1, "
-							"interactiveMode: IfAvailable, installHint: x}"),
+		{"exec", NULL,
+			USER("exec: {command: aws, args: [a, '1 2'], env: [{name: A, value: b=c}, {name: B}], apiVersion: client.authentication.k8s.io/v1, "
+				 "interactiveMode: IfAvailable, installHint: x}"),
 			"server=https://a:6443 ns=default [aws][a][1 2]{A=b=c}{B=} api=client.authentication.k8s.io/v1"},
 		{"exec beside", NULL, USER("exec: {command: ./bin/p, apiVersion: client.authentication.k8s.io/v1beta1, args: ~, env: ~}"),
 			"server=https://a:6443 ns=default [/etc/k/./bin/p] api=client.authentication.k8s.io/v1beta1"},
@@ -117,15 +118,19 @@ static void bad_files_are_refused_with_a_remedy(void **state)
 		{"no such context", "y", CLUSTER CONTEXT, "there is no context \"y\"; it has \"x\""},
 		{"no contexts", "y", CLUSTER, "there is no context \"y\"; contexts is empty"},
 		{"no cluster in it", NULL, CLUSTER "contexts: [{name: x, context: {user: u}}]\ncurrent-context: x\n", "context \"x\": cluster is missing"},
-		{"no such cluster", NULL, CONTEXT "clusters: [{name: d, cluster: {server: 'https://a'}}]\n", "there is no cluster \"c\", which the context \"x\" names; it has \"d\""},
-		{"no such user", NULL, CLUSTER CONTEXT "users: [{name: v, user: {token: " SECRET "}}]\n", "there is no user \"u\", which the context \"x\" names; it has \"v\""},
+		{"no such cluster", NULL, CONTEXT "clusters: [{name: d, cluster: {server: 'https://a'}}]\n",
+			"there is no cluster \"c\", which the context \"x\" names; it has \"d\""},
+		{"no such user", NULL, CLUSTER CONTEXT "users: [{name: v, user: {token: " SECRET "}}]\n",
+			"there is no user \"u\", which the context \"x\" names; it has \"v\""},
 		{"cluster of another type", NULL, CONTEXT "clusters: [{name: c, cluster: [1]}]\n", "clusters: \"c\" is not a map"},
 		{"no server", NULL, IN_CLUSTER("insecure-skip-tls-verify: true"), "cluster \"c\": server is missing"},
 		{"server without a scheme", NULL, IN_CLUSTER("server: 'a:6443'"), "cluster \"c\": server is no address"},
 		{"server with a user", NULL, IN_CLUSTER("server: 'https://u:" SECRET "@a'"), "cluster \"c\": server is no address"},
 		{"proxy with a user", NULL, IN_CLUSTER("server: 'https://a', proxy-url: 'http://u:" SECRET "@p'"), "cluster \"c\": proxy-url is not understood"},
-		{"CA that is not base64", NULL, IN_CLUSTER("server: 'https://a', certificate-authority-data: '" SECRET "!'"), "certificate-authority-data is not base64"},
-		{"CA that is none", NULL, IN_CLUSTER("server: 'https://a', certificate-authority-data: Zm9v"), "certificate-authority-data holds no -----BEGIN CERTIFICATE-----"},
+		{"CA that is not base64", NULL, IN_CLUSTER("server: 'https://a', certificate-authority-data: '" SECRET "!'"),
+			"certificate-authority-data is not base64"},
+		{"CA that is none", NULL, IN_CLUSTER("server: 'https://a', certificate-authority-data: Zm9v"),
+			"certificate-authority-data holds no -----BEGIN CERTIFICATE-----"},
 		{"CA and none checked", NULL, IN_CLUSTER("server: 'https://a', certificate-authority: x, insecure-skip-tls-verify: true"), "exclude each other"},
 		{"flag that is none", NULL, IN_CLUSTER("server: 'https://a', insecure-skip-tls-verify: 'yes'"), "insecure-skip-tls-verify is neither true nor false"},
 		{"password", NULL, USER("username: admin, password: " SECRET), "user \"u\": username is not supported by API servers any more: use a token"},
@@ -138,11 +143,16 @@ static void bad_files_are_refused_with_a_remedy(void **state)
 		{"token that is a number", NULL, USER("token: 12345"), "user \"u\": token is not text: write it in quotes"},
 		{"exec of another type", NULL, USER("exec: " SECRET), "user \"u\": exec is not a map"},
 		{"exec without a command", NULL, USER("exec: {apiVersion: client.authentication.k8s.io/v1}"), "user \"u\": exec.command is missing"},
-		{"exec of another version", NULL, USER("exec: {command: p, apiVersion: client.authentication.k8s.io/v1alpha1}"), "user \"u\": exec.apiVersion is not understood"},
-		{"exec that asks", NULL, USER("exec: {command: p, apiVersion: client.authentication.k8s.io/v1, interactiveMode: Always}"), "exec.interactiveMode is Always"},
-		{"exec arguments of another type", NULL, USER("exec: {command: p, apiVersion: client.authentication.k8s.io/v1, args: " SECRET "}"), "exec.args is not a list"},
-		{"exec argument that is a number", NULL, USER("exec: {command: p, apiVersion: client.authentication.k8s.io/v1, args: [a, 1]}"), "exec.args: number 2 is not text"},
-		{"exec variable without a name", NULL, USER("exec: {command: p, apiVersion: client.authentication.k8s.io/v1, env: [{value: " SECRET "}]}"), "exec.env: number 1 has no name"},
+		{"exec of another version", NULL, USER("exec: {command: p, apiVersion: client.authentication.k8s.io/v1alpha1}"),
+			"user \"u\": exec.apiVersion is not understood"},
+		{"exec that asks", NULL, USER("exec: {command: p, apiVersion: client.authentication.k8s.io/v1, interactiveMode: Always}"),
+			"exec.interactiveMode is Always"},
+		{"exec arguments of another type", NULL, USER("exec: {command: p, apiVersion: client.authentication.k8s.io/v1, args: " SECRET "}"),
+			"exec.args is not a list"},
+		{"exec argument that is a number", NULL, USER("exec: {command: p, apiVersion: client.authentication.k8s.io/v1, args: [a, 1]}"),
+			"exec.args: number 2 is not text"},
+		{"exec variable without a name", NULL, USER("exec: {command: p, apiVersion: client.authentication.k8s.io/v1, env: [{value: " SECRET "}]}"),
+			"exec.env: number 1 has no name"},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {

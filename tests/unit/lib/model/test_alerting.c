@@ -47,7 +47,8 @@ static void routes_have_their_order(void **state)
 		{"the user's own", OWN, NULL, "mine", "watchbill-log,other,mine,other,mine", "mine,other,watchbill-log"},
 		{"both", OWN, "[{name: a}]", "mine", "watchbill-log,other,mine,other,a,mine", "mine,other,a,watchbill-log"},
 		{"the same name in both", OWN, "[{name: mine, webhook_configs: []}]", "mine", "watchbill-log,other,mine,other,mine", "mine,other,watchbill-log"},
-		{"the log's name is the user's", "route: {receiver: watchbill-log}\nreceivers: [{name: watchbill-log}]", NULL, "watchbill-log", "watchbill-log", "watchbill-log"},
+		{"the log's name is the user's", "route: {receiver: watchbill-log}\nreceivers: [{name: watchbill-log}]", NULL, "watchbill-log", "watchbill-log",
+			"watchbill-log"},
 		{"odd shapes", "route: 7\nreceivers: {a: b}\ninhibit_rules: x", NULL, "watchbill-log", "watchbill-log", "watchbill-log"},
 		{"odd routes", "route: {receiver: 7, routes: 3}", NULL, "watchbill-log", "watchbill-log", "watchbill-log"},
 	};
@@ -145,8 +146,9 @@ static void mistakes_are_named(void **state)
 
 static void secrets_by_file_are_fine(void **state)
 {
-	struct alerting_given g = given_of(NULL, "[{name: s, slack_configs: [{api_url_file: /run/secrets/slack}], email_configs: [{to: a@b.test, auth_password_file: /x}],"
-											 " webhook_configs: [{url: 'http://h.test', http_config: {authorization: {credentials_file: /y}}}]}]");
+	struct alerting_given g = given_of(NULL,
+		"[{name: s, slack_configs: [{api_url_file: /run/secrets/slack}], email_configs: [{to: a@b.test, auth_password_file: /x}],"
+		" webhook_configs: [{url: 'http://h.test', http_config: {authorization: {credentials_file: /y}}}]}]");
 	(void)state;
 	assert_int_equal(g.diags.v.n, 0);
 	assert_int_equal(json_array_size(g.receivers), 1);

@@ -82,8 +82,9 @@ static void a_refused_rule_is_left_out_and_comes_back(void **state)
 {
 	AUTO_CONTEXT x;
 	context_of(&x, "");
-	AUTO_PART *part = observe("[{'name':'b','labels':{" IN ",'com.df.alertName.1':'x','com.df.alertIf.1':'up','com.df.alertName.2':'y','com.df.alertIf.2':'sum('}},"
-							  "{'name':'c','labels':{" IN ",'com.df.alertName':'z','com.df.alertIf':'up'}}]");
+	AUTO_PART *part =
+		observe("[{'name':'b','labels':{" IN ",'com.df.alertName.1':'x','com.df.alertIf.1':'up','com.df.alertName.2':'y','com.df.alertIf.2':'sum('}},"
+				"{'name':'c','labels':{" IN ",'com.df.alertName':'z','com.df.alertIf':'up'}}]");
 	AUTO_DESIRED *first = build_one(&x, part, NULL);
 	const struct rule_check *bad = &first->services[0]->checks[1];
 	struct digest rule = bad->digest;
@@ -150,8 +151,9 @@ static void names_that_are_no_text_are_left_out(void **state)
 	AUTO_FREE char *diags = diags_of(d);
 	assert_int_equal(d->n, 1);
 	assert_string_equal(d->services[0]->obs->key, "good");
-	assert_string_equal(diags, "error  : the service's name is empty; the service is left out\n"
-							   "error bad? : the service's name is not valid UTF-8; the service is left out\n");
+	assert_string_equal(diags,
+		"error  : the service's name is empty; the service is left out\n"
+		"error bad? : the service's name is not valid UTF-8; the service is left out\n");
 }
 
 static void auto_is_jobs_up_to_100_services(void **state)
@@ -203,8 +205,10 @@ static void the_older_keeps_its_name(void **state)
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++)
 		for (int turn = 0; turn < 2; turn++) {
-			AUTO_FREE char *dashed = xasprintf("{'name':'a-b','created_ms':%d,'labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'1'}}", rows[i].created_dashed);
-			AUTO_FREE char *plain = xasprintf("{'name':'ab','created_ms':%d,'labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'2'}}", rows[i].created_plain);
+			AUTO_FREE char *dashed =
+				xasprintf("{'name':'a-b','created_ms':%d,'labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'1'}}", rows[i].created_dashed);
+			AUTO_FREE char *plain =
+				xasprintf("{'name':'ab','created_ms':%d,'labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'2'}}", rows[i].created_plain);
 			AUTO_FREE char *list = xasprintf("[%s,%s]", turn ? plain : dashed, turn ? dashed : plain);
 			AUTO_PART *part = observe(list);
 			AUTO_DESIRED *d = build_one(&x, part, NULL), *again = build_one(&x, part, d);
@@ -224,9 +228,12 @@ static void names_follow_who_comes_and_goes(void **state)
 	const struct {
 		const char *row, *one, *two, *want;
 	} steps[] = {
-		{"both", old, new, "a-b:abx ab:abx_fb8e20"},	 {"the newer changes", old, new_changed, "a-b:abx ab:abx_fb8e20"},
-		{"the older goes", new_changed, NULL, "ab:abx"}, {"the older comes back", old, new_changed, "a-b:abx ab:abx_fb8e20"},
-		{"the older calls its alert otherwise", old_renamed, new_changed, "a-b:abz ab:abx"}, {"the newer goes", old, NULL, "a-b:abx"},
+		{"both", old, new, "a-b:abx ab:abx_fb8e20"},
+		{"the newer changes", old, new_changed, "a-b:abx ab:abx_fb8e20"},
+		{"the older goes", new_changed, NULL, "ab:abx"},
+		{"the older comes back", old, new_changed, "a-b:abx ab:abx_fb8e20"},
+		{"the older calls its alert otherwise", old_renamed, new_changed, "a-b:abz ab:abx"},
+		{"the newer goes", old, NULL, "a-b:abx"},
 	};
 	AUTO_CONTEXT x;
 	context_of(&x, "");
@@ -263,7 +270,8 @@ static void only_who_collides_is_built_again(void **state)
 		mixed[i] = obs_service_ref(known ? known : all->services[i]);
 	}
 	AUTO_PART *both = obs_part_new("test", 2, mixed, all->n);
-	AUTO_DESIRED *first = build_one(&x, alone, NULL), *second = build_one(&x, both, first), *third = build_one(&x, both, second), *last = build_one(&x, alone, third);
+	AUTO_DESIRED *first = build_one(&x, alone, NULL), *second = build_one(&x, both, first), *third = build_one(&x, both, second),
+				 *last = build_one(&x, alone, third);
 	AUTO_FREE char *said = diags_of(second), *said_last = diags_of(last);
 	(void)state;
 	assert_ptr_equal(desired_find(second, "c"), desired_find(first, "c"));
@@ -282,13 +290,15 @@ static void only_who_collides_is_built_again(void **state)
 
 static void another_library_builds_who_uses_one(void **state)
 {
-	static const char text[] = "'@up': {expanded: 'up == {{ index .Values 0 }}'}", other_text[] = "'@up': {expanded: 'up < {{ index .Values 0 }}', labels: {lasting: very}}";
+	static const char text[] = "'@up': {expanded: 'up == {{ index .Values 0 }}'}",
+					  other_text[] = "'@up': {expanded: 'up < {{ index .Values 0 }}', labels: {lasting: very}}";
 	static const struct named_text one = {"alertif-x", text, sizeof text - 1, NULL}, two = {"alertif-x", other_text, sizeof other_text - 1, NULL};
 	struct shortcuts *lib = shortcuts_new(&one, 1), *other = shortcuts_new(&two, 1), *same = shortcuts_new(&one, 1);
 	AUTO_CONTEXT x;
 	context_of(&x, "");
-	AUTO_PART *part = observe("[{'name':'a','labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'@up:0'}},{'name':'b','labels':{" IN
-							  ",'com.df.alertName':'x','com.df.alertIf':'up'}},{'name':'c','labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'@nope'}}]");
+	AUTO_PART *part =
+		observe("[{'name':'a','labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'@up:0'}},{'name':'b','labels':{" IN
+				",'com.df.alertName':'x','com.df.alertIf':'up'}},{'name':'c','labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'@nope'}}]");
 	(void)state;
 	x.c.library.shortcuts = lib;
 	AUTO_DESIRED *first = build_one(&x, part, NULL);
@@ -365,8 +375,8 @@ static json_t *random_service(struct dice *dice, const char *name)
 
 static const char *const world_names[] = {"a", "a-b", "ab", "a_b", "a.1", "a.a", "b", "web", "web.1", "../../x", "yes", "x{{", "$x", "watchbill"};
 
-static const char *const layouts[] = {"networks=n1 scrape-layout=jobs", "networks=n1,n2 scrape-layout=pooled", "scrape-layout=dns",
-	"networks=n2 alert-names=underscore scrape-layout=pooled"};
+static const char *const layouts[] = {
+	"networks=n1 scrape-layout=jobs", "networks=n1,n2 scrape-layout=pooled", "scrape-layout=dns", "networks=n2 alert-names=underscore scrape-layout=pooled"};
 
 static void assert_same_files(const char *row, const struct bundle *a, const struct bundle *b)
 {
@@ -460,8 +470,7 @@ static char *scrapes_of(const struct bundle *b, const char *key)
 			buf_printf(&out, "%s\n", text);
 		}
 		json_array_foreach(json_object_get(job, "dns_sd_configs"), k, item)
-			if (strcmp(json_get_str(item, "type", ""), "A") == 0 &&
-				strcmp(json_string_value(json_array_get(json_object_get(item, "names"), 0)), tasks) == 0) {
+			if (strcmp(json_get_str(item, "type", ""), "A") == 0 && strcmp(json_string_value(json_array_get(json_object_get(item, "names"), 0)), tasks) == 0) {
 				AUTO_FREE char *text = json_dumps(item, JSON_COMPACT);
 				buf_printf(&out, "%s %s\n", shared ? name : "", text);
 			}
@@ -552,17 +561,19 @@ static void no_two_jobs_have_one_name(void **state)
 
 static void a_service_is_cut_down_to_its_limits(void **state)
 {
-	static const char greedy[] = "[{'name':'a','labels':{" IN ",'com.df.scrapePort':'1','com.df.alertName.1':'x','com.df.alertIf.1':'up == 1','com.df.alertName.2':'y','com.df.alertIf.2':'up == 2',"
-								 "'com.df.alertName.3':'z','com.df.alertIf.3':'absent(a_metric_with_a_long_name)'},'networks':['n'],'tasks':["
-								 "{'network':'n','address':'10.0.0.1'},{'network':'n','address':'10.0.0.2'},{'network':'n','address':'10.0.0.3'}]}]";
+	static const char greedy[] =
+		"[{'name':'a','labels':{" IN
+		",'com.df.scrapePort':'1','com.df.alertName.1':'x','com.df.alertIf.1':'up == 1','com.df.alertName.2':'y','com.df.alertIf.2':'up == 2',"
+		"'com.df.alertName.3':'z','com.df.alertIf.3':'absent(a_metric_with_a_long_name)'},'networks':['n'],'tasks':["
+		"{'network':'n','address':'10.0.0.1'},{'network':'n','address':'10.0.0.2'},{'network':'n','address':'10.0.0.3'}]}]";
 	const struct {
 		const char *settings;
 		size_t alerts, targets;
 		const char *diag;
 	} rows[] = {
-		{"networks=n service-max-alerts=2", 2, 3,
-			"error a : the service has more alerts than service-max-alerts allows (2); the last 1 are left out\n"},
-		{"networks=n service-max-targets=2", 3, 2, "error a : the service has 3 targets, more than service-max-targets allows (2); the last 1 are not scraped\n"},
+		{"networks=n service-max-alerts=2", 2, 3, "error a : the service has more alerts than service-max-alerts allows (2); the last 1 are left out\n"},
+		{"networks=n service-max-targets=2", 3, 2,
+			"error a : the service has 3 targets, more than service-max-targets allows (2); the last 1 are not scraped\n"},
 		{"networks=n alert-max-bytes=10", 2, 3, "error a com.df.alertIf.3: the alert has 33 bytes, more than alert-max-bytes allows (10); it is left out\n"},
 		{"networks=n service-max-label-bytes=140", 2, 0,
 			"error a : the service's labels have 170 bytes, more than service-max-label-bytes allows (140); the last 2 labels are left out\n"},
@@ -588,10 +599,12 @@ static void a_service_is_cut_down_to_its_limits(void **state)
 
 static void of_all_together_the_youngest_go_without_and_come_back(void **state)
 {
-	static const char three_of[] = "[{'name':'a','created_ms':3,'labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'up'}},{'name':'b','created_ms':1,'labels':{" IN
-								   ",'com.df.alertName':'x','com.df.alertIf':'up'}},{'name':'c','created_ms':2,'labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'up'}}]";
-	static const char two_of[] = "[{'name':'a','created_ms':3,'labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'up'}},{'name':'c','created_ms':2,'labels':{" IN
-								 ",'com.df.alertName':'x','com.df.alertIf':'up'}}]";
+	static const char three_of[] =
+		"[{'name':'a','created_ms':3,'labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'up'}},{'name':'b','created_ms':1,'labels':{" IN
+		",'com.df.alertName':'x','com.df.alertIf':'up'}},{'name':'c','created_ms':2,'labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'up'}}]";
+	static const char two_of[] =
+		"[{'name':'a','created_ms':3,'labels':{" IN ",'com.df.alertName':'x','com.df.alertIf':'up'}},{'name':'c','created_ms':2,'labels':{" IN
+		",'com.df.alertName':'x','com.df.alertIf':'up'}}]";
 	AUTO_CONTEXT x;
 	context_of(&x, "max-alerts=2");
 	AUTO_PART *all = observe(three_of), *fewer = observe(two_of);
@@ -601,7 +614,8 @@ static void of_all_together_the_youngest_go_without_and_come_back(void **state)
 	assert_int_equal(first->services[1]->wants.n_alerts, 1);
 	assert_int_equal(first->services[2]->wants.n_alerts, 1);
 	AUTO_FREE char *diags = diags_of(first), *none = diags_of(second);
-	assert_string_equal(diags, "error a : all services together have more alerts than max-alerts allows (2); those of this one, and of all that are younger, are left out\n");
+	assert_string_equal(
+		diags, "error a : all services together have more alerts than max-alerts allows (2); those of this one, and of all that are younger, are left out\n");
 	assert_int_equal(again->n_built, 0);
 	assert_int_equal(second->services[0]->wants.n_alerts, 1);
 	assert_string_equal(none, "");

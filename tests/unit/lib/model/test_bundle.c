@@ -16,7 +16,7 @@ static struct bundle *bundle_of(const char *const *paths, size_t n)
 static void sealing_sorts_and_the_digest_forgets_the_order(void **state)
 {
 	static const char *const one[] = {"cb", "crules/3f/b", "crules/3f/a", "crules/00/c", "ca/x", "ts", "ca"},
-							*const other[] = {"ca", "crules/3f/a", "ts", "crules/00/c", "ca/x", "cb", "crules/3f/b"};
+							 *const other[] = {"ca", "crules/3f/a", "ts", "crules/00/c", "ca/x", "cb", "crules/3f/b"};
 	struct bundle *a = bundle_of(one, N_OF(one)), *b = bundle_of(other, N_OF(other));
 	AUTO_ARENA arena = ARENA_INIT;
 	size_t n;
@@ -37,8 +37,12 @@ static void the_digest_is_that_of_configuration_files(void **state)
 		const char *row, *paths[3];
 		bool same;
 	} rows[] = {
-		{"other targets", {"ca", "cb", "tz"}, true},	  {"no targets", {"ca", "cb", NULL}, true}, {"other path", {"ca", "cc", "tt"}, false},
-		{"one more", {"ca", "cb", "cc"}, false}, {"one fewer", {"ca", "tt", NULL}, false}, {"rules", {"ca", "cb", "crules/00/a"}, false},
+		{"other targets", {"ca", "cb", "tz"}, true},
+		{"no targets", {"ca", "cb", NULL}, true},
+		{"other path", {"ca", "cc", "tt"}, false},
+		{"one more", {"ca", "cb", "cc"}, false},
+		{"one fewer", {"ca", "tt", NULL}, false},
+		{"rules", {"ca", "cb", "crules/00/a"}, false},
 	};
 	static const char *const base[] = {"ca", "cb", "tt"};
 	struct bundle *a = bundle_of(base, 3);

@@ -93,13 +93,16 @@ static void F041_global_both_spellings(void **state)
 static void F042_external_labels(void **state)
 {
 	static const struct row rows[] = {
-		{"short", {"GLOBAL_EXTERNAL_LABELS-CLUSTER=swarm", "GLOBAL_EXTERNAL_LABELS-TYPE=prod"}, "{'global':{'external_labels':{'cluster':'swarm','type':'prod'}}}"},
+		{"short", {"GLOBAL_EXTERNAL_LABELS-CLUSTER=swarm", "GLOBAL_EXTERNAL_LABELS-TYPE=prod"},
+			"{'global':{'external_labels':{'cluster':'swarm','type':'prod'}}}"},
 		{"value of the map", {"GLOBAL__EXTERNAL_LABELS=cluster=swarm"}, "{'global':{'external_labels':{'cluster':'swarm'}}}"},
 		{"several", {"GLOBAL__EXTERNAL_LABELS_1=a=1", "GLOBAL__EXTERNAL_LABELS_2=b=2", "GLOBAL__EXTERNAL_LABELS=c=3"},
 			"{'global':{'external_labels':{'c':'3','a':'1','b':'2'}}}"},
-		{"the key in the name", {"GLOBAL__EXTERNAL_LABELS__DC_1=x", "GLOBAL__EXTERNAL_LABELS-ZONE=y"}, "{'global':{'external_labels':{'zone':'y','dc_1':'x'}}}"},
+		{"the key in the name", {"GLOBAL__EXTERNAL_LABELS__DC_1=x", "GLOBAL__EXTERNAL_LABELS-ZONE=y"},
+			"{'global':{'external_labels':{'zone':'y','dc_1':'x'}}}"},
 		{"a key that ends in a number, a value with =", {"GLOBAL__EXTERNAL_LABELS=dc_1=a=b=c"}, "{'global':{'external_labels':{'dc_1':'a=b=c'}}}"},
-		{"values are texts", {"GLOBAL_EXTERNAL_LABELS-REPLICA=1", "GLOBAL_EXTERNAL_LABELS-HA=true"}, "{'global':{'external_labels':{'ha':'true','replica':'1'}}}"},
+		{"values are texts", {"GLOBAL_EXTERNAL_LABELS-REPLICA=1", "GLOBAL_EXTERNAL_LABELS-HA=true"},
+			"{'global':{'external_labels':{'ha':'true','replica':'1'}}}"},
 		{"an empty value", {"GLOBAL__EXTERNAL_LABELS=dc="}, "{'global':{'external_labels':{'dc':''}}}"},
 	};
 	(void)state;
@@ -125,8 +128,9 @@ static void F044_nested_lists(void **state)
 {
 	static const struct row rows[] = {
 		{"the row", {"REMOTE_WRITE_1__WRITE_RELABEL_CONFIGS_1__SOURCE_LABELS_1=l"}, "{'remote_write':[{'write_relabel_configs':[{'source_labels':['l']}]}]}"},
-		{"in order, gaps closed", {"REMOTE_WRITE_1__WRITE_RELABEL_CONFIGS_3__SOURCE_LABELS_10=c", "REMOTE_WRITE_1__WRITE_RELABEL_CONFIGS_3__SOURCE_LABELS_9=b",
-									  "REMOTE_WRITE_1__WRITE_RELABEL_CONFIGS_2__ACTION=drop"},
+		{"in order, gaps closed",
+			{"REMOTE_WRITE_1__WRITE_RELABEL_CONFIGS_3__SOURCE_LABELS_10=c", "REMOTE_WRITE_1__WRITE_RELABEL_CONFIGS_3__SOURCE_LABELS_9=b",
+				"REMOTE_WRITE_1__WRITE_RELABEL_CONFIGS_2__ACTION=drop"},
 			"{'remote_write':[{'write_relabel_configs':[{'action':'drop'},{'source_labels':['b','c']}]}]}"},
 		{"maps in maps", {"REMOTE_WRITE_1__QUEUE_CONFIG__MAX_SHARDS=5", "REMOTE_WRITE_1__QUEUE_CONFIG__RETRY_ON_HTTP_429=true"},
 			"{'remote_write':[{'queue_config':{'max_shards':5,'retry_on_http_429':true}}]}"},
@@ -140,12 +144,15 @@ static void F045_scrape_configs(void **state)
 	static const struct row rows[] = {
 		{"own job", {"SCRAPE_CONFIGS_1__STATIC_CONFIGS_1__TARGETS_1=a:1", "SCRAPE_CONFIGS_1__JOB_NAME=x"},
 			"{'scrape_configs':[{'job_name':'x','static_configs':[{'targets':['a:1']}]}]}"},
-		{"behind the pairs", {"SCRAPE_CONFIGS__JOB_NAME=5", "SERVICE_NAME_1=web", "SCRAPE_PORT_1=80"}, "{'scrape_configs':[" JOB("web", "web:80") ",{'job_name':'5'}]}"},
-		{"params and labels", {"SCRAPE_CONFIGS_1__PARAMS=module_1=http_2xx", "SCRAPE_CONFIGS_1__PARAMS_2=match[]={job=\"x\"}",
-								  "SCRAPE_CONFIGS_1__STATIC_CONFIGS_1__LABELS=dc_1=eu", "SCRAPE_CONFIGS_1__PARAMS__TARGET=t"},
+		{"behind the pairs", {"SCRAPE_CONFIGS__JOB_NAME=5", "SERVICE_NAME_1=web", "SCRAPE_PORT_1=80"},
+			"{'scrape_configs':[" JOB("web", "web:80") ",{'job_name':'5'}]}"},
+		{"params and labels",
+			{"SCRAPE_CONFIGS_1__PARAMS=module_1=http_2xx", "SCRAPE_CONFIGS_1__PARAMS_2=match[]={job=\"x\"}",
+				"SCRAPE_CONFIGS_1__STATIC_CONFIGS_1__LABELS=dc_1=eu", "SCRAPE_CONFIGS_1__PARAMS__TARGET=t"},
 			"{'scrape_configs':[{'params':{'module':['http_2xx'],'match[]':['{job=\\'x\\'}'],'target':['t']},'static_configs':[{'labels':{'dc_1':'eu'}}]}]}"},
-		{"types", {"SCRAPE_CONFIGS_1__HONOR_LABELS=1", "SCRAPE_CONFIGS_1__SAMPLE_LIMIT=10", "SCRAPE_CONFIGS_1__SCHEME=010", "SCRAPE_CONFIGS_1__X=t",
-					  "SCRAPE_CONFIGS_1__Y=true", "SCRAPE_CONFIGS_1__Z=", "SCRAPE_CONFIGS_1__TLS_CONFIG__INSECURE_SKIP_VERIFY=T"},
+		{"types",
+			{"SCRAPE_CONFIGS_1__HONOR_LABELS=1", "SCRAPE_CONFIGS_1__SAMPLE_LIMIT=10", "SCRAPE_CONFIGS_1__SCHEME=010", "SCRAPE_CONFIGS_1__X=t",
+				"SCRAPE_CONFIGS_1__Y=true", "SCRAPE_CONFIGS_1__Z=", "SCRAPE_CONFIGS_1__TLS_CONFIG__INSECURE_SKIP_VERIFY=T"},
 			"{'scrape_configs':[{'honor_labels':true,'sample_limit':10,'scheme':'010','tls_config':{'insecure_skip_verify':true},'x':'t','y':true,'z':''}]}"},
 	};
 	(void)state;
@@ -156,7 +163,8 @@ static void F046_alerting(void **state)
 {
 	static const struct row rows[] = {
 		{"the row", {"ALERTING__ALERTMANAGERS_1__SCHEME=https"}, "{'alerting':{'alertmanagers':[{'scheme':'https'}]}}"},
-		{"adds to the entry of the URL", {"ARG_ALERTMANAGER_URL=http://am:9093", "ALERTING__ALERTMANAGERS_1__PATH_PREFIX=/am", "ALERTING__ALERTMANAGERS_2__SCHEME=https"},
+		{"adds to the entry of the URL",
+			{"ARG_ALERTMANAGER_URL=http://am:9093", "ALERTING__ALERTMANAGERS_1__PATH_PREFIX=/am", "ALERTING__ALERTMANAGERS_2__SCHEME=https"},
 			"{'alerting':{'alertmanagers':[{'static_configs':[{'targets':['am:9093']}],'scheme':'http','path_prefix':'/am'},{'scheme':'https'}]}}"},
 		{"relabelling", {"ALERTING__ALERT_RELABEL_CONFIGS_1__ACTION=labeldrop"}, "{'alerting':{'alert_relabel_configs':[{'action':'labeldrop'}]}}"},
 	};
@@ -169,7 +177,8 @@ static void F046_alerting(void **state)
 static void F047_alertmanager_url_list(void **state)
 {
 	static const struct row rows[] = {
-		{"two of one scheme", {"ARG_ALERTMANAGER_URL=http://a:9093,http://b:9093"}, "{'alerting':{'alertmanagers':[{" TARGETS("'a:9093','b:9093'") ",'scheme':'http'}]}}"},
+		{"two of one scheme", {"ARG_ALERTMANAGER_URL=http://a:9093,http://b:9093"},
+			"{'alerting':{'alertmanagers':[{" TARGETS("'a:9093','b:9093'") ",'scheme':'http'}]}}"},
 		{"two schemes, blanks, an empty item", {"ARG_ALERTMANAGER_URL= https://a , http://b:1/, "},
 			"{'alerting':{'alertmanagers':[{" TARGETS("'a'") ",'scheme':'https'},{" TARGETS("'b:1'") ",'scheme':'http'}]}}"},
 		{"the path is kept", {"ARG_ALERTMANAGER_URL=http://a:1/am/,http://b:1,http://c:1/am"},
@@ -203,8 +212,10 @@ static void mistakes_cost_themselves_and_are_named(void **state)
 		{"half short, half full", "REMOTE_WRITE_TLS_CONFIG__CA_FILE=SECRET",
 			"error REMOTE_WRITE_TLS_CONFIG__CA_FILE: the variable is left out: the name says no place in the configuration (Write "
 			"REMOTE_WRITE_1__TLS_CONFIG__CA_FILE, as docs/environment.md says.)\n"},
-		{"no key in a map", "GLOBAL__EXTERNAL_LABELS=SECRET", "error GLOBAL__EXTERNAL_LABELS: the variable is left out: the value has to be key=value (Correct the value.)\n"},
-		{"empty key", "GLOBAL__EXTERNAL_LABELS==SECRET", "error GLOBAL__EXTERNAL_LABELS: the variable is left out: the value has to be key=value (Correct the value.)\n"},
+		{"no key in a map", "GLOBAL__EXTERNAL_LABELS=SECRET",
+			"error GLOBAL__EXTERNAL_LABELS: the variable is left out: the value has to be key=value (Correct the value.)\n"},
+		{"empty key", "GLOBAL__EXTERNAL_LABELS==SECRET",
+			"error GLOBAL__EXTERNAL_LABELS: the variable is left out: the value has to be key=value (Correct the value.)\n"},
 		{"not UTF-8", "GLOBAL__X=SECRET\xff", "error GLOBAL__X: the variable is left out: the value is not valid UTF-8 (Correct the value.)\n"},
 		{"blank in a host", "ARG_ALERTMANAGER_URL=http://a b:1",
 			"error ARG_ALERTMANAGER_URL: item 1 is left out: there is no host and port in a URL (Write it as http://alertmanager:9093.)\n"},
@@ -308,12 +319,15 @@ static void refused_items_are_left_out_and_values_not_shown(void **state)
 	static const struct {
 		const char *row, *words, *want;
 	} rows[] = {
-		{"unknown key", "Checking /x\n  FAILED: parsing YAML file /x/check-base.yml: yaml: unmarshal errors:\n  line 7: field ulrs not found in type config.plain\n",
+		{"unknown key",
+			"Checking /x\n  FAILED: parsing YAML file /x/check-base.yml: yaml: unmarshal errors:\n  line 7: field ulrs not found in type config.plain\n",
 			"field ulrs not found in type config.plain"},
-		{"two of them", "  FAILED: parsing YAML file /x: yaml: unmarshal errors:\n  line 7: field a not found\n  line 8: field b not found", "field a not found field b not found"},
+		{"two of them", "  FAILED: parsing YAML file /x: yaml: unmarshal errors:\n  line 7: field a not found\n  line 8: field b not found",
+			"field a not found field b not found"},
 		{"a value of another type", "FAILED: parsing YAML file /x: yaml: unmarshal errors:\n  line 1: cannot unmarshal !!str `SECRET` into int\n",
 			"cannot unmarshal !!str \"...\" into int"},
-		{"a quote inside", "FAILED: parsing YAML file /x: parse \"http://u:SEC\"RET@h\": net/url: invalid userinfo", "parse \"...\": net/url: invalid userinfo"},
+		{"a quote inside", "FAILED: parsing YAML file /x: parse \"http://u:SEC\"RET@h\": net/url: invalid userinfo",
+			"parse \"...\": net/url: invalid userinfo"},
 		{"a quote that does not end", "FAILED: parse \"http://u:SECRET@h\nSECRET", "parse \"...\""},
 		{"an apostrophe", "FAILED: it can't be 'SECRET'.", "it can't be \"...\"."},
 		{"nothing", "", "refused without a word"},

@@ -18,8 +18,7 @@ static void print_wants(const struct wants *w, struct buf *out)
 	for (size_t i = 0; i < w->n_scrapes; i++) {
 		const struct want_scrape *s = &w->scrapes[i];
 		buf_printf(out, "scrape[%s] %s%s%s", s->index, s->port_text, s->path, strcmp(s->scheme, "http") ? " by TLS" : "");
-		buf_printf(out, "%s%s%s%s", s->interval ? " every " : "", s->interval ? s->interval : "", s->timeout ? " within " : "",
-			s->timeout ? s->timeout : "");
+		buf_printf(out, "%s%s%s%s", s->interval ? " every " : "", s->interval ? s->interval : "", s->timeout ? " within " : "", s->timeout ? s->timeout : "");
 		buf_printf(out, "%s%s%s\n", s->network ? " on " : "", s->network ? s->network : "", s->by_name ? " by name" : "");
 	}
 	for (size_t i = 0; i < w->n_alerts; i++) {
@@ -89,7 +88,8 @@ static void scrape_labels(void **state)
 		{"empty port", "scrapePort=", "", "error web com.df.scrapePort: \"\" is no port; this scrape is left out\n"},
 		{"format as port", "scrapePort=%s%n", "", "error web com.df.scrapePort: \"%s%n\" is no port; this scrape is left out\n"},
 		{"a name of a port, where ports have none", "scrapePort=web", "", "error web com.df.scrapePort: \"web\" is no port; this scrape is left out\n"},
-		{"schemes", "scrapePort=80\nscrapeScheme=https\nscrapePort.1=81\nscrapeScheme.1=http\nscrapePort.2=82\nscrapeScheme.2=HTTPS\nscrapePort.3=83\nscrapeScheme.3=",
+		{"schemes",
+			"scrapePort=80\nscrapeScheme=https\nscrapePort.1=81\nscrapeScheme.1=http\nscrapePort.2=82\nscrapeScheme.2=HTTPS\nscrapePort.3=83\nscrapeScheme.3=",
 			"scrape[] 80/metrics by TLS\nscrape[1] 81/metrics\nscrape[2] 82/metrics by TLS\nscrape[3] 83/metrics\n", ""},
 		{"no scheme", "scrapePort=80\nscrapeScheme=https://\nscrapePort.1=81", "scrape[1] 81/metrics\n",
 			"error web com.df.scrapeScheme: \"https://\" is neither http nor https; this scrape is left out\n"},
@@ -111,7 +111,8 @@ static void scrape_labels(void **state)
 		{"what belongs together has one index", "scrapePort=80\nmetricsPath.1=/x\nscrapePort.1=81", "scrape[] 80/metrics\nscrape[1] 81/x\n", ""},
 		{"a network without index is everyone's", "scrapeNetwork=mon\nscrapePort.1=81\nscrapePort.2=82\nscrapeNetwork.2=own",
 			"scrape[1] 81/metrics on mon\nscrape[2] 82/metrics on own\n", ""},
-		{"path without port", "scrapePort=80\nmetricsPath.9=/x", "scrape[] 80/metrics\n", "error web com.df.metricsPath.9: \"/x\" has no port to go with it; it has no effect\n"},
+		{"path without port", "scrapePort=80\nmetricsPath.9=/x", "scrape[] 80/metrics\n",
+			"error web com.df.metricsPath.9: \"/x\" has no port to go with it; it has no effect\n"},
 		{"01 and 1 are two", "scrapePort.01=1\nscrapePort.1=2", "scrape[01] 1/metrics\nscrape[1] 2/metrics\n", ""},
 		{"more than ten", "scrapePort.1=1\nscrapePort.11=11\nscrapePort.100=100", "scrape[1] 1/metrics\nscrape[11] 11/metrics\nscrape[100] 100/metrics\n", ""},
 		{"a dot in a name", "scrapePort.a.b=1", "scrape[a.b] 1/metrics\n", ""},
@@ -132,16 +133,21 @@ static void aliases(void **state)
 		const char *row, *labels, *want, *diags;
 		bool in;
 	} rows[] = {
-		{"all four", "!prometheus.io/scrape=true\n!prometheus.io/port=80\n!prometheus.io/path=/m\n!prometheus.io/scheme=https", "scrape[] 80/m by TLS\n", "", true},
-		{"ours go before, one by one", "!prometheus.io/scrape=true\n!prometheus.io/port=80\n!prometheus.io/path=/m\nscrapePort=81", "scrape[] 81/m\n", "", true},
-		{"beside one with an index", "!prometheus.io/scrape=true\n!prometheus.io/port=80\nscrapePort.1=81\nmetricsPath.1=/x", "scrape[] 80/metrics\nscrape[1] 81/x\n", "", true},
+		{"all four", "!prometheus.io/scrape=true\n!prometheus.io/port=80\n!prometheus.io/path=/m\n!prometheus.io/scheme=https", "scrape[] 80/m by TLS\n", "",
+			true},
+		{"ours go before, one by one", "!prometheus.io/scrape=true\n!prometheus.io/port=80\n!prometheus.io/path=/m\nscrapePort=81", "scrape[] 81/m\n", "",
+			true},
+		{"beside one with an index", "!prometheus.io/scrape=true\n!prometheus.io/port=80\nscrapePort.1=81\nmetricsPath.1=/x",
+			"scrape[] 80/metrics\nscrape[1] 81/x\n", "", true},
 		{"not to be scraped", "!prometheus.io/scrape=false\n!prometheus.io/port=80", "", "", false},
 		{"not to be scraped, but alerted on", "notify=true\n!prometheus.io/scrape=false\n!prometheus.io/port=80", "", "", true},
 		{"ours says no", "notify=false\n!prometheus.io/scrape=true\n!prometheus.io/port=80", "scrape[] 80/metrics\n", "", false},
 		{"ours says yes", "notify=true\n!prometheus.io/port=80", "scrape[] 80/metrics\n", "", true},
 		{"a port alone", "!prometheus.io/port=80", "scrape[] 80/metrics\n", "", false},
-		{"no port at all", "!prometheus.io/scrape=true", "", "warning web prometheus.io/scrape: it is not said which port is to be scraped, and there is not just one\n", true},
-		{"what is wrong is called what it is called there", "!prometheus.io/scrape=true\n!prometheus.io/port=x", "", "error web prometheus.io/port: \"x\" is no port; this scrape is left out\n", true},
+		{"no port at all", "!prometheus.io/scrape=true", "",
+			"warning web prometheus.io/scrape: it is not said which port is to be scraped, and there is not just one\n", true},
+		{"what is wrong is called what it is called there", "!prometheus.io/scrape=true\n!prometheus.io/port=x", "",
+			"error web prometheus.io/port: \"x\" is no port; this scrape is left out\n", true},
 		{"empty ones", "!prometheus.io/scrape=True\n!prometheus.io/port=\nscrapePort=80\n!prometheus.io/path=", "scrape[] 80/metrics\n", "", true},
 		{"not UTF-8", "!prometheus.io/scrape=true\nscrapePort=80\n!prometheus.io/path=/\xff", "scrape[] 80/metrics\n", "", true},
 	};
@@ -161,8 +167,9 @@ static void names_of_ports(void **state)
 	static const struct {
 		const char *name;
 		bool is;
-	} rows[] = {{"http", true}, {"http-metrics", true}, {"a", true}, {"80x", true}, {"", false}, {"80", false}, {"-a", false}, {"a-", false}, {"HTTP", false}, {"a_b", false}, {"a.b", false},
-		{"a b", false}, {"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", true}, {"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", false}};
+	} rows[] = {{"http", true}, {"http-metrics", true}, {"a", true}, {"80x", true}, {"", false}, {"80", false}, {"-a", false}, {"a-", false}, {"HTTP", false},
+		{"a_b", false}, {"a.b", false}, {"a b", false}, {"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", true},
+		{"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", false}};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++)
 		ROW_INT(rows[i].name, labels_is_port_name(rows[i].name), rows[i].is);
@@ -205,7 +212,8 @@ static void alert_labels(void **state)
 		{"persistent on", "alertName=a\nalertIf=x\nalertPersistent=on", "alert[] weba: x persistent\n", ""},
 		{"persistent maybe", "alertName=a\nalertIf=x\nalertPersistent=maybe", "alert[] weba: x\n",
 			"error web com.df.alertPersistent: \"maybe\" is neither true nor false; false is taken\n"},
-		{"a misspelt companion", "alertName=a\nalertIf=x\nalertLables=a=b", "alert[] weba: x\n", "warning web com.df.alertLables: no such label; it has no effect\n"},
+		{"a misspelt companion", "alertName=a\nalertIf=x\nalertLables=a=b", "alert[] weba: x\n",
+			"warning web com.df.alertLables: no such label; it has no effect\n"},
 		{"hostile text is only text", "alertName=%s%n\nalertIf={{ \"x\" }} ' # :", "alert[] web%s%n: {{ \"x\" }} ' # :\n", ""},
 	};
 	(void)state;
@@ -310,11 +318,16 @@ static void the_page_names_every_label(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(scrape_labels),	  cmocka_unit_test(alert_labels),
-		cmocka_unit_test(aliases),			  cmocka_unit_test(names_of_ports),
-		cmocka_unit_test(alert_names),		  cmocka_unit_test(a_notify_label_of_another_name_is_left_alone),
-		cmocka_unit_test(values_are_bounded), cmocka_unit_test(text_that_is_not_utf8_is_left_out),
-		cmocka_unit_test(many_labels_stay_quick), cmocka_unit_test(the_page_names_every_label),
+		cmocka_unit_test(scrape_labels),
+		cmocka_unit_test(alert_labels),
+		cmocka_unit_test(aliases),
+		cmocka_unit_test(names_of_ports),
+		cmocka_unit_test(alert_names),
+		cmocka_unit_test(a_notify_label_of_another_name_is_left_alone),
+		cmocka_unit_test(values_are_bounded),
+		cmocka_unit_test(text_that_is_not_utf8_is_left_out),
+		cmocka_unit_test(many_labels_stay_quick),
+		cmocka_unit_test(the_page_names_every_label),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

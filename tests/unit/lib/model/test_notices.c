@@ -73,12 +73,14 @@ static void F076_name_prefix(void **state)
 	check_names(rows, N_OF(rows));
 }
 
-#define NODES "'nodes': [{'id': 'i1', 'hostname': 'n1', 'address': '10.0.0.1', 'state': 'ready', 'role': 'manager', 'availability': 'active'}, " \
-			  "{'id': 'i2', 'hostname': 'n2', 'address': '10.0.0.2', 'state': 'ready', 'role': 'worker', 'availability': 'active'}]"
-#define TWO_TASKS "'networks': ['front', 'back'], 'tasks': [" \
-				  "{'address': '1.1.1.1', 'network': 'back', 'node': 'n1', 'slot': '1', 'id': 't1'}, " \
-				  "{'address': '2.2.2.1', 'network': 'front', 'node': 'n1', 'slot': '1', 'id': 't1'}, " \
-				  "{'address': '2.2.2.2', 'network': 'front', 'node': 'n2', 'slot': '2', 'id': 't2'}]"
+#define NODES \
+	"'nodes': [{'id': 'i1', 'hostname': 'n1', 'address': '10.0.0.1', 'state': 'ready', 'role': 'manager', 'availability': 'active'}, " \
+	"{'id': 'i2', 'hostname': 'n2', 'address': '10.0.0.2', 'state': 'ready', 'role': 'worker', 'availability': 'active'}]"
+#define TWO_TASKS \
+	"'networks': ['front', 'back'], 'tasks': [" \
+	"{'address': '1.1.1.1', 'network': 'back', 'node': 'n1', 'slot': '1', 'id': 't1'}, " \
+	"{'address': '2.2.2.1', 'network': 'front', 'node': 'n1', 'slot': '1', 'id': 't1'}, " \
+	"{'address': '2.2.2.2', 'network': 'front', 'node': 'n2', 'slot': '2', 'id': 't2'}]"
 
 static void parameters_of_services(void **state)
 {
@@ -90,8 +92,8 @@ static void parameters_of_services(void **state)
 		{"F067 replicated", "'replicas': 3, 'labels': {'com.df.notify': 'true', 'com.df.scrapePort': '9100'}", false, true,
 			"distribute=true&replicas=3&scrapePort=9100&serviceName=a", "distribute=true&scrapePort=9100&serviceName=a"},
 		{"F067 global", "'replicas': -1, 'labels': {}", false, true, "distribute=true&serviceName=a", "distribute=true&serviceName=a"},
-		{"F070 what is forwarded", "'replicas': 1, 'labels': {'com.df.notify': 'true', 'com.df.hello': 'world', 'com.df.': 'x', 'com.dfx': 'x', 'y': 'z'}", false, true,
-			"distribute=true&hello=world&replicas=1&serviceName=a", "distribute=true&hello=world&serviceName=a"},
+		{"F070 what is forwarded", "'replicas': 1, 'labels': {'com.df.notify': 'true', 'com.df.hello': 'world', 'com.df.': 'x', 'com.dfx': 'x', 'y': 'z'}",
+			false, true, "distribute=true&hello=world&replicas=1&serviceName=a", "distribute=true&hello=world&serviceName=a"},
 		{"F074 distribute is kept", "'replicas': 1, 'labels': {'com.df.distribute': 'false'}", false, true, "distribute=false&replicas=1&serviceName=a",
 			"distribute=false&serviceName=a"},
 		{"what is computed beats labels", "'replicas': 1, 'labels': {'com.df.serviceName': 'x', 'com.df.replicas': '9', 'com.df.nodeInfo': 'y'}", false, true,
@@ -106,14 +108,16 @@ static void parameters_of_services(void **state)
 			"distribute=true&scrapeNetwork=back&serviceName=a"},
 		{"F079 a network without tasks", "'replicas': 2, 'labels': {'com.df.scrapeNetwork': 'none'}, " TWO_TASKS, true, true,
 			"distribute=true&replicas=2&scrapeNetwork=none&serviceName=a", "distribute=true&scrapeNetwork=none&serviceName=a"},
-		{"form encoding", "'replicas': 1, 'labels': {'com.df.q': '@a:0.8 + b&c=%~é'}", false, true, "distribute=true&q=%40a%3A0.8+%2B+b%26c%3D%25~%C3%A9&replicas=1&serviceName=a",
+		{"form encoding", "'replicas': 1, 'labels': {'com.df.q': '@a:0.8 + b&c=%~é'}", false, true,
+			"distribute=true&q=%40a%3A0.8+%2B+b%26c%3D%25~%C3%A9&replicas=1&serviceName=a",
 			"distribute=true&q=%40a%3A0.8+%2B+b%26c%3D%25~%C3%A9&serviceName=a"},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
 		AUTO_FREE char *text = xasprintf("{" NODES ", 'services': [{'name': 'a', %s}]}", rows[i].service);
 		struct obs_part *p = part_of(text);
-		struct settings set = {.notify_label = (char *)"com.df.notify", .include_node_ip_info = rows[i].info, .node_ip_info_includes_task_address = rows[i].address};
+		struct settings set = {
+			.notify_label = (char *)"com.df.notify", .include_node_ip_info = rows[i].info, .node_ip_info_includes_task_address = rows[i].address};
 		struct notice *create = notice_service_create(p->services[0], &set), *remove = notice_service_remove(p->services[0], &set);
 		AUTO_FREE char *created = encoded(create), *removed = encoded(remove);
 		ROW_STR(rows[i].row, created, rows[i].create);
@@ -214,8 +218,10 @@ static void convergence(void **state)
 		{"two addresses are one task", "'replicas': 3, " TWO_TASKS, false},
 		{"all run", "'replicas': 2, " TWO_TASKS, true},
 		{"more than wanted", "'replicas': 1, " TWO_TASKS, true},
-		{"on a node that is down", "'replicas': 1, 'networks': ['m'], 'tasks': [{'address': '1.1.1.1', 'network': 'm', 'node': 'n3', 'slot': '1', 'id': 't'}]", false},
-		{"on a node of which nothing is known", "'replicas': 1, 'networks': ['m'], 'tasks': [{'address': '1.1.1.1', 'network': 'm', 'node': 'n9', 'slot': '1', 'id': 't'}]", true},
+		{"on a node that is down", "'replicas': 1, 'networks': ['m'], 'tasks': [{'address': '1.1.1.1', 'network': 'm', 'node': 'n3', 'slot': '1', 'id': 't'}]",
+			false},
+		{"on a node of which nothing is known",
+			"'replicas': 1, 'networks': ['m'], 'tasks': [{'address': '1.1.1.1', 'network': 'm', 'node': 'n9', 'slot': '1', 'id': 't'}]", true},
 		{"global on all that are usable", "'replicas': -1, " TWO_TASKS, true},
 		{"global on one only", "'replicas': -1, 'networks': ['m'], 'tasks': [{'address': '1.1.1.1', 'network': 'm', 'node': 'n1', 'id': 't'}]", false},
 	};

@@ -4,9 +4,8 @@
 static const char base_service[] =
 	"{'name':'web','namespace':'shop','orchestrator':'swarm','replicas':2,'created_ms':5,'labels':{'com.df.notify':'true','b':'2','a':'1'},"
 	"'networks':['n2','n1'],'tasks':[{'address':'10.0.0.2','network':'n1','node':'h','slot':'2'},{'address':'10.0.0.1','network':'n1','node':'h','slot':'1'}]}";
-static const char base_of_kubernetes[] =
-	"{'name':'web','namespace':'shop','orchestrator':'kubernetes','kind':'Service','ports':{'http':80,'m':81},"
-	"'tasks':[{'address':'10.0.0.2','pod':'web-1','ports':{'http':8080,'m':8081},'labels':{'v':'1','w':'2'}}]}";
+static const char base_of_kubernetes[] = "{'name':'web','namespace':'shop','orchestrator':'kubernetes','kind':'Service','ports':{'http':80,'m':81},"
+										 "'tasks':[{'address':'10.0.0.2','pod':'web-1','ports':{'http':8080,'m':8081},'labels':{'v':'1','w':'2'}}]}";
 
 struct row {
 	const char *from, *to;
@@ -30,16 +29,39 @@ static void assert_differences(const char *base, const struct row *rows, size_t 
 static void every_difference_counts(void **state)
 {
 	static const struct row rows[] = {
-		{"'web'", "'wob'", false},		{"'shop'", "'stop'", false},	 {"'swarm'", "'push'", false},		{"'replicas':2", "'replicas':3", false},
-		{"_ms':5", "_ms':6", false},	{"'true'", "'false'", false},	 {"'b':'2'", "'b':'3'", false},		{"'b':'2'", "'c':'2'", false},
-		{",'a':'1'", "", false},		{"'n2'", "'n3'", false},		 {"'n2',", "", false},				{"10.0.0.2", "10.0.0.3", false},
-		{"'slot':'2'", "'slot':'3'", false}, {"'node':'h','slot':'2'", "'node':'g','slot':'2'", false}, {"'n1','node':'h','slot':'2'", "'n2','node':'h','slot':'2'", false},
-		{"'n2','n1'", "'n1','n2'", true}, {"'b':'2','a':'1'", "'a':'1','b':'2'", true}, {"'web'", "'web'", true},
+		{"'web'", "'wob'", false},
+		{"'shop'", "'stop'", false},
+		{"'swarm'", "'push'", false},
+		{"'replicas':2", "'replicas':3", false},
+		{"_ms':5", "_ms':6", false},
+		{"'true'", "'false'", false},
+		{"'b':'2'", "'b':'3'", false},
+		{"'b':'2'", "'c':'2'", false},
+		{",'a':'1'", "", false},
+		{"'n2'", "'n3'", false},
+		{"'n2',", "", false},
+		{"10.0.0.2", "10.0.0.3", false},
+		{"'slot':'2'", "'slot':'3'", false},
+		{"'node':'h','slot':'2'", "'node':'g','slot':'2'", false},
+		{"'n1','node':'h','slot':'2'", "'n2','node':'h','slot':'2'", false},
+		{"'n2','n1'", "'n1','n2'", true},
+		{"'b':'2','a':'1'", "'a':'1','b':'2'", true},
+		{"'web'", "'web'", true},
 	};
 	static const struct row of_kubernetes[] = {
-		{"'Service'", "'Pod'", false}, {"'http':80,", "'http':82,", false}, {"'m':81}", "'n':81}", false}, {"'web-1'", "'web-2'", false}, {"'http':8080", "'http':8082", false},
-		{"'m':8081", "'n':8081", false}, {",'m':8081", "", false}, {"'v':'1'", "'v':'2'", false}, {"'v':'1',", "", false}, {"'kubernetes'", "'swarm'", false},
-		{"'v':'1','w':'2'", "'w':'2','v':'1'", true}, {"'http':80,'m':81", "'m':81,'http':80", true}, {"'http':8080,'m':8081", "'m':8081,'http':8080", true},
+		{"'Service'", "'Pod'", false},
+		{"'http':80,", "'http':82,", false},
+		{"'m':81}", "'n':81}", false},
+		{"'web-1'", "'web-2'", false},
+		{"'http':8080", "'http':8082", false},
+		{"'m':8081", "'n':8081", false},
+		{",'m':8081", "", false},
+		{"'v':'1'", "'v':'2'", false},
+		{"'v':'1',", "", false},
+		{"'kubernetes'", "'swarm'", false},
+		{"'v':'1','w':'2'", "'w':'2','v':'1'", true},
+		{"'http':80,'m':81", "'m':81,'http':80", true},
+		{"'http':8080,'m':8081", "'m':8081,'http':8080", true},
 	};
 	(void)state;
 	assert_differences(base_service, rows, N_OF(rows));
@@ -111,9 +133,14 @@ static void opting_in(void **state)
 		const char *row, *labels;
 		bool want;
 	} rows[] = {
-		{"true", "{'com.df.notify':'true'}", true}, {"True", "{'com.df.notify':'True'}", true}, {"false", "{'com.df.notify':'false'}", false},
-		{"empty", "{'com.df.notify':''}", false},	{"none", "{}", false},						{"another label", "{'com.df.notify2':'true'}", false},
-		{"not text", "{'com.df.notify':true}", false}, {"blank behind", "{'com.df.notify':'true '}", false},
+		{"true", "{'com.df.notify':'true'}", true},
+		{"True", "{'com.df.notify':'True'}", true},
+		{"false", "{'com.df.notify':'false'}", false},
+		{"empty", "{'com.df.notify':''}", false},
+		{"none", "{}", false},
+		{"another label", "{'com.df.notify2':'true'}", false},
+		{"not text", "{'com.df.notify':true}", false},
+		{"blank behind", "{'com.df.notify':'true '}", false},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
@@ -174,9 +201,13 @@ static void references_are_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_difference_counts), cmocka_unit_test(sealing_sorts),	 cmocka_unit_test(parts_are_sorted_and_searched),
+		cmocka_unit_test(every_difference_counts),
+		cmocka_unit_test(sealing_sorts),
+		cmocka_unit_test(parts_are_sorted_and_searched),
 		cmocka_unit_test(a_service_goes_before_a_workload),
-		cmocka_unit_test(opting_in),			   cmocka_unit_test(wrong_json_is_reported_or_ignored), cmocka_unit_test(references_are_counted),
+		cmocka_unit_test(opting_in),
+		cmocka_unit_test(wrong_json_is_reported_or_ignored),
+		cmocka_unit_test(references_are_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,8 @@ static struct obs_part *service_of(const char *kind, const char *name, const cha
 	for (char *rest = copy, *pod; (pod = strsep(&rest, " "));)
 		if (*pod)
 			buf_printf(&tasks, "%s{'address':'10.0.0.1','pod':'%s'}", tasks.len ? "," : "", pod);
-	AUTO_FREE char *list = xasprintf("[{'orchestrator':'kubernetes','namespace':'s','kind':'%s','name':'%s','tasks':[%s]}]", kind, name, tasks.data ? tasks.data : "");
+	AUTO_FREE char *list =
+		xasprintf("[{'orchestrator':'kubernetes','namespace':'s','kind':'%s','name':'%s','tasks':[%s]}]", kind, name, tasks.data ? tasks.data : "");
 	return observe(list);
 }
 
@@ -42,7 +43,8 @@ static void pods_of_services(void **state)
 		const char *row, *kind, *name, *pods; /* what is observed */
 		const char *ours, *others;
 	} rows[] = {
-		{"Deployment", "Deployment", "shop", "", "shop-7d9f8b6c5d-b4xk2 shop-54cbd8-22222", "shop shop-0 shop-b4xk2 shop-db-7d9f8b6c5d-b4xk2 shop-mysql-b4xk2 my-shop-7d9f8b6c5d-b4xk2 shop-7d9f8b6c5d-b4xk2-x"},
+		{"Deployment", "Deployment", "shop", "", "shop-7d9f8b6c5d-b4xk2 shop-54cbd8-22222",
+			"shop shop-0 shop-b4xk2 shop-db-7d9f8b6c5d-b4xk2 shop-mysql-b4xk2 my-shop-7d9f8b6c5d-b4xk2 shop-7d9f8b6c5d-b4xk2-x"},
 		{"ReplicaSet", "ReplicaSet", "shop", "", "shop-b4xk2", "shop shop-0 shop-7d9f8b6c5d-b4xk2 shop-abcde"},
 		{"DaemonSet", "DaemonSet", "agent", "", "agent-b4xk2", "agent-7d9f8b6c5d-b4xk2 agent-0"},
 		{"StatefulSet", "StatefulSet", "db", "", "db-0 db-17", "db db-b4xk2 db-0-b4xk2 db-x-0"},
@@ -50,8 +52,10 @@ static void pods_of_services(void **state)
 		{"CronJob", "CronJob", "nightly", "", "nightly-28912345-b4xk2 nightly-28912345-0-b4xk2", "nightly-b4xk2 nightly-x-b4xk2"},
 		{"Pod", "Pod", "alone", "", "alone", "alone-0 alone-b4xk2 xalone"},
 		{"a Service without endpoints", "Service", "shop", "", "shop shop-0 shop-b4xk2 shop-7d9f8b6c5d-b4xk2", "shop-db-0 shop-db-7d9f8b6c5d-b4xk2 shopx"},
-		{"a Service of one workload", "Service", "front", "shop-7d9f8b6c5d-b4xk2 shop-7d9f8b6c5d-zz9pq", "shop-7d9f8b6c5d-b4xk2 shop-6c8fd9b7f4-x2v5w", "front-7d9f8b6c5d-b4xk2 shop-db-7d9f8b6c5d-b4xk2"},
-		{"a Service of two", "Service", "shop", "shop-7d9f8b6c5d-b4xk2 shop-canary-54cbd8f6c-zz9pq", "shop-7d9f8b6c5d-22222 shop-canary-54cbd8f6c-22222", "shop-db-0 canary-0"},
+		{"a Service of one workload", "Service", "front", "shop-7d9f8b6c5d-b4xk2 shop-7d9f8b6c5d-zz9pq", "shop-7d9f8b6c5d-b4xk2 shop-6c8fd9b7f4-x2v5w",
+			"front-7d9f8b6c5d-b4xk2 shop-db-7d9f8b6c5d-b4xk2"},
+		{"a Service of two", "Service", "shop", "shop-7d9f8b6c5d-b4xk2 shop-canary-54cbd8f6c-zz9pq", "shop-7d9f8b6c5d-22222 shop-canary-54cbd8f6c-22222",
+			"shop-db-0 canary-0"},
 		{"a Service of a StatefulSet", "Service", "db-primary", "db-0", "db-0 db-1 db-12", "db-primary-0 db-x"},
 		{"a Service of a pod", "Service", "x", "my-own-pod", "my-own-pod", "x my-own"},
 		{"a kind of somebody else's", "CloneSet", "shop", "shop-b4xk2", "shop-zz9pq", "shop-db-b4xk2"},
@@ -75,7 +79,8 @@ static void pods_of_services(void **state)
 /* A rule must not change because a pod does. */
 static void a_rollout_changes_nothing(void **state)
 {
-	static const char *const rollout[] = {"", "shop-7d9f8b6c5d-b4xk2", "shop-7d9f8b6c5d-b4xk2 shop-6c8fd9b7f4-x2v5w", "shop-6c8fd9b7f4-x2v5w shop-6c8fd9b7f4-zz9pq"};
+	static const char *const rollout[] = {
+		"", "shop-7d9f8b6c5d-b4xk2", "shop-7d9f8b6c5d-b4xk2 shop-6c8fd9b7f4-x2v5w", "shop-6c8fd9b7f4-x2v5w shop-6c8fd9b7f4-zz9pq"};
 	AUTO_ARENA a = ARENA_INIT;
 	AUTO_PART *first = service_of("Service", "shop", rollout[0]);
 	const char *want = pods_pattern(&a, first->services[0]);
@@ -99,6 +104,7 @@ static void many_workloads_are_bounded(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(pods_of_services), cmocka_unit_test(a_rollout_changes_nothing), cmocka_unit_test(many_workloads_are_bounded)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pods_of_services), cmocka_unit_test(a_rollout_changes_nothing), cmocka_unit_test(many_workloads_are_bounded)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ struct row {
 	const char *row, *text[N_PROBE_LABELS];
 	const char *target; /* NULL: it is left out */
 	const char *module; /* its name; what ends in _ is followed by a sum */
-	const char *json;	/* NULL: not looked at */
+	const char *json; /* NULL: not looked at */
 	const char *problem;
 };
 
@@ -99,7 +99,8 @@ static void urls_say_what_is_probed(void **state)
 		{"ssh elsewhere", {"ssh://a.test:2222"}, "a.test:2222", "ssh_banner", NULL, NULL},
 		{"grpc", {"grpc://a.test:50051"}, "a.test:50051", "grpc", NULL, NULL},
 		{"dns", {"dns://192.0.2.1/a.test"}, "192.0.2.1", "dns_", "{\"dns\":{\"query_name\":\"a.test\",\"query_type\":\"A\"},\"prober\":\"dns\"}", NULL},
-		{"dns by type", {"dns://192.0.2.1:53/a.test?type=MX"}, "192.0.2.1:53", "dns_", "{\"dns\":{\"query_name\":\"a.test\",\"query_type\":\"MX\"},\"prober\":\"dns\"}", NULL},
+		{"dns by type", {"dns://192.0.2.1:53/a.test?type=MX"}, "192.0.2.1:53", "dns_",
+			"{\"dns\":{\"query_name\":\"a.test\",\"query_type\":\"MX\"},\"prober\":\"dns\"}", NULL},
 		{"dns without name", {"dns://192.0.2.1"}, NULL, NULL, NULL, "!probeUrl does not say which name is to be asked for"},
 		{"dns with odd query", {"dns://192.0.2.1/a?b=c"}, NULL, NULL, NULL, "!probeUrl does not say which name is to be asked for"},
 		{"another scheme", {"gopher://a.test"}, NULL, NULL, NULL, "!probeUrl has a scheme that no probe knows"},
@@ -109,7 +110,8 @@ static void urls_say_what_is_probed(void **state)
 		{"a line more", {"http://a.test\nx"}, NULL, NULL, NULL, "!probeUrl holds blanks or control characters"},
 		{"no host", {"icmp://"}, NULL, NULL, NULL, "!probeUrl is no URL"},
 		{"quotes in a host", {"tcp://a\"b:1"}, NULL, NULL, NULL, "!probeUrl has no port, which this module needs"},
-		{"a password", {"http://me:secret@a.test/"}, "http://me:secret@a.test/", "http_2xx", NULL, "~probeUrl holds a name or password that everybody sees who sees the targets"},
+		{"a password", {"http://me:secret@a.test/"}, "http://me:secret@a.test/", "http_2xx", NULL,
+			"~probeUrl holds a name or password that everybody sees who sees the targets"},
 		{"an @ in the path", {"http://a.test/@b"}, "http://a.test/@b", "http_2xx", NULL, NULL},
 	};
 	(void)state;
@@ -119,7 +121,8 @@ static void urls_say_what_is_probed(void **state)
 static void modules_may_be_named(void **state)
 {
 	static const struct row rows[] = {
-		{"the user's", {"http://a.test", "login"}, "http://a.test", "login", "{\"http\":{\"headers\":{\"A\":\"b\"},\"method\":\"POST\"},\"prober\":\"http\",\"timeout\":\"5s\"}", NULL},
+		{"the user's", {"http://a.test", "login"}, "http://a.test", "login",
+			"{\"http\":{\"headers\":{\"A\":\"b\"},\"method\":\"POST\"},\"prober\":\"http\",\"timeout\":\"5s\"}", NULL},
 		{"post", {"http://a.test", "http_post_2xx"}, "http://a.test", "http_post_2xx", "{\"http\":{\"method\":\"POST\"},\"prober\":\"http\"}", NULL},
 		{"host and port alone", {"a.test:25", "greeting"}, "a.test:25", "greeting", NULL, NULL},
 		{"a server and a module that says the name", {"192.0.2.1", "our_dns"}, "192.0.2.1", "our_dns", NULL, NULL},
@@ -138,35 +141,44 @@ static void settings_change_a_copy(void **state)
 {
 	static const struct row rows[] = {
 		{"status", {URL, [PROBE_STATUS] = "200, 204"}, "http://a.test", "http_2xx_", "{\"http\":{\"valid_status_codes\":[200,204]},\"prober\":\"http\"}", NULL},
-		{"range", {URL, [PROBE_STATUS] = "401-403"}, "http://a.test", "http_2xx_", "{\"http\":{\"valid_status_codes\":[401,402,403]},\"prober\":\"http\"}", NULL},
+		{"range", {URL, [PROBE_STATUS] = "401-403"}, "http://a.test", "http_2xx_", "{\"http\":{\"valid_status_codes\":[401,402,403]},\"prober\":\"http\"}",
+			NULL},
 		{"range the wrong way", {URL, [PROBE_STATUS] = "403-401"}, NULL, NULL, NULL, "!probeStatus is no list of status codes"},
 		{"no status", {URL, [PROBE_STATUS] = ","}, NULL, NULL, NULL, "!probeStatus is no list of status codes"},
 		{"too high", {URL, [PROBE_STATUS] = "600"}, NULL, NULL, NULL, "!probeStatus is no list of status codes"},
 		{"6xx", {URL, [PROBE_STATUS] = "6xx"}, NULL, NULL, NULL, "!probeStatus is no list of status codes"},
 		{"0xx", {URL, [PROBE_STATUS] = "0xx"}, NULL, NULL, NULL, "!probeStatus is no list of status codes"},
 		{"too many", {URL, [PROBE_STATUS] = "1xx,2xx,3xx,4xx,5xx,200"}, NULL, NULL, NULL, "!probeStatus is no list of status codes"},
-		{"text, not pattern", {URL, [PROBE_BODY_CONTAINS] = "a+(b)\\"}, "http://a.test", "http_2xx_", "{\"http\":{\"fail_if_body_not_matches_regexp\":[\"a\\\\+\\\\(b\\\\)\\\\\\\\\"]},\"prober\":\"http\"}",
-			NULL},
-		{"text that must not be there", {URL, [PROBE_BODY_NOT_CONTAINS] = "Fatal"}, "http://a.test", "http_2xx_", "{\"http\":{\"fail_if_body_matches_regexp\":[\"Fatal\"]},\"prober\":\"http\"}", NULL},
+		{"text, not pattern", {URL, [PROBE_BODY_CONTAINS] = "a+(b)\\"}, "http://a.test", "http_2xx_",
+			"{\"http\":{\"fail_if_body_not_matches_regexp\":[\"a\\\\+\\\\(b\\\\)\\\\\\\\\"]},\"prober\":\"http\"}", NULL},
+		{"text that must not be there", {URL, [PROBE_BODY_NOT_CONTAINS] = "Fatal"}, "http://a.test", "http_2xx_",
+			"{\"http\":{\"fail_if_body_matches_regexp\":[\"Fatal\"]},\"prober\":\"http\"}", NULL},
 		{"method", {URL, [PROBE_METHOD] = "head"}, "http://a.test", "http_2xx_", "{\"http\":{\"method\":\"HEAD\"},\"prober\":\"http\"}", NULL},
 		{"no method", {URL, [PROBE_METHOD] = "GET /"}, NULL, NULL, NULL, "!probeMethod is no method of HTTP"},
-		{"headers", {URL, [PROBE_HEADER] = "A: b | C:d\nE: f: g"}, "http://a.test", "http_2xx_", "{\"http\":{\"headers\":{\"A\":\"b\",\"C\":\"d\",\"E\":\"f: g\"}},\"prober\":\"http\"}", NULL},
+		{"headers", {URL, [PROBE_HEADER] = "A: b | C:d\nE: f: g"}, "http://a.test", "http_2xx_",
+			"{\"http\":{\"headers\":{\"A\":\"b\",\"C\":\"d\",\"E\":\"f: g\"}},\"prober\":\"http\"}", NULL},
 		{"a header more than the module's", {URL, [PROBE_MODULE] = "login", [PROBE_HEADER] = "C: d"}, "http://a.test", "login_",
 			"{\"http\":{\"headers\":{\"A\":\"b\",\"C\":\"d\"},\"method\":\"POST\"},\"prober\":\"http\",\"timeout\":\"5s\"}", NULL},
 		{"no header", {URL, [PROBE_HEADER] = "A"}, NULL, NULL, NULL, "!probeHeader is no header of HTTP"},
 		{"a header's name", {URL, [PROBE_HEADER] = "A b: c"}, NULL, NULL, NULL, "!probeHeader is no header of HTTP"},
 		{"a header's value", {URL, [PROBE_HEADER] = "A: c\r"}, NULL, NULL, NULL, "!probeHeader is no header of HTTP"},
-		{"a secret", {URL, [PROBE_HEADER] = "authorization: Bearer x"}, "http://a.test", "http_2xx_", NULL, "~probeHeader holds a secret that everybody sees who sees the labels"},
-		{"redirects", {URL, [PROBE_FOLLOW_REDIRECTS] = "false"}, "http://a.test", "http_2xx_", "{\"http\":{\"follow_redirects\":false},\"prober\":\"http\"}", NULL},
+		{"a secret", {URL, [PROBE_HEADER] = "authorization: Bearer x"}, "http://a.test", "http_2xx_", NULL,
+			"~probeHeader holds a secret that everybody sees who sees the labels"},
+		{"redirects", {URL, [PROBE_FOLLOW_REDIRECTS] = "false"}, "http://a.test", "http_2xx_", "{\"http\":{\"follow_redirects\":false},\"prober\":\"http\"}",
+			NULL},
 		{"neither", {URL, [PROBE_FOLLOW_REDIRECTS] = "maybe"}, NULL, NULL, NULL, "!probeFollowRedirects is neither true nor false"},
-		{"any certificate", {URL, [PROBE_TLS_SKIP_VERIFY] = "true"}, "http://a.test", "http_2xx_", "{\"http\":{\"tls_config\":{\"insecure_skip_verify\":true}},\"prober\":\"http\"}", NULL},
+		{"any certificate", {URL, [PROBE_TLS_SKIP_VERIFY] = "true"}, "http://a.test", "http_2xx_",
+			"{\"http\":{\"tls_config\":{\"insecure_skip_verify\":true}},\"prober\":\"http\"}", NULL},
 		{"any certificate of tls", {[PROBE_URL] = "tls://a.test:443", [PROBE_TLS_SKIP_VERIFY] = "true"}, "a.test:443", "tls_",
 			"{\"prober\":\"tcp\",\"tcp\":{\"tls\":true,\"tls_config\":{\"insecure_skip_verify\":true}}}", NULL},
-		{"family", {[PROBE_URL] = "icmp://a.test", [PROBE_IP] = "6"}, "a.test", "icmp_", "{\"icmp\":{\"ip_protocol_fallback\":false,\"preferred_ip_protocol\":\"ip6\"},\"prober\":\"icmp\"}", NULL},
+		{"family", {[PROBE_URL] = "icmp://a.test", [PROBE_IP] = "6"}, "a.test", "icmp_",
+			"{\"icmp\":{\"ip_protocol_fallback\":false,\"preferred_ip_protocol\":\"ip6\"},\"prober\":\"icmp\"}", NULL},
 		{"no family", {URL, [PROBE_IP] = "5"}, NULL, NULL, NULL, "!probeIp is neither 4 nor 6"},
 		{"timeout", {URL, [PROBE_TIMEOUT] = "1500ms"}, "http://a.test", "http_2xx_", "{\"prober\":\"http\",\"timeout\":\"1500ms\"}", NULL},
-		{"a module that is odd", {URL, [PROBE_MODULE] = "odd", [PROBE_METHOD] = "GET"}, "http://a.test", "odd_", "{\"http\":{\"method\":\"GET\"},\"prober\":\"http\"}", NULL},
-		{"of the web alone", {[PROBE_URL] = "tcp://a.test:1", [PROBE_STATUS] = "200"}, "a.test:1", "tcp_connect", NULL, "~probeStatus has no effect on this kind of probe"},
+		{"a module that is odd", {URL, [PROBE_MODULE] = "odd", [PROBE_METHOD] = "GET"}, "http://a.test", "odd_",
+			"{\"http\":{\"method\":\"GET\"},\"prober\":\"http\"}", NULL},
+		{"of the web alone", {[PROBE_URL] = "tcp://a.test:1", [PROBE_STATUS] = "200"}, "a.test:1", "tcp_connect", NULL,
+			"~probeStatus has no effect on this kind of probe"},
 		{"what changes nothing", {URL, [PROBE_MODULE] = "login", [PROBE_METHOD] = "POST"}, "http://a.test", "login", NULL, NULL},
 		{"empty ones", {URL, [PROBE_STATUS] = "", [PROBE_TIMEOUT] = "", [PROBE_IP] = ""}, "http://a.test", "http_2xx", NULL, NULL},
 	};
@@ -186,7 +198,8 @@ static void times_are_bounded(void **state)
 		{"timeout", NULL, "2s", NULL, "2s500ms", "2s", NULL},
 		{"a minute is sixty seconds", "2m", "1m", "2m", "1m500ms", "60s", NULL},
 		{"timeout above the interval", "5s", "7s", "5s", "5s", "7s", "~probeTimeout is longer than the interval, which ends the probe"},
-		{"longer than Prometheus remembers", "10m", NULL, "10m", "10s500ms", NULL, "~probeInterval is longer than Prometheus remembers a probe, so that alerts about it come and go"},
+		{"longer than Prometheus remembers", "10m", NULL, "10m", "10s500ms", NULL,
+			"~probeInterval is longer than Prometheus remembers a probe, so that alerts about it come and go"},
 		{"no time", "soon", NULL, NULL, NULL, NULL, "!probeInterval is no duration above zero"},
 		{"nothing", "0", NULL, NULL, NULL, NULL, "!probeInterval is no duration above zero"},
 		{"no timeout", NULL, "0s", NULL, NULL, NULL, "!probeTimeout is no duration above zero"},
@@ -222,7 +235,8 @@ static void equal_settings_share_a_module(void **state)
 	settings_init(&set);
 	probe_row(&first, modules, &set, (const char *const[N_PROBE_LABELS]){URL, [PROBE_STATUS] = same[0][0], [PROBE_TIMEOUT] = same[0][1]});
 	for (size_t i = 0; i < N_OF(same); i++) {
-		probe_row(&o, modules, &set, (const char *const[N_PROBE_LABELS]){[PROBE_URL] = "http://b.test", [PROBE_STATUS] = same[i][0], [PROBE_TIMEOUT] = same[i][1]});
+		probe_row(
+			&o, modules, &set, (const char *const[N_PROBE_LABELS]){[PROBE_URL] = "http://b.test", [PROBE_STATUS] = same[i][0], [PROBE_TIMEOUT] = same[i][1]});
 		ROW_STR(same[i][0], o.w.module, first.w.module);
 		outcome_deinit(&o);
 	}
@@ -252,7 +266,8 @@ static void a_file_that_cannot_be_read_keeps_what_it_said(void **state)
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
 		const struct named_text good = {.name = "m", .text = USERS, .len = sizeof USERS - 1};
-		const struct named_text now = {.name = "m", .text = rows[i].text ? rows[i].text : "", .len = rows[i].text ? strlen(rows[i].text) : 0, .problem = rows[i].problem};
+		const struct named_text now = {
+			.name = "m", .text = rows[i].text ? rows[i].text : "", .len = rows[i].text ? strlen(rows[i].text) : 0, .problem = rows[i].problem};
 		struct modules *last = modules_new(&good), *m = modules_renew(&now, last);
 		ROW_INT(rows[i].row, m->diags.v.n, rows[i].n_diags);
 		ROW_INT(rows[i].row, modules_find(m, "login") != NULL, rows[i].keeps);

@@ -4,8 +4,10 @@
 #include "unit/observe.h"
 
 #define IN "'com.df.notify':'true'"
-static const char services[] = "[{'name':'a','labels':{" IN ",'com.df.scrapePort':'1','com.df.alertName.1':'x','com.df.alertIf.1':'up','com.df.alertName.2':'y','com.df.alertIf.2':'down'}},"
-							   "{'name':'b','labels':{" IN ",'com.df.scrapePort':'1'}},{'name':'c','labels':{" IN ",'com.df.alertName':'z','com.df.alertIf':'up'}}]";
+static const char services[] =
+	"[{'name':'a','labels':{" IN
+	",'com.df.scrapePort':'1','com.df.alertName.1':'x','com.df.alertIf.1':'up','com.df.alertName.2':'y','com.df.alertIf.2':'down'}},"
+	"{'name':'b','labels':{" IN ",'com.df.scrapePort':'1'}},{'name':'c','labels':{" IN ",'com.df.alertName':'z','com.df.alertIf':'up'}}]";
 
 struct stored {
 	struct context x;
@@ -39,7 +41,8 @@ static char *group(const char *key, const char *names)
 	AUTO_BUF b = BUF_INIT(1 << 16);
 	buf_printf(&b, "{\"name\":\"%s\",\"file\":\"/prom/x/current/rules/%02x/%s.yml\",\"rules\":[", key, bundle_shard(key), key);
 	for (const char *n = names; *n; n++)
-		buf_printf(&b, "%s{\"state\":\"inactive\",\"name\":\"%s%c\",\"query\":\"a[b]\",\"labels\":{\"name\":\"no\"},\"alerts\":[{\"name\":\"no\"}]}", n == names ? "" : ",", key, *n);
+		buf_printf(&b, "%s{\"state\":\"inactive\",\"name\":\"%s%c\",\"query\":\"a[b]\",\"labels\":{\"name\":\"no\"},\"alerts\":[{\"name\":\"no\"}]}",
+			n == names ? "" : ",", key, *n);
 	buf_add_str(&b, "],\"interval\":10}");
 	return buf_take(&b);
 }
@@ -56,13 +59,15 @@ static int read_rules(struct running *r, const char *groups, size_t step)
 	return running_rules_end(&rr, &e);
 }
 
-static const char config[] = "global:\n  scrape_interval: 10s\nscrape_configs:\n- job_name: a\n  metrics_path: /metrics\n- job_name: b\n  honor_timestamps: true\n";
+static const char config[] =
+	"global:\n  scrape_interval: 10s\nscrape_configs:\n- job_name: a\n  metrics_path: /metrics\n- job_name: b\n  honor_timestamps: true\n";
 
 static void the_answers_of_a_prometheus_that_took_it_are_equal(void **state)
 {
 	AUTO_STORED s;
 	stored_of(&s);
-	AUTO_FREE char *a = group("a", "xy"), *c = group("c", "z"), *both = xasprintf("%s,%s,{\"name\":\"other\",\"file\":\"/etc/rules.yml\",\"rules\":[{\"name\":\"q\"}]}", c, a);
+	AUTO_FREE char *a = group("a", "xy"), *c = group("c", "z"),
+				   *both = xasprintf("%s,%s,{\"name\":\"other\",\"file\":\"/etc/rules.yml\",\"rules\":[{\"name\":\"q\"}]}", c, a);
 	(void)state;
 	for (size_t step = 1; step < 400; step += 7) {
 		struct running have = {0};
@@ -98,7 +103,8 @@ static void what_differs_is_said(void **state)
 
 static void names_of_jobs_are_read_in_every_form(void **state)
 {
-	static const char *const rows[] = {"- job_name: 'it''s a job'\n", "- job_name: \"it's a job\"\n", "- job_name: it's\n    a job\n  metrics_path: /x\n", "x: y\n- job_name: it's a job"};
+	static const char *const rows[] = {
+		"- job_name: 'it''s a job'\n", "- job_name: \"it's a job\"\n", "- job_name: it's\n    a job\n  metrics_path: /x\n", "x: y\n- job_name: it's a job"};
 	struct running want = {0};
 	(void)state;
 	running_add_config(&want, rows[0]);

@@ -6,7 +6,7 @@
 
 struct row {
 	const char *row, *text;
-	const char *want;  /* the jobs as JSON with " as ' */
+	const char *want; /* the jobs as JSON with " as ' */
 	const char *diags; /* message of each, a line */
 };
 
@@ -43,8 +43,10 @@ static void F051_all_elements_and_unknown_keys(void **state)
 		{"any key: the name first, the others in order", "- zeta: {deep: [1, x]}\n  job_name: a\n  kubernetes_sd_configs: [{role: pod}]\n",
 			"[{'job_name':'a','zeta':{'deep':[1,'x']},'kubernetes_sd_configs':[{'role':'pod'}]}]", ""},
 		{"nothing is added", "- job_name: a\n  dns_sd_configs:\n  - names: [x]\n", "[{'job_name':'a','dns_sd_configs':[{'names':['x']}]}]", ""},
-		{"types", "- job_name: 5\n  honor_labels: yes\n  honor_timestamps: Off\n  sample_limit: 7\n  native_histogram_min_bucket_factor: 1.5\n  x: yes\n  y: 1.10\n",
-			"[{'job_name':'5','honor_labels':true,'honor_timestamps':false,'sample_limit':7,'native_histogram_min_bucket_factor':1.5,'x':'yes','y':'1.10'}]", ""},
+		{"types",
+			"- job_name: 5\n  honor_labels: yes\n  honor_timestamps: Off\n  sample_limit: 7\n  native_histogram_min_bucket_factor: 1.5\n  x: yes\n  y: 1.10\n",
+			"[{'job_name':'5','honor_labels':true,'honor_timestamps':false,'sample_limit':7,'native_histogram_min_bucket_factor':1.5,'x':'yes','y':'1.10'}]",
+			""},
 		{"labels are the user's own", "- static_configs: [{labels: {honor_labels: 'yes'}}]\n", "[{'static_configs':[{'labels':{'honor_labels':'yes'}}]}]", ""},
 		{"JSON is YAML", "[{\"job_name\":\"a\"}]", "[{'job_name':'a'}]", ""},
 	};

@@ -71,9 +71,14 @@ static void precedence_rises_from_file_to_variable_to_flag(void **state)
 	static const struct {
 		const char *row, *file, *variable, *flag, *want;
 	} rows[] = {
-		{"nothing", NULL, NULL, NULL, "0.0.0.0:8080"}, {"file", "f:1", NULL, NULL, "f:1"},		{"variable", NULL, "v:1", NULL, "v:1"},
-		{"flag", NULL, NULL, "g:1", "g:1"},			   {"file and variable", "f:1", "v:1", NULL, "v:1"}, {"file and flag", "f:1", NULL, "g:1", "g:1"},
-		{"variable and flag", NULL, "v:1", "g:1", "g:1"}, {"all", "f:1", "v:1", "g:1", "g:1"},
+		{"nothing", NULL, NULL, NULL, "0.0.0.0:8080"},
+		{"file", "f:1", NULL, NULL, "f:1"},
+		{"variable", NULL, "v:1", NULL, "v:1"},
+		{"flag", NULL, NULL, "g:1", "g:1"},
+		{"file and variable", "f:1", "v:1", NULL, "v:1"},
+		{"file and flag", "f:1", NULL, "g:1", "g:1"},
+		{"variable and flag", NULL, "v:1", "g:1", "g:1"},
+		{"all", "f:1", "v:1", "g:1", "g:1"},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
@@ -129,7 +134,8 @@ static void variables_and_aliases(void **state)
 		{"F088 DF_NOTIFICATION_URL alone is for create", {"DF_NOTIFICATION_URL=http://a"}, "notify-create-service-url", "http://a"},
 		{"F088 and for remove", {"DF_NOTIFICATION_URL=http://a"}, "notify-remove-service-url", "http://a"},
 		{"F088 the newer name beats it", {"DF_NOTIFICATION_URL=http://a", "DF_NOTIFY_REMOVE_SERVICE_URL=http://b"}, "notify-remove-service-url", "http://b"},
-		{"F088 the legacy name beats both", {"DF_NOTIFY_CREATE_SERVICE_URL=http://b", "DF_NOTIF_CREATE_SERVICE_URL=http://c"}, "notify-create-service-url", "http://c"},
+		{"F088 the legacy name beats both", {"DF_NOTIFY_CREATE_SERVICE_URL=http://b", "DF_NOTIF_CREATE_SERVICE_URL=http://c"}, "notify-create-service-url",
+			"http://c"},
 		{"seconds", {"DF_RETRY_INTERVAL=7"}, "notify-retry-interval", "7000"},
 		{"seconds as a duration", {"WATCHBILL_NOTIFY_RETRY_INTERVAL=250ms"}, "notify-retry-interval", "250"},
 		{"seconds below 0", {"DF_SERVICE_POLLING_INTERVAL=-1"}, "service-polling-interval", "-1000"},
@@ -195,7 +201,8 @@ static void mistakes_name_the_nearest(void **state)
 		{"fraction above 1", "reload-share: 1.5", {0}, {0}, "w.yml: reload-share: \"1.5\" is no number from 0.01 to 1"},
 		{"fraction of 0", NULL, {"WATCHBILL_RELOAD_SHARE=0"}, {0}, "variable WATCHBILL_RELOAD_SHARE: \"0\" is no number from 0.01 to 1"},
 		{"bad bool", NULL, {0}, {"--docker-tls-verify=maybe"}, "flag --docker-tls-verify: \"maybe\" is neither true nor false"},
-		{"garbage for seconds", NULL, {"DF_RETRY_INTERVAL=5x"}, {0}, "variable DF_RETRY_INTERVAL: \"5x\" is neither a number of seconds nor a duration such as 500ms or 1m30s"},
+		{"garbage for seconds", NULL, {"DF_RETRY_INTERVAL=5x"}, {0},
+			"variable DF_RETRY_INTERVAL: \"5x\" is neither a number of seconds nor a duration such as 500ms or 1m30s"},
 		{"garbage for a count", NULL, {"DF_RETRY=many"}, {0}, "variable DF_RETRY: \"many\" is no number from 0 to 1000000"},
 		{"count below 0", NULL, {"DF_RETRY=-1"}, {0}, "variable DF_RETRY: \"-1\" is no number from 0 to 1000000"},
 		{"missing value", NULL, {0}, {"--listen"}, "flag --listen: a value is missing"},
@@ -214,7 +221,7 @@ static void mistakes_name_the_nearest(void **state)
 		settings_init(&s);
 		AUTO_JSON *tree = rows[i].file ? yaml_read(rows[i].file, strlen(rows[i].file), &e) : json_null();
 		bool bad = settings_from_file(&s, tree, "w.yml", &e) < 0 || settings_from_env(&s, (char *const *)rows[i].env, &e) < 0 ||
-				   settings_from_args(&s, &argc, argv, NULL, &e) < 0;
+			settings_from_args(&s, &argc, argv, NULL, &e) < 0;
 		ROW_CHECK(rows[i].row, bad && e.kind == ERR_INPUT);
 		ROW_STR(rows[i].row, e.msg, rows[i].want);
 	}

@@ -1,6 +1,6 @@
 /* Tests of lib/model/shards. */
-#include "model/shards.h"
 #include "base/json.h"
+#include "model/shards.h"
 #include "unit/bundles.h"
 #include "unit/unit.h"
 
@@ -25,7 +25,7 @@ static void keep(void *ctx, const struct digest *name, bool secret, char *text_t
 	AUTO_JSON *shard = json_parse(text_take, len, NULL);
 	size_t i;
 	json_t *piece;
-	json_array_foreach (json_object_get(shard, "pieces"), i, piece)
+	json_array_foreach(json_object_get(shard, "pieces"), i, piece)
 		ROW_INT(json_get_str(piece, "path", ""), shards_is_secret(json_get_str(piece, "path", "")), secret);
 }
 
@@ -359,7 +359,12 @@ static void buckets_depend_on_the_path_alone(void **state)
 
 static struct shards_head some_head(void)
 {
-	struct shards_head h = {.number = 124, .digest = digest_of("g", 1), .serial = 7, .term = 3, .writer = "host/ab", .compares = true,
+	struct shards_head h = {.number = 124,
+		.digest = digest_of("g", 1),
+		.serial = 7,
+		.term = 3,
+		.writer = "host/ab",
+		.compares = true,
 		.running = {.n_jobs = 2, .jobs = UINT64_MAX, .rules = {.n_groups = 3, .n_rules = 4, .digests = 0x0123456789abcdef}}};
 	VEC_PUSH(&h.shards, digest_of("a", 1));
 	VEC_PUSH(&h.shards, digest_of("b", 1));
@@ -430,7 +435,13 @@ static void heads_that_are_not_ours(void **state)
 
 static void confirmations(void **state)
 {
-	struct confirmation c = {.reader = "prom-1.example", .serial = 7, .digest = digest_of("g", 1), .outcome = CONFIRM_REFUSED, .message = "no \"good\"\n\xc3", .at_ms = 1700000000000}, back;
+	struct confirmation c = {.reader = "prom-1.example",
+							.serial = 7,
+							.digest = digest_of("g", 1),
+							.outcome = CONFIRM_REFUSED,
+							.message = "no \"good\"\n\xc3",
+							.at_ms = 1700000000000},
+						back;
 	struct err e;
 	(void)state;
 	AUTO_FREE char *text = confirmation_text(&c);
@@ -449,8 +460,8 @@ static void confirmations(void **state)
 static void reader_names(void **state)
 {
 	static const char *const right[] = {"a", "prom-1", "Host.example.org", "a_b"};
-	static const char *const wrong[] = {"", ".", "..", "a/b", "-a", "a-", "a b", "caf\xc3\xa9", "a\n",
-		"0123456789012345678901234567890123456789012345678901234567890123"};
+	static const char *const wrong[] = {
+		"", ".", "..", "a/b", "-a", "a-", "a b", "caf\xc3\xa9", "a\n", "0123456789012345678901234567890123456789012345678901234567890123"};
 	(void)state;
 	for (size_t i = 0; i < N_OF(right); i++)
 		ROW_CHECK(right[i], shards_is_reader_name(right[i]));

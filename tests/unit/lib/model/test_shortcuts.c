@@ -1,7 +1,7 @@
 /* Tests of lib/model/shortcuts: the library, what is read of custom files, and what alertIf labels become. Rows that begin with F are promises to
  * users of Docker Flow Monitor, text for text. */
-#include "model/shortcuts.h"
 #include "base/yaml.h"
+#include "model/shortcuts.h"
 #include "unit/observe.h"
 
 static void lib_cleanup(struct shortcuts **lib)
@@ -31,7 +31,8 @@ static char *expanded_by(const struct shortcuts *lib, const char *service, int64
 	AUTO_BUF out = BUF_INIT(1 << 20);
 	struct wants w;
 	struct obs_service *s = obs_service_new("swarm", "", service);
-	struct obs_label all[] = {{"com.df.alertName.1", "mem"}, {"com.df.alertIf.1", alert_if}, {"com.df.alertLabels.1", labels}, {"com.df.alertAnnotations.1", annotations}};
+	struct obs_label all[] = {
+		{"com.df.alertName.1", "mem"}, {"com.df.alertIf.1", alert_if}, {"com.df.alertLabels.1", labels}, {"com.df.alertAnnotations.1", annotations}};
 	settings_of(&set, "");
 	s->replicas = replicas;
 	s->labels = ARENA_ARRAY(&s->arena, struct obs_label, N_OF(all));
@@ -70,7 +71,8 @@ static void F026_service_mem_limit(void **state)
 {
 	(void)state;
 	assert_expands("", "go-demo_main", 1, "@service_mem_limit:0.8",
-		"container_memory_usage_bytes" SVC "/container_spec_memory_limit_bytes" SVC " > 0.8\n" STD "annotation summary: Memory of the service go-demo_main is over 0.8\n");
+		"container_memory_usage_bytes" SVC "/container_spec_memory_limit_bytes" SVC " > 0.8\n" STD
+		"annotation summary: Memory of the service go-demo_main is over 0.8\n");
 	assert_expands("", "go-demo_main", 1, "@service_mem_limit_nobuff:0.8",
 		"(container_memory_usage_bytes" SVC "-container_memory_cache" SVC ")/container_spec_memory_limit_bytes" SVC " > 0.8\n" STD
 		"annotation summary: Memory without buffer of the service go-demo_main is over 0.8\n");
@@ -83,19 +85,21 @@ static void F027_node_limits(void **state)
 		"(sum by (instance) (node_memory_MemTotal" JOB ") - sum by (instance) (" USED ")) / sum by (instance) (node_memory_MemTotal" JOB ") > 0.8\n" STD
 		"annotation summary: Memory of a node is over 0.8\n");
 	assert_expands("", "go-demo_main", 1, "@node_mem_limit_total_above:0.8",
-		"(sum(node_memory_MemTotal" JOB ") - sum(" USED ")) / sum(node_memory_MemTotal" JOB ") > 0.8\n" SCALED("up", "node")
-		"annotation summary: Total memory of the nodes is over 0.8\n");
+		"(sum(node_memory_MemTotal" JOB ") - sum(" USED ")) / sum(node_memory_MemTotal" JOB
+		") > 0.8\n" SCALED("up", "node") "annotation summary: Total memory of the nodes is over 0.8\n");
 	assert_expands("", "go-demo_main", 1, "@node_mem_limit_total_below:0.4",
-		"(sum(node_memory_MemTotal" JOB ") - sum(" USED ")) / sum(node_memory_MemTotal" JOB ") < 0.4\n" SCALED("down", "node")
-		"annotation summary: Total memory of the nodes is below 0.4\n");
+		"(sum(node_memory_MemTotal" JOB ") - sum(" USED ")) / sum(node_memory_MemTotal" JOB
+		") < 0.4\n" SCALED("down", "node") "annotation summary: Total memory of the nodes is below 0.4\n");
 #define AUFS "{fstype=\"aufs\", job=\"go-demo_main\"}"
 	assert_expands("", "go-demo_main", 1, "@node_fs_limit:0.8",
-		"(node_filesystem_size" AUFS " - node_filesystem_free" AUFS ") / node_filesystem_size" AUFS " > 0.8\n" STD "annotation summary: Disk usage of a node is over 0.8\n");
+		"(node_filesystem_size" AUFS " - node_filesystem_free" AUFS ") / node_filesystem_size" AUFS " > 0.8\n" STD
+		"annotation summary: Disk usage of a node is over 0.8\n");
 }
 
 static void F028_response_times(void **state)
 {
-#define BUCKET(op) "sum(rate(http_server_resp_time_bucket{job=\"go-demo_main\", le=\"0.1\"}[5m])) / sum(rate(http_server_resp_time_count" JOB "[5m])) " op " 0.9\n"
+#define BUCKET(op) \
+	"sum(rate(http_server_resp_time_bucket{job=\"go-demo_main\", le=\"0.1\"}[5m])) / sum(rate(http_server_resp_time_count" JOB "[5m])) " op " 0.9\n"
 	(void)state;
 	assert_expands("", "go-demo_main", 1, "@resp_time_above:0.1,5m,0.9",
 		BUCKET("<") SCALED("up", "service") "annotation summary: Response time of the service go-demo_main is above 0.1\n");
@@ -109,7 +113,8 @@ static void F028_response_times(void **state)
 static void F029_replicas(void **state)
 {
 #define REPLICAS(op, scale, is) \
-	"count(container_memory_usage_bytes" SVC ") " op " 3\n" SCALED(scale, "node") "annotation summary: The number of running replicas of the service go-demo_main is " is " 3\n"
+	"count(container_memory_usage_bytes" SVC ") " op \
+	" 3\n" SCALED(scale, "node") "annotation summary: The number of running replicas of the service go-demo_main is " is " 3\n"
 	(void)state;
 	assert_expands("", "go-demo_main", 3, "@replicas_running", REPLICAS("!=", "up", "not"));
 	assert_expands("", "go-demo_main", 3, "@replicas_less_than", REPLICAS("<", "up", "less than"));
@@ -160,7 +165,8 @@ static void F032_unknown_shortcuts_are_reported(void **state)
 	AUTO_ARENA a = ARENA_INIT;
 	static const struct {
 		const char *expr, *remedy;
-	} rows[] = {{"@service_mem_limi:0.8", "Write @service_mem_limit if that was meant."}, {"@zzz", "docs/shortcuts.md lists what there is and how to add one."}};
+	} rows[] = {
+		{"@service_mem_limi:0.8", "Write @service_mem_limit if that was meant."}, {"@zzz", "docs/shortcuts.md lists what there is and how to add one."}};
 	(void)state;
 	assert_expands("", "web", 1, "@nope", "error web com.df.alertIf.1: \"@nope\" is no shortcut; the alert is left out\n");
 	for (size_t i = 0; i < N_OF(rows); i++) {
@@ -184,7 +190,8 @@ static void F033_custom_shortcuts(void **state)
 	static const struct {
 		const char *name;
 		bool is;
-	} names[] = {{"alertif-x", true}, {"alertif_x", true}, {"AlertIf-x.yml", true}, {"alertif-", true}, {"alertif", false}, {"alertifx", false}, {"x-alertif-", false}, {"", false}};
+	} names[] = {{"alertif-x", true}, {"alertif_x", true}, {"AlertIf-x.yml", true}, {"alertif-", true}, {"alertif", false}, {"alertifx", false},
+		{"x-alertif-", false}, {"", false}};
 	AUTO_LIB *lib = shortcuts_new(files, 2);
 	AUTO_FREE char *foo = expanded_by(lib, "web", 1, "@foo", "", ""), *built_in = expanded_by(lib, "web", 1, "@service_mem_limit", "", "");
 	(void)state;
@@ -198,16 +205,18 @@ static void F033_custom_shortcuts(void **state)
 static void F034_template_forms(void **state)
 {
 	(void)state;
-	assert_expands("'@foo': {expanded: 'x{s=\"{{ .Alert.ServiceName }}\"} < {{ .Alert.Replicas }} + {{ index .Values 1 }}', labels: {a: '{{ index .Values 0 }}'}}", "go-demo", 4,
-		"@foo:one,2", "x{s=\"go-demo\"} < 4 + 2\nlabel a: one\n");
+	assert_expands(
+		"'@foo': {expanded: 'x{s=\"{{ .Alert.ServiceName }}\"} < {{ .Alert.Replicas }} + {{ index .Values 1 }}', labels: {a: '{{ index .Values 0 }}'}}",
+		"go-demo", 4, "@foo:one,2", "x{s=\"go-demo\"} < 4 + 2\nlabel a: one\n");
 }
 
 /* -- orchestrators -- */
 
-#define FORMS "'@both': {expanded: a, kubernetes: b}\n'@swarm': {expanded: 'x{container_label_com_docker_swarm_service_name=\"y\"}'}\n'@kube': {kubernetes: k}\n" \
-			  "'@same': {expanded: 'up{job=\"{{ .Alert.ServiceName }}\"}'}\n'@counts': {expanded: '{{ .Alert.Replicas }}', kubernetes: one}\n" \
-			  "'@more': {expanded: '{{ index .Values 0 }}', kubernetes: '{{ index .Values 1 }}'}\n" \
-			  "'@pods': {kubernetes: 'x{n=\"{{ .Alert.Namespace }}\",p=~\"{{ .Alert.Pods }}\"}'}\n"
+#define FORMS \
+	"'@both': {expanded: a, kubernetes: b}\n'@swarm': {expanded: 'x{container_label_com_docker_swarm_service_name=\"y\"}'}\n'@kube': {kubernetes: k}\n" \
+	"'@same': {expanded: 'up{job=\"{{ .Alert.ServiceName }}\"}'}\n'@counts': {expanded: '{{ .Alert.Replicas }}', kubernetes: one}\n" \
+	"'@more': {expanded: '{{ index .Values 0 }}', kubernetes: '{{ index .Values 1 }}'}\n" \
+	"'@pods': {kubernetes: 'x{n=\"{{ .Alert.Namespace }}\",p=~\"{{ .Alert.Pods }}\"}'}\n"
 
 static void the_orchestrator_chooses_the_form(void **state)
 {
@@ -218,15 +227,19 @@ static void the_orchestrator_chooses_the_form(void **state)
 		{"@both_and_@same", "Deployment", "b and up{job=\"shop/web\"}\n", "a and up{job=\"shop/web\"}\n"},
 		{"@same", "Deployment", "up{job=\"shop/web\"}\n", "up{job=\"shop/web\"}\n"},
 		{"@kube", "Deployment", "k\n", "error shop/web com.df.alertIf.1: \"@kube\" has an expression for Kubernetes only; the alert is left out\n"},
-		{"@swarm", "Deployment", "error shop/web com.df.alertIf.1: \"@swarm\" selects containers by labels of Docker Swarm and has no expression for Kubernetes; the alert is left out\n",
+		{"@swarm", "Deployment",
+			"error shop/web com.df.alertIf.1: \"@swarm\" selects containers by labels of Docker Swarm and has no expression for Kubernetes; the alert is left out\n",
 			"x{container_label_com_docker_swarm_service_name=\"y\"}\n"},
-		{"@both_or_@swarm", "Deployment", "error shop/web com.df.alertIf.1: \"@swarm\" selects containers by labels of Docker Swarm and has no expression for Kubernetes; the alert is left out\n",
+		{"@both_or_@swarm", "Deployment",
+			"error shop/web com.df.alertIf.1: \"@swarm\" selects containers by labels of Docker Swarm and has no expression for Kubernetes; the alert is left out\n",
 			"a or x{container_label_com_docker_swarm_service_name=\"y\"}\n"},
-		{"@counts", "DaemonSet", "one\n", "error shop/web com.df.alertIf.1: \"@counts\" compares with the number of replicas, and a DaemonSet has none; the alert is left out\n"},
+		{"@counts", "DaemonSet", "one\n",
+			"error shop/web com.df.alertIf.1: \"@counts\" compares with the number of replicas, and a DaemonSet has none; the alert is left out\n"},
 		{"@more:1", "Deployment", "error shop/web com.df.alertIf.1: \"@more:1\" takes 2 values and has 1; the alert is left out\n",
 			"error shop/web com.df.alertIf.1: \"@more:1\" takes 2 values and has 1; the alert is left out\n"},
 		{"@more:1,2", "Deployment", "2\n", "1\n"},
-		{"@pods", "StatefulSet", "x{n=\"shop\",p=~\"web-[0-9]+\"}\n", "error shop/web com.df.alertIf.1: \"@pods\" has an expression for Kubernetes only; the alert is left out\n"},
+		{"@pods", "StatefulSet", "x{n=\"shop\",p=~\"web-[0-9]+\"}\n",
+			"error shop/web com.df.alertIf.1: \"@pods\" has an expression for Kubernetes only; the alert is left out\n"},
 	};
 	AUTO_LIB *lib = library(FORMS);
 	(void)state;
@@ -257,7 +270,8 @@ static void on_plain_docker_labels_of_a_swarm_select_nothing(void **state)
 	} rows[] = {
 		{"@both", "a\n"},
 		{"@same", "up{job=\"shop_web\"}\n"},
-		{"@swarm", "error shop_web com.df.alertIf.1: \"@swarm\" selects containers by labels of Docker Swarm, which those of plain Docker do not have; the alert is left out\n"},
+		{"@swarm",
+			"error shop_web com.df.alertIf.1: \"@swarm\" selects containers by labels of Docker Swarm, which those of plain Docker do not have; the alert is left out\n"},
 		{"@kube", "error shop_web com.df.alertIf.1: \"@kube\" has an expression for Kubernetes only; the alert is left out\n"},
 	};
 	AUTO_LIB *lib = library(FORMS);
@@ -390,7 +404,8 @@ static void a_broken_shortcut_says_so_where_it_is_used(void **state)
 	(void)state;
 	assert_expands("'@a': {expanded: '{{ x }}'}", "web", 1, "@a",
 		"error web com.df.alertIf.1: \"@a\" cannot be used: the shortcut is broken: {{ x }} is not understood; the alert is left out\n");
-	assert_expands("'@replicas_running': {expanded: '{{ x }}'}", "web", 1, "@containers_restarting:1,2_or_@nope", "error web com.df.alertIf.1: \"@nope\" is no shortcut; the alert is left out\n");
+	assert_expands("'@replicas_running': {expanded: '{{ x }}'}", "web", 1, "@containers_restarting:1,2_or_@nope",
+		"error web com.df.alertIf.1: \"@nope\" is no shortcut; the alert is left out\n");
 	AUTO_LIB *lib = library("'@service_mem_limit': {expanded: '{{ x }}'}");
 	assert_null(shortcuts_find(lib, "@service_mem_limit")->broken);
 }
@@ -444,7 +459,8 @@ static void the_built_in_library_is_whole(void **state)
 /* A text out of what YAML, PromQL and templates stumble over; neither ',' nor ':' nor an operator, which the grammar takes, nor blanks around. */
 static char *random_text(struct dice *dice)
 {
-	static const char *const bits[] = {"\"", "'", "`", "\\", "\n", "#", "{", "}", "{{", "}}", "$", "%s", " ", "a", "\xc3\xa4", "\xf0\x9f\x98\x80", "\t", "&", "*", "-", "| ", "> ", "=", "\x01", "\x7f"};
+	static const char *const bits[] = {"\"", "'", "`", "\\", "\n", "#", "{", "}", "{{", "}}", "$", "%s", " ", "a", "\xc3\xa4", "\xf0\x9f\x98\x80", "\t", "&",
+		"*", "-", "| ", "> ", "=", "\x01", "\x7f"};
 	AUTO_BUF b = BUF_INIT(1 << 12);
 	buf_add_str(&b, "x");
 	for (uint32_t n = dice_roll(dice, 12); n; n--)
@@ -468,7 +484,8 @@ static char *unquoted(const char *s)
 static void any_text_survives_to_the_rule_file_and_back(void **state)
 {
 	struct dice dice = {11};
-	AUTO_LIB *lib = library("'@t': {expanded: 'x{a=\"{{ index .Values 0 }}\"} > 1', annotations: {s: '{{ index .Values 0 }}'}, labels: {l: '{{ index .Values 0 }}'}}");
+	AUTO_LIB *lib =
+		library("'@t': {expanded: 'x{a=\"{{ index .Values 0 }}\"} > 1', annotations: {s: '{{ index .Values 0 }}'}, labels: {l: '{{ index .Values 0 }}'}}");
 	(void)state;
 	for (int i = 0; i < 3000; i++) {
 		AUTO_FREE char *text = random_text(&dice), *alert_if = xasprintf("@t:%s", text);

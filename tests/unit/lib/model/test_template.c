@@ -16,9 +16,9 @@ static char *rendered(const char *text, bool expression, const char *first, cons
 	struct pair labels[] = {{"severity", "high"}}, annotations[] = {{"why", "because"}};
 	struct want_alert w = {.name = "mem", .base_name = "godemomem", .expr = "@x:1", .hold = "5m", .labels = {labels, 1}, .annotations = {annotations, 1}};
 	const struct template_scope scope = {.service = s, .alert = &w, .values = values, .pods = "go\\.demo-[0-9]+"};
-	char *got = template_parse(&a, text, expression, &t, &e) < 0		? xasprintf("! %s", e.msg)
-				: template_render(&t, &scope, &out, &f) ? buf_take(&out)
-																: xasprintf("! \"%s\" %s", f.text, f.what);
+	char *got = template_parse(&a, text, expression, &t, &e) < 0 ? xasprintf("! %s", e.msg)
+		: template_render(&t, &scope, &out, &f)                  ? buf_take(&out)
+																 : xasprintf("! \"%s\" %s", f.text, f.what);
 	obs_service_unref(s);
 	return got;
 }

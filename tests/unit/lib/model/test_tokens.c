@@ -10,21 +10,21 @@ static void files_hold_one_token_a_line(void **state)
 		size_t n;
 		const char *first, *error;
 	} rows[] = {
-	    {"one", "secret-1", 1, "secret-1", NULL},
-	    {"with a newline", "secret-1\n", 1, "secret-1", NULL},
-	    {"several", "a1\nb2\nc3\n", 3, "a1", NULL},
-	    {"comments and empty lines", "# who: ops\n\n  \na1\n  # old:\n#b2\n", 1, "a1", NULL},
-	    {"space around", "  a1\t\r\n\tb2 \r\n", 2, "a1", NULL},
-	    {"all that may be", "AZaz09-._~+/==\n", 1, "AZaz09-._~+/==", NULL},
-	    {"a hash inside", "a#1\n", 1, "a#1", NULL},
-	    {"empty", "", 0, NULL, "there is no token in it"},
-	    {"only a newline", "\n", 0, NULL, "there is no token in it"},
-	    {"only comments", "# a1\n#b2", 0, NULL, "there is no token in it"},
-	    {"space inside", "ok\n\nsecret one\n", 0, "ok", "line 3: a token is of printable ASCII without spaces"},
-	    {"control byte", "sec\x01ret\n", 0, NULL, "line 1: a token is of printable ASCII without spaces"},
-	    {"escape", "a\nb\033[2J\n", 0, "a", "line 2: a token is of printable ASCII without spaces"},
-	    {"beyond ASCII", "sécret\n", 0, NULL, "line 1: a token is of printable ASCII without spaces"},
-	    {"byte order mark", "\xef\xbb\xbfsecret\n", 0, NULL, "line 1: a token is of printable ASCII without spaces"},
+		{"one", "secret-1", 1, "secret-1", NULL},
+		{"with a newline", "secret-1\n", 1, "secret-1", NULL},
+		{"several", "a1\nb2\nc3\n", 3, "a1", NULL},
+		{"comments and empty lines", "# who: ops\n\n  \na1\n  # old:\n#b2\n", 1, "a1", NULL},
+		{"space around", "  a1\t\r\n\tb2 \r\n", 2, "a1", NULL},
+		{"all that may be", "AZaz09-._~+/==\n", 1, "AZaz09-._~+/==", NULL},
+		{"a hash inside", "a#1\n", 1, "a#1", NULL},
+		{"empty", "", 0, NULL, "there is no token in it"},
+		{"only a newline", "\n", 0, NULL, "there is no token in it"},
+		{"only comments", "# a1\n#b2", 0, NULL, "there is no token in it"},
+		{"space inside", "ok\n\nsecret one\n", 0, "ok", "line 3: a token is of printable ASCII without spaces"},
+		{"control byte", "sec\x01ret\n", 0, NULL, "line 1: a token is of printable ASCII without spaces"},
+		{"escape", "a\nb\033[2J\n", 0, "a", "line 2: a token is of printable ASCII without spaces"},
+		{"beyond ASCII", "sécret\n", 0, NULL, "line 1: a token is of printable ASCII without spaces"},
+		{"byte order mark", "\xef\xbb\xbfsecret\n", 0, NULL, "line 1: a token is of printable ASCII without spaces"},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
@@ -80,17 +80,17 @@ static void only_whole_tokens_match(void **state)
 		const char *token;
 		bool held;
 	} rows[] = {
-	    {"first-token", true},
-	    {"second-token", true},
-	    {"third-token", true},
-	    {"second-toke", false},
-	    {"second-token ", false},
-	    {"second-tokeN", false},
-	    {"econd-token", false},
-	    {"first-token\nsecond-token", false},
-	    {"# first-token", false},
-	    {"old-token", false},
-	    {"", false},
+		{"first-token", true},
+		{"second-token", true},
+		{"third-token", true},
+		{"second-toke", false},
+		{"second-token ", false},
+		{"second-tokeN", false},
+		{"econd-token", false},
+		{"first-token\nsecond-token", false},
+		{"# first-token", false},
+		{"old-token", false},
+		{"", false},
 	};
 	static const char text[] = "first-token\nsecond-token\n#old-token\nthird-token\n";
 	struct tokens t;
@@ -107,20 +107,20 @@ static void the_header_names_its_scheme(void **state)
 	static const struct {
 		const char *header, *token;
 	} rows[] = {
-	    {"Bearer abc", "abc"},
-	    {"bearer abc", "abc"},
-	    {"BEARER   abc", "abc"},
-	    {"Bearer abc def", "abc def"},
-	    {"Bearer abc  \t ", "abc"},
-	    {"Bearer", NULL},
-	    {"Bearer ", NULL},
-	    {"Bearer    ", NULL},
-	    {"Bearerabc", NULL},
-	    {"Bearer\tabc", NULL},
-	    {" Bearer abc", NULL},
-	    {"Basic YWJjOmRlZg==", NULL},
-	    {"abc", NULL},
-	    {"", NULL},
+		{"Bearer abc", "abc"},
+		{"bearer abc", "abc"},
+		{"BEARER   abc", "abc"},
+		{"Bearer abc def", "abc def"},
+		{"Bearer abc  \t ", "abc"},
+		{"Bearer", NULL},
+		{"Bearer ", NULL},
+		{"Bearer    ", NULL},
+		{"Bearerabc", NULL},
+		{"Bearer\tabc", NULL},
+		{" Bearer abc", NULL},
+		{"Basic YWJjOmRlZg==", NULL},
+		{"abc", NULL},
+		{"", NULL},
 	};
 	(void)state;
 	for (size_t i = 0; i < N_OF(rows); i++) {
@@ -134,11 +134,11 @@ static void the_header_names_its_scheme(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(files_hold_one_token_a_line),
-	    cmocka_unit_test(a_NUL_is_no_end),
-	    cmocka_unit_test(files_have_limits),
-	    cmocka_unit_test(only_whole_tokens_match),
-	    cmocka_unit_test(the_header_names_its_scheme),
+		cmocka_unit_test(files_hold_one_token_a_line),
+		cmocka_unit_test(a_NUL_is_no_end),
+		cmocka_unit_test(files_have_limits),
+		cmocka_unit_test(only_whole_tokens_match),
+		cmocka_unit_test(the_header_names_its_scheme),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,6 +56,7 @@ static void one_rule_refused_often_crowds_nobody_out(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(refusals_are_kept_by_rule), cmocka_unit_test(one_rule_refused_often_crowds_nobody_out), cmocka_unit_test(the_oldest_are_forgotten)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refusals_are_kept_by_rule), cmocka_unit_test(one_rule_refused_often_crowds_nobody_out), cmocka_unit_test(the_oldest_are_forgotten)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
