@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -18,12 +17,11 @@ import yaml
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness                                                              # noqa: E402
 import kube                                                                 # noqa: E402
-import sync                                                                 # noqa: E402
-from fake_engine import Cluster, Endpoint                                   # noqa: E402
-from harness import Exporter, TempDir, Watchbill, stays, wait_for           # noqa: E402
+from harness import stays, wait_for                                         # noqa: E402
 from kube import Failure, path_of                                           # noqa: E402
 from kube_store import PART, ApiProxy, KStore, WRITER_RIGHTS, reader_rights # noqa: E402
-from remote_store import alert, generation_of, labels, shard_of, whole   # noqa: E402
+from remote_case import RemoteCase, SameFaults, SameRules, SameWriters      # noqa: E402
+from remote_store import alert, generation_of, labels, shard_of             # noqa: E402
 
 CLUSTER = None
 
@@ -43,22 +41,14 @@ def tearDownModule():
         CLUSTER.close()
 
 
-class Case(unittest.TestCase):
-    """A namespace with accounts, a Swarm of one's own as the source, an Engine on a unix socket; writers and readers when the test asks for them."""
+class Case(RemoteCase):
+    """A namespace with accounts of one's own."""
 
-    def setUp(self):
-        self.dir = TempDir()
-        self.addCleanup(self.dir.cleanup)
-        self.swarm = Cluster(nodes=("n1", "n2"))
-        self.engine = Endpoint(self.swarm, "unix://" + self.dir / "engine.sock")
-        self.addCleanup(self.engine.close)
-        self.exporter = Exporter()
-        self.addCleanup(self.exporter.close)
-        self.port = self.exporter.port
+    def open_store(self):
         self.ns = CLUSTER.namespace()
-        self.store = KStore(CLUSTER, self.ns)
         self.configs = {}
         self.config("writer", WRITER_RIGHTS)
+        return KStore(CLUSTER, self.ns)
 
     def config(self, name, rules):
         """The kubeconfig of an account with these rights, made with the first call."""
@@ -66,87 +56,38 @@ class Case(unittest.TestCase):
             self.configs[name] = CLUSTER.kubeconfig_for(self.ns, CLUSTER.account(self.ns, name, rules), self.dir / name + ".kubeconfig")
         return self.configs[name]
 
-    def flags(self, kubeconfig):
-        return ("--store", "kubernetes", "--kubeconfig", kubeconfig)
+    def stop_store(self):
+        CLUSTER.script("stop", "kube-apiserver")
 
-    def writer(self, *args, name="writer", kubeconfig=None, **options):
-        options.setdefault("docker_host", self.engine.address)
-        options.setdefault("prometheus", "none")
-        wait = options.pop("wait", True)
-        wb = Watchbill(self.dir / name, wait=False, args=("--networks", "monitor", *self.flags(kubeconfig or self.configs["writer"]), "--evaluation-interval", "1s",
-                                                         "--scrape-interval", "1s", "--drift-interval", "1s") + args, **options)
-        self.addCleanup(wb.close)
-        if wait:
-            wait_for(lambda: self.answers(wb), 20, lambda: "writer: " + wb.log()[-2000:])
-        return wb
+    def start_store(self):
+        CLUSTER.script("start", "kube-apiserver")
 
-    @staticmethod
-    def answers(wb):
-        if not wb.running():
-            raise AssertionError("it ended: " + wb.log()[-2000:])
-        return wb.status() is not None
+    def writer_flags(self, via):
+        if isinstance(via, ApiProxy):
+            via = via.kubeconfig(self.configs["writer"], self.dir / "proxy.kubeconfig")
+        return ("--store", "kubernetes", "--kubeconfig", via or self.configs["writer"])
 
-    def reader(self, name="reader", *args, kubeconfig=None, **options):
-        kubeconfig = kubeconfig or self.config("reader-" + name, reader_rights(name))
-        one = sync.Sync(self.dir / name, self.flags(kubeconfig), name, args=("--reader-ttl", "3s", "--drift-interval", "1s") + args, **options)
-        self.addCleanup(one.close)
-        return one
+    def reader_flags(self, name, via):
+        return ("--store", "kubernetes", "--kubeconfig", via or self.config("reader-" + name, reader_rights(name)))
 
-    def outcome(self, wb, outcome="applied", timeout=30.0):
-        wait_for(lambda: wb.status()["outcome"] == outcome, timeout,
-                 lambda: "outcome %s: %s; log %s" % (outcome, json.dumps(wb.status())[:3000], wb.log()[-3000:]))
-
-    def has_rule(self, one, name, expr, timeout=20.0):
-        wait_for(lambda: one.prometheus.expr(name) == expr, timeout, lambda: "rule %s = %s; log %s" % (name, expr, one.log()[-3000:]))
-
-    def has_text(self, one, text, timeout=20.0):
-        wait_for(lambda: text.encode() in b"".join(one.files().values()), timeout, lambda: "%s; log %s" % (text, one.log()[-3000:]))
-
-    def remote_worker(self, wb):
-        return next(w for w in wb.status()["workers"] if w["kind"] == "readers")
-
-    def problem(self, wb, words, timeout=20.0):
-        wait_for(lambda: words in self.remote_worker(wb)["problem"], timeout, lambda: "%s: %s; log %s" % (words, self.remote_worker(wb), wb.log()[-2000:]))
-
-    def drifts(self, wb):
-        return wb.metric("watchbill_drifts_total", kind="worker")
-
-    def whole(self):
-        return whole(self.store.head(), self.store.shards())
-
-    def proxy(self):
-        proxy = ApiProxy(CLUSTER)
-        self.addCleanup(proxy.close)
-        return proxy
-
-    def running_pair(self, *args, **options):
-        """A writer and a reader that runs the rule ax."""
-        self.swarm.add_service("a", labels(None, alert("x", "up == 1")))
-        wb, one = self.writer(*args), self.reader(**options)
-        if options.get("prometheus") == "none":
-            self.has_text(one, "up == 1")
-        else:
-            self.has_rule(one, "ax", "up == 1")
-        self.outcome(wb)
-        return wb, one
-
-    def blind(self):
-        """A promtool that has nothing against anything."""
-        path = self.dir / "promtool"
-        with open(path, "w", encoding="ascii") as f:
-            f.write("#!/bin/sh\nexit 0\n")
-        os.chmod(path, stat.S_IRWXU)
+    def nowhere(self, name):
+        path = self.dir / "nowhere.kubeconfig"
+        with open(self.configs["reader-" + name], encoding="ascii") as f, open(path, "w", encoding="ascii") as out:
+            out.write(f.read().replace(CLUSTER.server, "https://127.0.0.1:1"))
         return path
 
-    def set_expr(self, expr, service="a"):
-        self.swarm.update_labels(service, {"com.df.alertIf": expr})
+    def new_proxy(self):
+        return ApiProxy(CLUSTER)
+
+    def delete_shard(self, name):
+        self.store.delete("shard-" + name, self.store.kind_of(name))
 
 
-class Rules(Case):
+class Rules(SameRules, Case):
     def test_annotation_becomes_a_rule_that_runs_elsewhere(self):
         """All of it in Kubernetes: what is annotated there, and what is published."""
         rules = WRITER_RIGHTS + [{"apiGroups": ["", "discovery.k8s.io"], "resources": ["services", "endpointslices", "pods"], "verbs": ["get", "list", "watch"]}]
-        wb = self.writer("--sources", "kubernetes", "--kube-namespaces", self.ns, "--kube-events=false", kubeconfig=self.config("both", rules), docker_host=None)
+        wb = self.writer("--sources", "kubernetes", "--kube-namespaces", self.ns, "--kube-events=false", via=self.config("both", rules), docker_host=None)
         one = self.reader()
         CLUSTER.service(self.ns, "shop", {"com.df.notify": "true", "com.df.scrapePort": "http", "com.df.alertName": "mem", "com.df.alertIf": "up == 0"})
         CLUSTER.slice(self.ns, "shop", ["10.77.0.1"], [("http", self.port)])
@@ -190,146 +131,8 @@ class Rules(Case):
         ours = [o for part in ("head", "shard", "reader") for o in self.store.all("configmaps", part).values()] + list(secrets.values())
         self.assertEqual({m["manager"] for o in ours for m in o["metadata"]["managedFields"]}, {"watchbill"})
 
-    def test_two_readers_and_one_that_goes_away(self):
-        self.swarm.add_service("a", labels(None, alert("x", "up == 1")))
-        wb, one, two = self.writer(), self.reader("one"), self.reader("two")
-        for each in (one, two):
-            self.has_rule(each, "ax", "up == 1")
-        self.outcome(wb)
-        self.assertEqual(sorted(r["name"] for r in self.remote_worker(wb)["readers"]), ["one", "two"])
-        two.kill()
-        self.set_expr("up == 2")
-        self.has_rule(one, "ax", "up == 2")
-        self.outcome(wb)            # not before what is known of the other has run out
-        self.assertEqual([r["name"] for r in self.remote_worker(wb)["readers"]], ["one"])
-        self.assertIn("two", self.store.confirmations())
-        wait_for(lambda: "two" not in self.store.confirmations(), 60, "and it is taken away, long after")
-        self.outcome(wb)
-        self.assertEqual([r["name"] for r in self.remote_worker(wb)["readers"]], ["one"])
 
-    def test_a_change_puts_few_shards_and_old_ones_go(self):
-        for i in range(60):
-            self.swarm.add_service("s%d" % i, labels(None, *[alert("a%d" % k, "up == %d" % k, k, alertAnnotations="summary=" + "x" * 400) for k in range(10)]))
-        wb, one = self.writer(), self.reader(prometheus="none")
-        wait_for(lambda: len(one.files()) == 61, 30, lambda: sorted(one.files()))
-        self.outcome(wb)
-        before = set(self.store.head()["shards"])
-        fetched = one.metric("watchbill_sync_shards_fetched_total")
-        for value in ("up == 101", "up == 102", "up == 103"):
-            self.swarm.update_labels("s7", {"com.df.alertIf.3": value})
-            self.has_text(one, value)
-            self.outcome(wb)
-        self.assertEqual(one.metric("watchbill_sync_shards_fetched_total") - fetched, 3)
-        after = set(self.store.head()["shards"])
-        self.assertEqual(len(before - after), 1)
-        wait_for(lambda: len(set(self.store.shards()) - after) == 1, 10, "that head's shards, and the one that the head before had")
-
-    def test_targets_change_without_a_reload(self):
-        self.swarm.add_service("web", labels(self.port, alert("x", "up == 1")), replicas=1)
-        wb, one = self.writer("--scrape-layout", "pooled"), self.reader()
-        wait_for(lambda: len(one.prometheus.up("web")) == 1, 30, lambda: one.log()[-2000:])
-        self.outcome(wb)
-        reloads, serial = one.metric("watchbill_sync_reloads_total"), self.store.head()["serial"]
-        self.swarm.scale("web", 3)
-        wait_for(lambda: len(one.prometheus.up("web")) == 3, 30, lambda: "three: %s" % one.prometheus.targets())
-        self.assertEqual(one.metric("watchbill_sync_reloads_total"), reloads)
-        self.assertEqual(self.store.head()["serial"], serial)
-        self.outcome(wb)
-
-    def test_what_only_the_distant_prometheus_refuses_is_left_out_and_comes_back(self):
-        promtool = self.blind()
-        self.swarm.add_service("old", labels(self.port, alert("x", "up == 1")), replicas=1)
-        wb, one = self.writer("--promtool", promtool), self.reader()
-        self.has_rule(one, "oldx", "up == 1")
-        self.outcome(wb)
-        many = [alert("a%d" % i, "up == %d" % i, i, alertAnnotations="summary={{ $value }}") for i in range(20)]
-        self.swarm.add_service("team", labels(None, alert("bad", "up == 0", 100, alertAnnotations="summary={{ nope }}"), *many))
-        self.outcome(wb, "applied-with-quarantine", 60)
-        out = [d for d in wb.diags() if "left out" in d["message"]]
-        self.assertEqual([(d["service"], d["label"]) for d in out], [("team", "com.df.alertIf.100")])
-        self.assertIn("reader reader: ", out[0]["message"])
-        self.assertEqual(sorted(one.prometheus.rules()), sorted(["oldx"] + ["teama%d" % i for i in range(20)]))
-        self.swarm.update_labels("team", {"com.df.alertAnnotations.100": "summary=mended"})
-        self.has_rule(one, "teambad", "up == 0")
-        self.outcome(wb)
-
-
-class Faults(Case):
-    def test_killed_at_each_request_a_reader_sees_the_old_or_the_new(self):
-        """The requests of a start with a change, one after the other: the writer dies before it is handed on, or before its answer comes back."""
-        self.swarm.add_service("a", labels(None, alert("x", "up == 1")))
-        self.swarm.add_service("b", labels(None, alert("x", "up == 1")))
-        wb, one = self.writer(), self.reader(prometheus="none")
-        self.has_text(one, "up == 1")
-        self.outcome(wb)
-        wb.kill()
-        value, seen = 1, set()
-        for when in ("on_request", "on_answer"):
-            for n in range(1, 40):
-                value += 1
-                exprs = {"up == %d" % (value - 1), "up == %d" % value}
-                for name in ("a", "b"):
-                    self.set_expr("up == %d" % value, name)
-                proxy, holder, killed = self.proxy(), [], threading.Event()
-
-                def on(count, what, n=n, holder=holder, killed=killed):
-                    if count == n and not killed.is_set():
-                        wait_for(lambda: holder, 5)
-                        os.kill(holder[0], signal.SIGKILL)
-                        killed.set()
-                        raise OSError("the writer is dead")
-                setattr(proxy, when, on)
-                wb = self.writer(kubeconfig=proxy.kubeconfig(self.configs["writer"], self.dir / "proxy.kubeconfig"), wait=False)
-                holder.append(wb.pid)
-
-                def ended():
-                    return killed.is_set() or (wb.status()["outcome"] == "applied" and b"up == %d" % value in b"".join(one.files().values()))
-                wait_for(ended, 30, lambda: "%s %d: %s %s" % (when, n, proxy.requests, wb.log()[-2000:]))
-                died = killed.is_set()
-                wb.kill()
-                proxy.close()
-                # in the store, and with the reader once it has followed
-                files = self.whole()
-                rules = {path: text.encode() for path, text in files.items() if not path.startswith("targets/")}
-                found = {e for e in exprs for text in files.values() if e in text}
-                self.assertEqual(len(found), 1, "%s %d: %s" % (when, n, found))
-                wait_for(lambda: {p: d for p, d in one.files().items() if not p.startswith("targets/")} == rules, 20, lambda: one.log()[-2000:])
-                seen.add((when, found == {"up == %d" % value}, died))
-                if found != {"up == %d" % value}:
-                    value -= 1
-                    for name in ("a", "b"):
-                        self.set_expr("up == %d" % value, name)
-                if not died:
-                    break
-            self.assertGreater(n, 5, proxy.requests)
-        self.assertEqual({(when, new) for when, new, died in seen if died}, {(w, x) for w in ("on_request", "on_answer") for x in (False, True)})
-        wb = self.writer()
-        self.outcome(wb)
-        wait_for(lambda: set(self.store.shards()) >= set(self.store.head()["shards"]) and len(self.store.shards()) <= 2 * len(self.store.head()["shards"]), 20,
-                 "nothing is left behind")
-
-    def test_answers_that_are_lost_are_no_drift(self):
-        self.swarm.add_service("a", labels(None, alert("x", "up == 1")))
-        proxy = self.proxy()
-        wb = self.writer("--drift-interval", "1h", kubeconfig=proxy.kubeconfig(self.configs["writer"], self.dir / "proxy.kubeconfig"))
-        one = self.reader(prometheus="none")
-        self.has_text(one, "up == 1")
-        self.outcome(wb)
-        for n in range(1, 7):
-            lost = []
-
-            def lose(count, what, at=proxy.count + n, lost=lost):
-                if count == at:
-                    lost.append(what)
-                    raise OSError("lost")
-            proxy.on_answer = lose
-            self.set_expr("up == %d" % (100 + n))
-            self.has_text(one, "up == %d" % (100 + n))
-            self.outcome(wb)
-        self.whole()
-        self.assertEqual(self.drifts(wb), 0)
-        self.assertEqual(self.store.head()["term"], 1)
-
+class Faults(SameFaults, Case):
     def test_what_somebody_edits_is_seen_and_put_right(self):
         wb, one = self.running_pair()
         head, texts = self.store.head(), self.store.shards()
@@ -404,13 +207,6 @@ class Faults(Case):
         self.assertEqual(self.drifts(wb), 0)
         self.assertNotIn("sync problem", one.log())
 
-    def test_without_repair_it_is_only_shown(self):
-        wb, _ = self.running_pair("--drift-repair=false", prometheus="none")
-        name = self.store.head()["shards"][-1]
-        self.store.delete("shard-" + name, self.store.kind_of(name))
-        wait_for(lambda: self.drifts(wb) >= 1, 20, lambda: wb.log()[-2000:])
-        stays(lambda: name not in self.store.shards(), 2.5, "not repaired")
-
     def test_no_room_is_said_and_got_over(self):
         wb, one = self.running_pair()
         for what in ("configmaps", "secrets"):
@@ -436,8 +232,8 @@ class Faults(Case):
         """Not the one that the accounts are in, which would take their rights along."""
         where = CLUSTER.namespace()
         self.swarm.add_service("a", labels(None, alert("x", "up == 1")))
-        wb = self.writer("--kube-store", where + "/wb", kubeconfig=CLUSTER.kubeconfig)
-        one = self.reader("reader", "--kube-store", where + "/wb", kubeconfig=CLUSTER.kubeconfig)
+        wb = self.writer("--kube-store", where + "/wb", via=CLUSTER.kubeconfig)
+        one = self.reader("reader", "--kube-store", where + "/wb", via=CLUSTER.kubeconfig)
         self.has_rule(one, "ax", "up == 1")
         self.outcome(wb)
         # somebody holds it, as content of a real cluster does
@@ -455,101 +251,8 @@ class Faults(Case):
         self.has_rule(one, "ax", "up == 2", 60)
         self.outcome(wb, timeout=60)
 
-    def test_the_api_server_goes_and_comes(self):
-        wb, one = self.running_pair()
-        CLUSTER.script("stop", "kube-apiserver")
-        try:
-            wait_for(lambda: self.remote_worker(wb)["state"] == "down" and self.remote_worker(wb)["problem"], 30)
-            self.set_expr("up == 2")
-            self.outcome(wb, "waiting")
-            self.assertEqual(one.prometheus.expr("ax"), "up == 1")
-            self.assertEqual(one.get("/-/ready").status, 200)
-        finally:
-            CLUSTER.script("start", "kube-apiserver")
-        self.has_rule(one, "ax", "up == 2", 60)
-        self.outcome(wb)
-        self.assertEqual(self.remote_worker(wb)["state"], "ready")
 
-    def test_reader_starts_again_with_and_without_its_disk(self):
-        self.swarm.add_service("a", labels(self.port, alert("x", "up == 1")), replicas=1)
-        wb, one = self.writer("--scrape-layout", "pooled"), self.reader()
-        self.has_rule(one, "ax", "up == 1")
-        self.outcome(wb)
-        files = one.files()
-        one.stop()
-        wb.kill()
-        nowhere = self.dir / "nowhere.kubeconfig"
-        with open(self.configs["reader-reader"]) as f, open(nowhere, "w") as out:
-            out.write(f.read().replace(CLUSTER.server, "https://127.0.0.1:1"))
-        again = self.reader(kubeconfig=nowhere)         # from its disk alone
-        self.has_rule(again, "ax", "up == 1")
-        wait_for(lambda: again.get("/-/ready").status == 200, 20)
-        self.assertEqual(again.files(), files)
-        again.stop()
-        again = self.reader()
-        wait_for(lambda: again.metric("watchbill_sync_done") == 1, 20, lambda: again.status())
-        self.assertEqual(again.metric("watchbill_sync_shards_fetched_total"), 0)
-        again.stop()
-        subprocess.run(["rm", "-rf", again.data_dir], check=True)
-        fresh = self.reader()
-        self.has_rule(fresh, "ax", "up == 1")
-        wait_for(lambda: fresh.metric("watchbill_sync_done") == 1, 20)
-        self.assertGreater(fresh.metric("watchbill_sync_shards_fetched_total"), 0)
-        self.assertEqual(fresh.files(), files)
-
-    def test_three_hundred_shards(self):
-        """Long annotations rather than many services: it is the bytes that make shards."""
-        for i in range(300):
-            self.swarm.add_service("s%d" % i, labels(None, *[alert("a%d" % k, "up == %d" % k, k, alertAnnotations="summary=" + chr(97 + k) * 18000) for k in range(8)]))
-        for i in range(10):
-            self.swarm.add_service("big%d" % i, labels(None, *[alert("b%d" % k, "up == %d" % k, k, alertAnnotations="summary=" + "y" * 60000) for k in range(120)]))
-        wb, one = self.writer("--service-max-label-bytes", "0"), self.reader(prometheus="none")
-        wait_for(lambda: len(one.files()) == 311, 240, lambda: "%d files; %s" % (len(one.files()), wb.log()[-1500:]))
-        self.outcome(wb, timeout=60)
-        self.assertGreater(len(self.store.head()["shards"]), 300)
-        self.assertEqual(one.files(), wb.files())
-        for text in self.store.shards().values():
-            self.assertLessEqual(len(text), 512 * 1024)
-        before = one.metric("watchbill_sync_shards_fetched_total")
-        self.swarm.update_labels("s7", {"com.df.alertIf.3": "up == 1003"})
-        self.has_text(one, "up == 1003", 60)
-        self.outcome(wb, timeout=60)
-        self.assertEqual(one.metric("watchbill_sync_shards_fetched_total"), before + 1)
-
-
-class Writers(Case):
-    def test_two_without_a_lease_the_deposed_one_stops(self):
-        self.swarm.add_service("a", labels(None, alert("x", "up == 1")))
-        one, reader = self.writer(name="one"), self.reader()
-        self.has_rule(reader, "ax", "up == 1")
-        self.outcome(one)
-        two = self.writer(name="two")
-        self.problem(one, "another Watchbill")
-        self.outcome(two)
-        self.assertEqual(self.store.head()["term"], 2)
-        self.set_expr("up == 2")
-        self.has_rule(reader, "ax", "up == 2")
-        self.outcome(two)
-        self.outcome(one, "waiting")
-        head = self.store.head()
-        stays(lambda: self.store.head() == head and set(self.store.shards()) >= set(head["shards"]), 2.5, "nobody fights about it")
-
-    def test_one_that_has_not_heard_of_its_successor_overwrites_nothing(self):
-        self.swarm.add_service("a", labels(None, alert("x", "up == 1")))
-        proxy = self.proxy()
-        one = self.writer("--drift-interval", "1h", name="one", kubeconfig=proxy.kubeconfig(self.configs["writer"], self.dir / "proxy.kubeconfig"))
-        reader = self.reader(prometheus="none")
-        self.has_text(reader, "up == 1")
-        self.outcome(one)
-        proxy.deaf = True
-        two = self.writer(name="two")
-        self.outcome(two)
-        self.set_expr("up == 2")
-        self.problem(one, "another Watchbill")
-        self.has_text(reader, "up == 2")
-        self.outcome(two)
-        self.assertEqual((self.drifts(two), self.store.head()["term"]), (0, 2))
-
+class Writers(SameWriters, Case):
     def pair(self, *args, prometheus="none"):
         """Two replicas that agree by a Lease, and a reader: (the one that leads, the other, the reader)."""
         self.swarm.add_service("a", labels(None, alert("x", "up == 1")))
@@ -642,7 +345,7 @@ class Writers(Case):
         """It reaches the store, but not the Lease: it must not write when another may."""
         self.swarm.add_service("a", labels(None, alert("x", "up == 1")))
         proxy = self.proxy()
-        wb = self.writer("--kube-lease", "watchbill", name="one", kubeconfig=proxy.kubeconfig(self.configs["writer"], self.dir / "proxy.kubeconfig"))
+        wb = self.writer("--kube-lease", "watchbill", name="one", via=proxy)
         reader = self.reader(prometheus="none")
         self.has_text(reader, "up == 1")
         self.outcome(wb)
@@ -666,7 +369,7 @@ class Writers(Case):
         """Renewals are not answered: for a while nobody has told it that the Lease is lost, so it has to ask itself before each write."""
         self.swarm.add_service("a", labels(None, alert("x", "up == 1")))
         proxy = self.proxy()
-        wb = self.writer("--kube-lease", "watchbill", name="one", kubeconfig=proxy.kubeconfig(self.configs["writer"], self.dir / "proxy.kubeconfig"))
+        wb = self.writer("--kube-lease", "watchbill", name="one", via=proxy)
         reader = self.reader(prometheus="none")
         self.has_text(reader, "up == 1")
         self.outcome(wb)
@@ -726,11 +429,11 @@ class Rights(Case):
     def test_without_rights_both_say_which_are_missing(self):
         self.swarm.add_service("a", labels(None, alert("x", "up == 1")))
         nobody = self.config("nobody", [])
-        wb = self.writer(name="nobody", kubeconfig=nobody)
+        wb = self.writer(name="nobody", via=nobody)
         self.problem(wb, "cannot list resource \"configmaps\"")
-        one = self.reader(kubeconfig=nobody, prometheus="none")
+        one = self.reader(via=nobody, prometheus="none")
         wait_for(lambda: "cannot list resource" in one.status()["sources"][0]["problem"], 20, lambda: one.status())
-        half = self.writer(name="half", kubeconfig=self.config("half", [WRITER_RIGHTS[0]]))
+        half = self.writer(name="half", via=self.config("half", [WRITER_RIGHTS[0]]))
         self.problem(half, "secrets is forbidden")
 
     def test_names_that_are_none(self):
@@ -738,15 +441,15 @@ class Rights(Case):
             wb = self.writer(*flags, name="x", wait=False)
             self.assertEqual(wb.wait(), 1)
             self.assertIn(words, wb.log())
-        one = self.reader("Prom_1", wait=False, kubeconfig=self.configs["writer"])
+        one = self.reader("Prom_1", wait=False, via=self.configs["writer"])
         self.assertEqual(one.wait(), 1)
         self.assertIn("lower case", one.log())
 
     def test_the_store_is_in_another_namespace(self):
         other = CLUSTER.namespace()
         self.swarm.add_service("a", labels(None, alert("x", "up == 1")))
-        wb = self.writer("--kube-store", other + "/wb", kubeconfig=CLUSTER.kubeconfig)
-        one = self.reader("reader", "--kube-store", other + "/wb", prometheus="none", kubeconfig=CLUSTER.kubeconfig)
+        wb = self.writer("--kube-store", other + "/wb", via=CLUSTER.kubeconfig)
+        one = self.reader("reader", "--kube-store", other + "/wb", prometheus="none", via=CLUSTER.kubeconfig)
         self.has_text(one, "up == 1")
         self.outcome(wb)
         self.assertTrue(KStore(CLUSTER, other, "wb").head())

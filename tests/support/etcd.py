@@ -1,4 +1,4 @@
-"""A real etcd of the test's own, and readers (`watchbill sync`) of what is published there."""
+"""A real etcd of the test's own, and what may stand before it."""
 
 import base64
 import contextlib
@@ -13,7 +13,6 @@ import unittest
 import urllib.request
 
 import harness
-import sync
 from harness import Process, free_port, wait_for
 
 
@@ -106,20 +105,13 @@ class Etcd(Process):
         return out
 
 
-class Sync(sync.Sync):
-    """`watchbill sync` of an etcd, or of URLs."""
-
-    def __init__(self, data_dir, etcd, *args, **more):
-        super().__init__(data_dir, ("--store", "etcd", "--etcd-endpoints", etcd if isinstance(etcd, str) else etcd.url), *args, **more)
-
-
 class EtcdProxy:
     """Stands before an etcd, counts requests but watches, and calls `on_request(n, path)` before and `on_answer(n, path)` after each is handed on. With
     `deaf` nothing more comes of watches."""
 
     def __init__(self, etcd):
         outer = self
-        self.etcd, self.count, self.paths, self.deaf = etcd, 0, [], False
+        self.etcd, self.count, self.requests, self.deaf = etcd, 0, [], False
         self.on_request = self.on_answer = lambda n, path: None
         self.lock = threading.Lock()
 
@@ -134,7 +126,7 @@ class EtcdProxy:
                     with outer.lock:
                         outer.count += 1
                         n = outer.count
-                        outer.paths.append(self.path)
+                        outer.requests.append(self.path)
                     outer.on_request(n, self.path)
                 server = http.client.HTTPConnection("127.0.0.1", outer.etcd.port, timeout=None if watch else 20)
                 try:
