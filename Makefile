@@ -38,7 +38,7 @@ test: ## everything: unit, golden, real Prometheus, real Swarm
 
 bench: build ## the numbers of docs/performance.md
 	@scripts/deps.sh test engine
-	@python3 tests/bench/run.py
+	@python3 tests/bench/run.py --peer
 
 fuzz: ## the parsers against random input, for a short fixed time
 	@scripts/deps.sh build test

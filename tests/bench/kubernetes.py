@@ -1,4 +1,5 @@
-"""The same on a real Kubernetes API server: annotation -> rule running. The peer is prometheus-operator, measured to its ConfigMap only."""
+"""The same on a real Kubernetes API server: annotation -> rule running. The peer is prometheus-operator, measured to its ConfigMap only; with --peer in
+the same run (operator_peer.py), otherwise as it was once."""
 
 import concurrent.futures
 import os
@@ -7,7 +8,9 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import kube                                                                 # noqa: E402
+import operator_peer                                                        # noqa: E402
 import real                                                                 # noqa: E402
+from report import Result                                                   # noqa: E402
 
 # prometheus-operator on such a machine and this API server, a changed PrometheusRule to its ConfigMap. After that come the kubelet's volume sync (up to
 # one or two minutes) and the reloader.
@@ -21,6 +24,12 @@ OPERATOR = {
 class Bench(real.Bench):
     part, rule, peers = "kubernetes", "t1probex", OPERATOR
     burst_targets = None, None  # the API server takes some 50 a second: that is no burst
+
+    def measure_peer(self, results):
+        """From now on these are what is compared with."""
+        self.peers = {size: operator_peer.measured(size, self.changes) for size in self.sizes}
+        for size, found in self.peers.items():
+            results.append(Result(self.part, size, "prometheus-operator: changed rule -> ConfigMap, median", found["latency_ms"], "ms", note="least %.1f" % found["least_ms"]))
 
     def up(self):
         self.cluster = kube.Cluster()
@@ -60,7 +69,7 @@ class Bench(real.Bench):
         return began
 
     def rss_target(self, original):
-        return original["rss_mib"] / 10 if original.get("rss_mib") == OPERATOR[1000]["rss_mib"] else None
+        return original["rss_mib"] / 10 if original and original is self.peers.get(1000) else None
 
     def latency_target(self, size, original):
         return original

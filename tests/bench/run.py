@@ -30,6 +30,7 @@ def main():
     parser.add_argument("--services", type=int, help="services on the fake Engine, default 10000")
     parser.add_argument("--restores", type=int, default=0, help="on the fake Engine nothing but so many full restores")
     parser.add_argument("--changes", type=int, help="label changes measured for each size, default 20")
+    parser.add_argument("--peer", action="store_true", help="build prometheus-operator, and measure it in the same run")
     parser.add_argument("--out", default=os.path.join(harness.ROOT, "build", "bench.json"))
     parser.add_argument("--strict", action="store_true", help="exit 1 where a target is missed")
     parser.add_argument("extra", nargs="*", help="further flags for watchbill, after --")
@@ -50,6 +51,8 @@ def main():
                     module = importlib.import_module(part)
                     sizes = [int(x) for x in options.sizes.split(",") if x] or ([0, 100] if options.quick else [0, 100, 1000])
                     bench = module.Bench(options.quick, sizes, options.changes or (5 if options.quick else 20), options.extra)
+                    if options.peer and part == "kubernetes":
+                        bench.measure_peer(results)
                 elif part in ("push", "page"):
                     bench = importlib.import_module(part).Bench(options.quick, options.extra)
                 elif part == "fake-kubernetes":
