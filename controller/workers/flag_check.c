@@ -3,7 +3,6 @@
 
 #include "base/cleanup.h"
 #include "io/proc.h"
-#include "model/base_config.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,19 +51,9 @@ static char *refusal(const char *binary, const struct flags *f)
 	return r.words;
 }
 
-/* The message alone, without the usage that may come behind it. */
-static char *words_of(const char *output)
-{
-	static const char parsing[] = "Error parsing commandline arguments: ";
-	const char *from = strstr(output, parsing);
-	from = from ? from + sizeof parsing - 1 : output;
-	AUTO_FREE char *line = xstrndup(from, strcspn(from, "\n"));
-	return base_words_without_values(line);
-}
-
 static void leave_out(struct flags *f, size_t i, const char *output, struct diags *diags)
 {
-	AUTO_FREE char *words = words_of(output);
+	AUTO_FREE char *words = flags_refusal_words(output, f->v.at[i].arg);
 	size_t n = strcspn(f->v.at[i].arg, "=");
 	diags_add(diags, DIAG_ERROR, "", f->v.at[i].origin, "Correct the variable, or take it out; `prometheus --help` lists what there is.",
 		"this Prometheus does not take %.*s, it is started without: %s", (int)n, f->v.at[i].arg, words);

@@ -1,6 +1,7 @@
 /* Flags of a supervised Prometheus: see flags.h. */
 #include "model/flags.h"
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "model/base_config.h"
@@ -10,6 +11,8 @@
 #include <string.h>
 
 #define DFM_CONFIG_FILE "/etc/prometheus/prometheus.yml"
+
+enum { REFUSAL_MAX_BYTES = 64 * 1024 };
 
 enum arg_meaning {
 	ARG_RENAMED, /* to `flag` */
@@ -201,4 +204,29 @@ char *flags_route_prefix(const struct flags *f)
 bool flags_were_taken(const char *output)
 {
 	return strstr(output, "Error loading config") || strstr(output, "error loading config");
+}
+
+/* Not a piece of another word: a value may be one letter. */
+static bool is_word(const char *line, const char *at, size_t n)
+{
+	return (at == line || !isalnum((unsigned char)at[-1])) && !isalnum((unsigned char)at[n]);
+}
+
+/* Prometheus 2 has values in quotes, which base_words_without_values takes out; Prometheus 3 not always. */
+char *flags_refusal_words(const char *output, const char *arg)
+{
+	static const char *const parsing[] = {"Error parsing commandline arguments: ", "Error parsing command line arguments: "};
+	const char *from = output, *equals = strchr(arg, '='), *value = equals ? equals + 1 : "";
+	AUTO_BUF words = BUF_INIT(REFUSAL_MAX_BYTES);
+	size_t n = strlen(value);
+	for (size_t i = 0; i < sizeof parsing / sizeof *parsing; i++)
+		if (strstr(output, parsing[i]))
+			from = strstr(output, parsing[i]) + strlen(parsing[i]);
+	AUTO_FREE char *line = xstrndup(from, strcspn(from, "\n"));
+	for (const char *at = line; *at;) {
+		bool is_value = n && strncmp(at, value, n) == 0 && is_word(line, at, n);
+		buf_add(&words, is_value ? "..." : at, is_value ? 3 : 1);
+		at += is_value ? n : 1;
+	}
+	return base_words_without_values(words.data ? words.data : "");
 }

@@ -28,5 +28,7 @@ void flags_compose(const struct settings *set, const char *tsdb_dir, const struc
 char *flags_route_prefix(const struct flags *f);
 /* Whether Prometheus, told to read a configuration that is not there, got as far as that: then it took the flags. */
 bool flags_were_taken(const char *output);
+/* What Prometheus says against one argument, "--flag=value", without the usage behind it and without any value. The caller frees. */
+char *flags_refusal_words(const char *output, const char *arg);
 
 #endif

@@ -865,7 +865,7 @@ class Remote(Case):
         wait_for(lambda: asked() >= before + 2, 20, "a quick one is asked again and again")
         proxy.delays[path] = 0.2
         before = asked()
-        wait_for(lambda: asked() > before, 20, "asked once more")
+        wait_for(lambda: asked() > before, 40, "asked once more, be it after a slow answer")
         stays(lambda: asked() == before + 1, 7, "it is left alone for a hundred times what it needed")
         self.assertEqual(wb.status()["workers"][0]["state"], "ready")
 

@@ -146,6 +146,27 @@ static void what_prometheus_prints_says_whether_it_took_the_flags(void **state)
 	assert_false(flags_were_taken(""));
 }
 
+static void refusals_are_shown_without_values(void **state)
+{
+	static const struct {
+		const char *name, *output, *arg, *want;
+	} rows[] = {
+		{"Prometheus 2", "Error parsing commandline arguments: unrecognized log level \"s3cret\"\nprometheus: error: ...\n", "--log.level=s3cret",
+			"unrecognized log level \"...\""},
+		{"Prometheus 3", "Error parsing command line arguments: unrecognized log level s3cret\n", "--log.level=s3cret", "unrecognized log level ..."},
+		{"twice", "Error parsing command line arguments: s3cret is not s3cret\n", "--x=s3cret", "... is not ..."},
+		{"a part of words", "Error parsing command line arguments: unrecognized log level e\n", "--log.level=e", "unrecognized log level ..."},
+		{"no value", "Error parsing command line arguments: unknown long flag '--nosuch'\n", "--nosuch", "unknown long flag \"...\""},
+		{"another program", "what?\nno\n", "--x=1", "what?"},
+		{"nothing", "", "--x=1", "refused without a word"},
+	};
+	(void)state;
+	for (size_t i = 0; i < N_OF(rows); i++) {
+		AUTO_FREE char *got = flags_refusal_words(rows[i].output, rows[i].arg);
+		ROW_STR(rows[i].name, got, rows[i].want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +176,7 @@ int main(void)
 		cmocka_unit_test(each_flag_is_there_once),
 		cmocka_unit_test(the_route_prefix_is_derived_as_prometheus_does),
 		cmocka_unit_test(what_prometheus_prints_says_whether_it_took_the_flags),
+		cmocka_unit_test(refusals_are_shown_without_values),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
