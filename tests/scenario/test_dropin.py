@@ -362,7 +362,9 @@ class Updates(unittest.TestCase):
         self.swarm.docker("service", "update", "--detach", "--rollback", "web")
         wait_for(lambda: self.state() == "rollback_completed", 60, lambda: "rolled back: %s" % self.state())
         wait_for(lambda: self.receiver.told[-1][1]["x"] == "1" and len(self.addresses(-1)) == 2, 30, lambda: str(self.receiver.told))
-        self.assertEqual((self.states[-1], sorted(self.addresses(-1))), ("rollback_completed", self.running_since()[1]))
+        self.assertEqual(sorted(self.addresses(-1)), self.running_since()[1])
+        # For a moment the Engine has the old spec and still says of the update that it is paused, not that it is being taken back.
+        self.assertIn(self.states[-1], ("paused", "rollback_completed"))
         wait_for(lambda: not self.wb.diags("web"), 10, "the warning goes")
         self.assertEqual([path for path, _ in self.receiver.told if path != "/create"], [])
 
