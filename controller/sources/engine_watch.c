@@ -15,16 +15,13 @@ void engine_watch_note(struct engine_watch *w)
 
 void engine_watch_publish(struct engine_watch *w)
 {
-	struct obs_part *part = w->ops->publish(w->link.ctx, w->revision + 1);
+	struct obs_part *part = w->ops->publish(w->link.ctx, source_next_revision(&w->port));
 	uint64_t since = w->since_ns ? w->since_ns : uv_hrtime();
 	w->since_ns = 0;
 	if (!part)
 		return;
 	diags_append(&part->diags, &w->diags);
-	obs_part_unref(w->port.part);
-	w->port.part = part;
-	w->revision++;
-	w->link.to.on_part(w->link.to.ctx, &w->port, since);
+	source_publish(&w->port, &w->link.to, part, since);
 }
 
 /* -- events -- */

@@ -39,7 +39,7 @@ struct engine_watch {
 	struct timer *resync_timer, *batch_timer;
 	struct removal_guard guard;
 	double cost_s; /* of the last list of objects */
-	uint64_t revision, since_ns; /* since_ns: first sign of what is not published yet */
+	uint64_t since_ns; /* first sign of what is not published yet */
 	uint64_t events_at_list, suspect_at_ms;
 	bool relist, publish_due; /* with the next batch */
 	struct diags diags;

@@ -62,7 +62,6 @@ struct file_source {
 		VEC(struct item *) v;
 	} items;
 	struct timer *first_turn;
-	uint64_t revision;
 };
 
 static struct file_source *self(struct source *p)
@@ -212,13 +211,11 @@ static void publish(struct file_source *s, uint64_t since_ns)
 	if (!is_complete(s))
 		return;
 	size_t n = gather(s, &services, &diags);
-	obs_part_unref(s->port.part);
-	s->port.part = obs_part_new(s->port.name, ++s->revision, services, n);
-	diags_append(&s->port.part->diags, &diags);
+	struct obs_part *part = obs_part_new(s->port.name, source_next_revision(&s->port), services, n);
+	diags_append(&part->diags, &diags);
 	diags_deinit(&diags);
 	s->port.complete = true;
-	if (s->to.on_part)
-		s->to.on_part(s->to.ctx, &s->port, since_ns);
+	source_publish(&s->port, &s->to, part, since_ns);
 }
 
 /* -- files -- */

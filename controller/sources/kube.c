@@ -60,7 +60,7 @@ struct kube {
 	size_t n_collections;
 	struct asking asking[MAX_ASKING]; /* those with a call are under way */
 	int64_t ask_again_ms;
-	uint64_t revision, since_ns; /* since_ns: first sign of what is not published yet */
+	uint64_t since_ns; /* first sign of what is not published yet */
 	struct timer *batch_timer, *ask_timer, *guard_timer;
 	bool trim_due;
 	struct diags diags; /* what cannot be read */
@@ -200,17 +200,14 @@ static bool is_asking(const struct kube *k)
 
 static void publish(struct kube *k)
 {
-	struct obs_part *part = kube_cache_publish(k->cache, k->port.name, k->revision + 1);
+	struct obs_part *part = kube_cache_publish(k->cache, k->port.name, source_next_revision(&k->port));
 	uint64_t since = k->since_ns ? k->since_ns : uv_hrtime();
 	if (!is_asking(k))
 		k->since_ns = 0;
 	if (!part)
 		return;
 	diags_append(&part->diags, &k->diags);
-	obs_part_unref(k->port.part);
-	k->port.part = part;
-	k->revision++;
-	k->to.on_part(k->to.ctx, &k->port, since);
+	source_publish(&k->port, &k->to, part, since);
 }
 
 /* -- what is asked for by itself -- */

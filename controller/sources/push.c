@@ -27,7 +27,6 @@ struct push {
 	struct {
 		VEC(struct obs_node *) v;
 	} nodes;
-	uint64_t revision;
 	unsigned holding;
 	bool changed;
 };
@@ -49,11 +48,9 @@ static void publish(struct push *s)
 		list[i] = obs_service_ref(s->services.v.at[i]);
 	for (size_t i = 0; i < s->nodes.v.n; i++)
 		nodes[i] = obs_node_ref(s->nodes.v.at[i]);
-	obs_part_unref(s->port.part);
-	s->port.part = obs_part_new(s->port.name, ++s->revision, list, s->services.v.n);
-	obs_part_set_nodes(s->port.part, nodes, s->nodes.v.n);
-	if (s->to.on_part)
-		s->to.on_part(s->to.ctx, &s->port, uv_hrtime());
+	struct obs_part *part = obs_part_new(s->port.name, source_next_revision(&s->port), list, s->services.v.n);
+	obs_part_set_nodes(part, nodes, s->nodes.v.n);
+	source_publish(&s->port, &s->to, part, uv_hrtime());
 }
 
 void push_source_begin(struct source *p)

@@ -49,4 +49,9 @@ struct source {
 
 const char *source_state_name(enum source_state s);
 
+/* For sources themselves. The revision that its next part is to have: 1, 2, ... */
+uint64_t source_next_revision(const struct source *s);
+/* Replaces s->part, and tells whoever listens; before the start nobody does. `since_ns` as in source_events. */
+void source_publish(struct source *s, const struct source_events *to, struct obs_part *part_take, uint64_t since_ns);
+
 #endif
