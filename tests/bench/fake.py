@@ -14,15 +14,11 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness                                                              # noqa: E402
 from fake_engine import Cluster, Endpoint                                   # noqa: E402
-from harness import TempDir, Watchbill, quantile, wait_for                  # noqa: E402
+from harness import TempDir, Watchbill, pause, quantile, wait_for           # noqa: E402
 from report import MIB, Result                                              # noqa: E402
 from stand_in import StandIn                                                # noqa: E402
 
 STAGE = "watchbill_stage_seconds"
-
-
-def pause(seconds):
-    threading.Event().wait(max(0, seconds))
 
 
 def written(pid):

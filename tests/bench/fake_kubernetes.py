@@ -3,20 +3,15 @@
 import os
 import statistics
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import fake_kube                                                            # noqa: E402
 import harness                                                              # noqa: E402
 import kube                                                                 # noqa: E402
-from harness import TempDir, wait_for                                       # noqa: E402
+from harness import TempDir, pause, wait_for                                # noqa: E402
 from report import MIB, Result                                              # noqa: E402
 from stand_in import StandIn                                                # noqa: E402
-
-
-def pause(seconds):
-    threading.Event().wait(seconds)
 
 
 class Bench:

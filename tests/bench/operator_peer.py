@@ -10,12 +10,11 @@ import json
 import os
 import statistics
 import subprocess
-import threading
 import time
 
 import harness
 import kube
-from harness import TempDir, free_port, wait_for
+from harness import TempDir, free_port, pause, wait_for
 
 VERSION = "v0.93.1"
 MODULE = "github.com/prometheus-operator/prometheus-operator"
@@ -27,7 +26,7 @@ CONFIGMAP = "prometheus-peer-rulefiles-0"
 
 def installed():
     """(the program, the folder of its custom resource definitions)."""
-    cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "watchbill", "peers", "operator-" + VERSION)
+    cache = harness.cache("peers", "operator-" + VERSION)
     program, definitions = os.path.join(cache, "operator"), os.path.join(cache, "definitions")
     if os.access(program, os.X_OK):
         return program, definitions
@@ -110,22 +109,22 @@ class Peer:
     def measure(self, changes):
         """{"latency_ms", "cpu_ms", "rss_mib"}: the median of so many changes, and what it has in memory then."""
         wait_for(lambda: self.configmap().count("alert: load") >= self.size + 1, 120, lambda: "its first ConfigMap: " + self.operator.log()[-2000:])
-        threading.Event().wait(5)
+        pause(5)
         took, pid, lines = [], self.operator.pid, self.follow()
         for value in range(1, changes + 1):
             began, needle = self.change(100000 + value), b"up == %d" % (100000 + value)
             while needle not in lines.readline():
                 pass
             took.append(time.monotonic() - began)
-            threading.Event().wait(max(0.5, 6 * took[-1]))
+            pause(max(0.5, 6 * took[-1]))
         lines.close()
-        pause = max(1, 12 * statistics.median(took))
+        gap = max(1, 12 * statistics.median(took))
         readings = [harness.cpu_seconds(pid)]
-        threading.Event().wait(pause * changes)
+        pause(gap * changes)
         readings.append(harness.cpu_seconds(pid))
         for value in range(changes):
             self.change(200000 + value)
-            threading.Event().wait(pause)
+            pause(gap)
         readings.append(harness.cpu_seconds(pid))
         rest, busy = readings[1] - readings[0], readings[2] - readings[1]
         return {"latency_ms": statistics.median(took) * 1e3, "cpu_ms": (busy - rest) / changes * 1e3, "rss_mib": harness.memory_bytes(pid)["VmRSS"] / (1 << 20),

@@ -4,12 +4,11 @@ import http.client
 import os
 import statistics
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import harness                                                              # noqa: E402
-from harness import TempDir, Watchbill, wait_for                            # noqa: E402
+from harness import TempDir, Watchbill, pause, wait_for                     # noqa: E402
 from report import MIB, Result                                              # noqa: E402
 from swarm import Swarm                                                     # noqa: E402
 
@@ -52,10 +51,6 @@ class RulesPoller:
 
     def close(self):
         self.connection.close()
-
-
-def pause(seconds):
-    threading.Event().wait(seconds)
 
 
 class Bench:

@@ -19,7 +19,7 @@ import harness
 
 AXE = "axe-core-4.10.3"
 AXE_NAME, AXE_VERSION = AXE.rsplit("-", 1)
-CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "watchbill", "npm")
+CACHE = harness.cache("npm")
 
 
 def chromium_binary():

@@ -47,6 +47,16 @@ def promtool_binary():
     return os.environ.get("PROMTOOL") or shutil.which("promtool")
 
 
+def cache(*names):
+    """A folder that what was built or fetched once is kept in."""
+    return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "watchbill", *names)
+
+
+def pause(seconds):
+    """For measuring: time that is to pass. Whoever waits for something takes wait_for."""
+    threading.Event().wait(max(0, seconds))
+
+
 _ports_given = set()
 
 

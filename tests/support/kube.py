@@ -67,7 +67,7 @@ def assets():
 
 def built():
     """The folder of those that were built here, which takes minutes the first time."""
-    root = os.environ.get("K8S_BIN") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "watchbill", "k8s")
+    root = os.environ.get("K8S_BIN") or harness.cache("k8s")
     if are_in(os.path.join(root, "bin"), NEEDED + OPTIONAL):
         return root
     if os.environ.get("WATCHBILL_TEST_NO_KUBE"):
